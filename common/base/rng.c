@@ -1,0 +1,53 @@
+#include "common/base/rng.h"
+
+#include "common/base/hash.h"
+
+#include <assert.h>
+
+void flz_rng_init(struct flz_rng *rng, struct flz_view seed, uint64_t number)
+{
+    struct flz_hash hash;
+    flz_hash_init(&hash);
+    flz_hash_add_piece(&hash, seed.data, seed.len);
+    flz_hash_add_u64(&hash, number);
+    struct flz_digest digest = flz_hash_digest(&hash);
+    for (int i = 0; i < 4; i++)
+        rng->s[i] = flz_be64(digest.b + 8 * i);
+}
+
+static uint64_t rotl(uint64_t v, int k)
+{
+    return v << k | v >> (64 - k);
+}
+
+uint64_t flz_rng_next(struct flz_rng *rng)
+{
+    uint64_t *s = rng->s;
+    uint64_t result = rotl(s[1] * 5, 7) * 9;
+    uint64_t t = s[1] << 17;
+    s[2] ^= s[0];
+    s[3] ^= s[1];
+    s[1] ^= s[2];
+    s[0] ^= s[3];
+    s[2] ^= t;
+    s[3] = rotl(s[3], 45);
+    return result;
+}
+
+uint64_t flz_rng_below(struct flz_rng *rng, uint64_t bound)
+{
+    assert(bound > 0);
+    /* Draws in the last, incomplete run of `bound` are thrown away: no value is favoured. */
+    uint64_t limit = UINT64_MAX - UINT64_MAX % bound;
+    uint64_t v;
+    do
+        v = flz_rng_next(rng);
+    while (v >= limit);
+    return v % bound;
+}
+
+int64_t flz_rng_between(struct flz_rng *rng, int64_t low, int64_t high)
+{
+    assert(low <= high);
+    return low + (int64_t)flz_rng_below(rng, (uint64_t)(high - low) + 1);
+}
