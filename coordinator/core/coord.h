@@ -1,0 +1,262 @@
+/*
+ * The coordinator's core: everything it decides, and nothing else. No clock, no randomness, no file,
+ * no socket, no global, no floating point; the same commands in the same order give the same events,
+ * rows and orders on every machine.
+ *
+ * Two doors (coordinator/DESIGN.md):
+ *
+ *     coord_step(core, command, update)   decides: turns a command into events that carry their
+ *                                         results, applies them to memory, and lists what may leave
+ *                                         once they are committed
+ *     coord_apply(core, event)            folds one event into memory; never decides
+ *
+ * The shell commits update->events, together with the rows that coord_take_rows() then yields, and
+ * only after that acts on update->orders and update->verdicts. After any commit result but OK it
+ * frees the core and loads a new one from the rows (coord_load_row) and the later events
+ * (coord_apply).
+ *
+ * Names inside the core are dense u32 handles, given by the event that registers them and never
+ * reused. Addresses and owners stand outside, in the shell's side table: the core knows digests.
+ */
+#pragma once
+
+#include "common/base/error.h"
+#include "proto/record.h"
+#include "coordinator/core/policy.h"
+#include "proto/vocab.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define COORD_NONE UINT32_MAX /* no handle */
+
+struct coord;
+
+/* id_key keys the derivation of exchange ids (DESIGN 4); borrowed during the call. 0 or -ENOMEM. */
+int coord_new(struct flz_id network, struct flz_view id_key, const struct policy *policy,
+              struct coord **ret_core);
+struct coord *coord_free(struct coord *core);
+
+/* ---- The deciding door ---- */
+
+enum coord_command_kind {
+    COORD_LEAD,        /* this coordinator took office: epoch, generation */
+    COORD_INVITE,      /* an administrator signed an invite */
+    COORD_JOIN,        /* a node presented its certificate (already verified by the shell) */
+    COORD_HELLO,       /* a node connected: what it holds */
+    COORD_CREDIT,      /* how many tasks a node can take; volatile, makes no event */
+    COORD_REPORT,      /* one report of a node, in its order */
+    COORD_TICK,        /* time passed: issue what is due, end what is over */
+    COORD_PLAN,        /* plan a day, or what is left of it */
+    COORD_PAUSE,
+    COORD_RESUME,
+    COORD_REVOKE,      /* a node */
+    COORD_END_CONSENT, /* of an account: its owner said stop */
+    COORD_REMOVE,      /* an account; its history stays under its handle */
+    COORD_SUPPRESS,    /* an address digest must not be written to */
+    COORD_UNSUPPRESS,
+    COORD_SET_POLICY,  /* one key of the policy */
+};
+
+/* A UTC interval [start, end) in which an account is in its hours; start == end: none that day. */
+struct coord_window {
+    int64_t start;
+    int64_t end;
+};
+
+#define COORD_WINDOW_DAYS 4 /* the planned date and the three after it: actions end within 72 h */
+
+/* What the shell knows of an account's civil time for one plan: windows of date, date+1, … as the
+ * account's own local dates. */
+struct coord_civil {
+    uint32_t account;
+    bool sends; /* in this planning unit: its day is planned now; else it is a possible partner only */
+    struct coord_window windows[COORD_WINDOW_DAYS];
+};
+
+struct coord_command {
+    enum coord_command_kind kind;
+    int64_t now; /* network time, stamped by the leader; never before that of the last command */
+
+    uint32_t node; /* HELLO, CREDIT, REPORT, REVOKE */
+
+    union {
+        struct {
+            uint64_t epoch;
+            struct flz_id generation;
+        } lead;
+        struct {
+            struct flz_id node;
+            char name[FLZ_NAME_MAX];
+            struct flz_digest token; /* of the invite's token key */
+            int64_t not_after;       /* real time */
+            int64_t real_now;
+        } invite;
+        struct {
+            struct flz_id node;
+            char name[FLZ_NAME_MAX];
+            struct flz_digest token;
+            struct flz_digest certificate;
+            struct flz_sign_public sign_key;
+            struct flz_curve_public curve_key;
+            int64_t real_now;
+        } join;
+        struct {
+            struct flz_id incarnation;
+            uint64_t report_seq;
+            uint32_t credit;
+            const struct flz_id *open; /* borrowed */
+            size_t open_count;
+            const struct flz_digest *packs;
+            size_t packs_count;
+        } hello;
+        uint32_t credit;
+        struct {
+            struct flz_id incarnation;
+            const struct flz_report *report; /* borrowed */
+            /* ACCOUNT reports: digests the shell made, and the id an address known before has. */
+            struct flz_digest address;
+            struct flz_digest domain;
+            struct flz_digest owner;
+            char domain_name[FLZ_DOMAIN_MAX];
+        } report;
+        struct {
+            int32_t date; /* local date of the senders of this unit */
+            const struct coord_civil *civil; /* borrowed; all accounts that may take part */
+            size_t civil_count;
+            const struct coord_pack *packs; /* content packs both nodes may have; borrowed */
+            size_t packs_count;
+            uint64_t seed;
+        } plan;
+        struct {
+            struct flz_pause target;
+            char reason[FLZ_REPLY_TEXT_MAX];
+            int64_t until; /* FLZ_NEVER: until resumed */
+            char by[FLZ_NAME_MAX];
+        } pause;
+        uint32_t account; /* END_CONSENT, REMOVE */
+        struct {
+            struct flz_digest address;
+            char reason[FLZ_REPLY_TEXT_MAX];
+            char by[FLZ_NAME_MAX];
+        } suppress;
+        struct {
+            char key[FLZ_NAME_MAX];
+            int64_t value;
+            char by[FLZ_NAME_MAX];
+        } policy;
+    };
+};
+
+/* A content pack as the planner needs it. */
+struct coord_pack {
+    struct flz_digest digest;
+    char language[8];
+    uint32_t scenarios;            /* how many */
+    uint8_t turns[64];             /* turns of each scenario, at most FLZ_TURNS_MAX; scenarios <= 64 */
+};
+
+/* A task to be dressed (addresses, Message-IDs, attestation) and sent once the events are
+ * committed. */
+struct coord_order {
+    uint32_t node;
+    uint32_t exchange; /* handle of a live exchange: coord_exchange() */
+    uint32_t turn;
+    uint32_t kind; /* enum flz_task_kind */
+    uint32_t side; /* TIDY: 0 = the initiator's mailbox, 1 = the partner's */
+};
+
+struct coord_update {
+    struct event *events; /* owned by the core, valid until the next step */
+    size_t events_count;
+    struct coord_order *orders;
+    size_t orders_count;
+    bool refused;               /* INVITE, JOIN, REPORT, admin commands: see message */
+    uint32_t handle;            /* JOIN: node; REPORT of an ACCOUNT: account */
+    bool report_known;          /* REPORT: a repetition; acknowledge again, nothing changed */
+    bool report_gap;            /* REPORT: seq is beyond the next expected; not taken */
+    struct flz_msg message;     /* for people, when refused; or advice */
+};
+
+/*
+ * One decision. On success *ret_update borrows from the core until the next step. 0, or -ENOMEM,
+ * after which the core must be discarded and loaded again.
+ */
+int coord_step(struct coord *core, const struct coord_command *command,
+               struct coord_update *ret_update);
+
+/* When to give the next COORD_TICK (network time), or FLZ_NEVER. */
+int64_t coord_next(const struct coord *core);
+
+/* Tasks issued, due now (slot begun) and not yet reported, without FINDs that wait for arrival: a
+ * lab's clock waits for these. */
+size_t coord_due_unreported(const struct coord *core, int64_t now);
+
+/* ---- The folding door ---- */
+
+/* Folds one event (of the log, in its order). 0, -ENOMEM, or -EPROTO when the event does not fit the
+ * state: the log and the rows do not belong together. */
+int coord_apply(struct coord *core, const struct event *event);
+
+/* A row to store: kind and key name it, `row` is one of the structs of proto/record.h. */
+typedef int (*coord_row_fn)(void *data, enum row_kind kind, const void *row, bool deleted);
+
+/* Yields each row changed since the last call once, in the order of (kind, key), and marks it clean.
+ * 0 or the first negative answer of on_row. */
+int coord_take_rows(struct coord *core, coord_row_fn on_row, void *data);
+
+/* Puts a stored row back into a fresh core; rows come in the order of (kind, key). */
+int coord_load_row(struct coord *core, enum row_kind kind, const void *row);
+
+/* ---- Looking (all borrowed until the next step or apply) ---- */
+
+const struct policy *coord_policy(const struct coord *core);
+const struct row_network *coord_network(const struct coord *core);
+
+size_t coord_node_count(const struct coord *core);
+const struct row_node *coord_node(const struct coord *core, uint32_t node);
+uint32_t coord_find_node(const struct coord *core, struct flz_id id);
+uint32_t coord_find_node_by_curve(const struct coord *core, struct flz_curve_public key);
+/* Volatile facts of a node: credit it gave, tasks open there. */
+uint32_t coord_node_credit(const struct coord *core, uint32_t node);
+uint32_t coord_node_open(const struct coord *core, uint32_t node);
+
+size_t coord_account_count(const struct coord *core);
+const struct row_account *coord_account(const struct coord *core, uint32_t account);
+uint32_t coord_find_account(const struct coord *core, struct flz_id id);
+uint32_t coord_find_address(const struct coord *core, struct flz_digest address);
+
+/* Live exchanges have handles; ended ones live in rows only. NULL when there is none. */
+const struct row_exchange *coord_exchange(const struct coord *core, uint32_t exchange);
+uint32_t coord_find_exchange(const struct coord *core, struct flz_id id);
+size_t coord_exchange_limit(const struct coord *core); /* one above the highest live handle */
+
+/* The day's counters of an account, or of the network (account = COORD_NONE). NULL when all zero. */
+const struct row_day *coord_day(const struct coord *core, uint32_t account, int32_t date);
+
+/* Pauses in force at `now` that touch this node's accounts, appended to `pauses` (at most `max`). */
+size_t coord_pauses(const struct coord *core, int64_t now, struct flz_pause *ret_pauses, size_t max);
+
+/* Why an account sends, or does not, at `now`: one line a rule, in words, most telling first. */
+struct coord_why {
+    struct flz_msg lines[16];
+    size_t lines_count;
+    bool sends;
+    int64_t ask_again; /* when the answer may change */
+};
+void coord_explain(const struct coord *core, uint32_t account, int64_t now, struct coord_why *ret_why);
+
+/* What the pool can carry: eligible partners, the ceiling it sets (eligible ÷ cooldown), for this
+ * account today. */
+struct coord_pool {
+    uint32_t eligible;
+    uint32_t ceiling; /* messages a day */
+    uint32_t excluded_owner;
+    uint32_t excluded_domain;
+    uint32_t excluded_language;
+    uint32_t excluded_hours;
+    uint32_t excluded_unready; /* no fresh login, quota or MX */
+};
+void coord_pool_of(const struct coord *core, uint32_t account, int64_t now,
+                   struct coord_pool *ret_pool);
