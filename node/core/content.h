@@ -102,7 +102,7 @@ int content_attribution(const struct content_pack *pack, const struct content_na
 /*
  * Reviews a parsed pack as an editor would: too few or too many turns, too few distinct texts,
  * links, capitals, "!!", "Re:", markup, sales vocabulary, long subjects and bodies, stray spaces
- * before commas, unused draws. One call of `on_finding` per finding, in the order of the file;
+ * before commas, unused draws. One call of `on_finding` per finding;
  * `text` lives for the call. Returns the number of findings, or -ENOMEM.
  */
 int content_lint(const struct content_pack *pack,

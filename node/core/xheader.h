@@ -41,7 +41,7 @@ struct xheader {
 };
 
 /* True for a Message-ID we are willing to write: printable ASCII, one "@" with something on both
- * sides, none of < > ( ) [ ] ; = , " \ : and no space. */
+ * sides, none of < > ( ) [ ] ; , " \ : and no space. */
 bool xheader_message_id_is_valid(const char *message_id);
 
 /*
