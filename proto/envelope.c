@@ -60,7 +60,8 @@ int flz_seal_signed(enum flz_kind kind, struct flz_view payload, const struct fl
         return flz_fail(-EMSGSIZE);
     struct flz_signed message = {
         .kind = kind, .payload = payload, .key = flz_key_id_of(&signer->key)};
-    int r = signer->sign(signer->data, flz_signed_digest(kind, payload), &message.signature);
+    struct flz_digest digest = flz_signed_digest(kind, payload);
+    int r = signer->on_sign(&digest, &message.signature, signer->data);
     if (r < 0)
         return r;
 

@@ -41,11 +41,11 @@ struct flz_signed {
     struct flz_signature signature;
 };
 
-/* A signing function: puts the Ed25519 signature of `digest` into *ret. It stands for the secret
- * key, which stays in guarded memory behind it (common/sys/keys.h). 0 or negative. */
+/* Who signs: the public key, and a function that puts the Ed25519 signature of a digest into *ret
+ * (0 or negative). The secret key stays in guarded memory behind it (keys_on_sign()). */
 struct flz_signer {
     struct flz_sign_public key;
-    int (*sign)(void *data, struct flz_digest digest, struct flz_signature *ret_signature);
+    int (*on_sign)(const struct flz_digest *digest, struct flz_signature *ret_signature, void *data);
     void *data;
 };
 

@@ -50,7 +50,8 @@ CODEC(task, flz__task, flz_task,
       TEXT(flz_task, message_id), TEXT(flz_task, in_reply_to),
       MESSAGES(flz_task, references, FLZ_TURNS_MAX, codec_text), S32(flz_task, local_date),
       U32(flz_task, day_cap), VIEW(flz_task, attestation, SIGNED_MAX),
-      FIXED(flz_task, attestation_signer), BOOL(flz_task, search_all));
+      FIXED(flz_task, attestation_signer), BOOL(flz_task, search_all),
+      S64(flz_task, mail_time), FIXED(flz_task, mail_key), FIXED(flz_task, mail_signature));
 
 CODEC(receipt, flz__receipt, flz_receipt,
       FIXED_REQUIRED(flz_receipt, task), FIXED_REQUIRED(flz_receipt, exchange),

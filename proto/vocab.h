@@ -19,7 +19,7 @@
 #define FLZ_NAME_MAX 64         /* node, provider, pack, owner labels; bytes with the NUL */
 #define FLZ_OWNER_MAX 128       /* owner as the operator wrote it */
 #define FLZ_ZONE_MAX 64         /* IANA time zone */
-#define FLZ_MESSAGE_ID_MAX 320  /* a Message-ID with its angle brackets */
+#define FLZ_MESSAGE_ID_MAX 320  /* a Message-ID without its angle brackets */
 #define FLZ_REPLY_TEXT_MAX 256  /* a server's words, addresses blanked */
 #define FLZ_ENHANCED_MAX 12     /* "5.7.515" */
 #define FLZ_TURNS_MAX 5         /* a first message and up to 4 replies */
@@ -126,6 +126,11 @@ struct flz_task {
     struct flz_view attestation; /* SEND, REPLY: Signed(ATTESTATION) of the recipient */
     struct flz_digest attestation_signer; /* digest of the signed node certificate in the frame */
     bool search_all; /* FIND: look in all folders */
+    /* SEND, REPLY: the message's own header, signed by the coordinator that planned it (DESIGN 7):
+     * t=, k= and s= of X-FluenzR; net=, x=, n=, e= and m= are the fields above. */
+    int64_t mail_time;
+    struct flz_key_id mail_key;
+    struct flz_signature mail_signature;
 };
 
 /* A node's signed outcome of one task. */
