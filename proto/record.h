@@ -1,0 +1,673 @@
+/*
+ * Records: what the coordinator's log and store are made of. An event says what happened, with its
+ * results, so that folding needs no deciding; a row is the state of one thing as the fold of the
+ * events left it. PROTOCOL.md, "Records", has the exchange's whole state table.
+ *
+ * Times are network time. Handles are dense u32 numbers given by the event that registers a thing
+ * and never used twice. Names of the log are digests and ids: addresses and owners stand elsewhere.
+ */
+#pragma once
+
+#include "common/base/arena.h"
+#include "common/base/buf.h"
+#include "common/base/id.h"
+#include "proto/vocab.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define FLZ_RECORD_VERSION 1
+#define FLZ_EVENT_SIZE_MAX (1024 * 1024)  /* one encoded event */
+#define FLZ_PLAN_EXCHANGES_MAX 2000       /* in one PLAN_PART */
+#define FLZ_PLAN_ACCOUNTS_MAX 4000        /* in one PLAN_PART */
+
+/* ---- Parts of rows and events ---- */
+
+/* Whose trouble it was that something did not happen. */
+enum row_fault {
+    FAULT_NONE = 0,
+    FAULT_SENDER = 1,         /* the sending account: login, refused content, rate */
+    FAULT_SENDER_NODE = 2,    /* its node: silent, no credit, journal lost, revoked */
+    FAULT_RECIPIENT = 3,      /* the receiving account: unknown, full, unready */
+    FAULT_RECIPIENT_NODE = 4, /* its node */
+    FAULT_OWNER = 5,          /* somebody's decision: consent, removal, pause, suppression */
+    FAULT_NETWORK = 6,        /* the coordinator: outage, restored backup */
+};
+
+/* Why a planned step will never be done. */
+enum row_void {
+    VOID_NONE = 0,
+    VOID_LATE = 1,       /* its slot passed before the node could take it */
+    VOID_PAUSED = 2,     /* its slot passed during a pause */
+    VOID_CONSENT = 3,    /* consent ended or does not cover it */
+    VOID_REVOKED = 4,    /* a node was revoked */
+    VOID_GONE = 5,       /* an account was released or removed */
+    VOID_UNREADY = 6,    /* no fresh login, a full mailbox, a changed or denying domain */
+    VOID_SUPPRESSED = 7, /* an address is on the suppression list */
+    VOID_EARLIER = 8,    /* the message before it failed, or was not opened in time */
+    VOID_NEEDLESS = 9,   /* nothing to do (was not in Junk, nothing was sent) */
+    VOID_RESTORED = 10,  /* the log was restored from a backup: a day of silence */
+    VOID_SPACING = 11,   /* its slot passed while another message of the account was too near */
+};
+#define ROW_VOID_MAX VOID_SPACING
+
+/*
+ * One task of an exchange, as the coordinator knows it.
+ *
+ *     WAITS --issue--> OPEN --receipt, or presumed--> ENDED
+ *     WAITS --void---> VOID
+ */
+enum row_task_state { TASK_WAITS = 0, TASK_OPEN = 1, TASK_ENDED = 2, TASK_VOID = 3 };
+
+struct row_task {
+    uint32_t state;      /* enum row_task_state */
+    uint32_t outcome;    /* ENDED: enum flz_outcome */
+    uint32_t reason;     /* ENDED: enum flz_reason; VOID: enum row_void */
+    uint32_t fault;      /* enum row_fault */
+    uint32_t node;       /* it was issued to */
+    uint32_t attempt;
+    uint32_t reply_code; /* the server's, if it told one */
+    bool presumed;       /* ENDED by the coordinator: the node has not spoken (or is not believed) */
+    int64_t issued_at;
+    int64_t ended_at;
+};
+
+/* One message of an exchange. Turn 0, 2, 4 go from `from` to `to`, turns 1, 3 back. */
+struct row_turn {
+    int64_t send_at;
+    int64_t send_until;
+    int64_t open_at;
+    int64_t open_until;
+    int32_t date;        /* the sender's local date on which it counts */
+    uint32_t day_cap;    /* that day's quota when it was planned, raised when issued */
+    struct row_task send; /* SEND (turn 0) or REPLY, at the sender's node */
+    struct row_task find; /* at the recipient's node, as the next two */
+    struct row_task unspam;
+    struct row_task open;
+    uint32_t placement;   /* enum flz_placement */
+    uint32_t authentication; /* enum flz_auth_result bits */
+    int64_t arrival_ms;   /* -1 or 0: unknown */
+    bool sender_witness;  /* the sender's node itself said that it was, or may have been, sent */
+    bool contradicted;    /* found, though the sender's node said it was never sent */
+};
+
+/* ---- Rows ---- */
+
+enum row_kind {
+    ROW_NETWORK = 1,     /* one */
+    ROW_SETTING = 2,     /* a key of the policy that an administrator set */
+    ROW_NAME = 3,        /* a domain, owner or provider and its handle */
+    ROW_INVITE = 4,
+    ROW_NODE = 5,
+    ROW_ACCOUNT = 6,
+    ROW_PAUSE = 7,
+    ROW_SUPPRESSION = 8,
+    ROW_CONTACT = 9,     /* the newest first message from one account to another */
+    ROW_DAY = 10,
+    ROW_EXCHANGE = 11,   /* live ones */
+    /* Archives: written once, never loaded into a core again. */
+    ROW_DAY_OLD = 12,      /* struct row_day */
+    ROW_EXCHANGE_OLD = 13, /* struct row_exchange */
+};
+#define ROW_KIND_MAX ROW_EXCHANGE_OLD
+
+struct row_network {
+    struct flz_id id;
+    int64_t now;              /* of the newest event */
+    uint64_t epoch;
+    struct flz_id generation;
+    uint64_t revocation_version;
+    uint32_t exchanges;       /* handles given so far; the next one's */
+    uint32_t plans;           /* sealed so far */
+    uint32_t pauses;          /* handles given so far */
+    int32_t newest_date;      /* newest date planned */
+    int64_t quiet_until;      /* after a restored backup: no SEND or REPLY before it */
+};
+
+struct row_setting {
+    char key[FLZ_NAME_MAX];
+    int64_t value;
+    int64_t at;
+    char by[FLZ_NAME_MAX];
+};
+
+enum row_name_kind { NAME_DOMAIN = 1, NAME_OWNER = 2, NAME_PROVIDER = 3 };
+
+struct row_name {
+    uint32_t kind;   /* enum row_name_kind; handles are dense within a kind */
+    uint32_t handle;
+    struct flz_digest digest;  /* domains and owners; providers: of the text */
+    char text[FLZ_DOMAIN_MAX]; /* domains and providers; owners have none here */
+};
+
+enum row_invite_state { INVITE_OPEN = 1, INVITE_USED = 2 };
+
+struct row_invite {
+    uint32_t handle;
+    uint32_t state;
+    struct flz_id node;
+    char name[FLZ_NAME_MAX];
+    struct flz_digest token;
+    int64_t not_after; /* real time */
+    int64_t at;
+};
+
+enum row_node_state { NODE_JOINED = 1, NODE_REVOKED = 2 };
+
+struct row_node {
+    uint32_t handle;
+    uint32_t state;
+    struct flz_id id;
+    char name[FLZ_NAME_MAX];
+    struct flz_digest token;
+    struct flz_digest certificate;
+    struct flz_sign_public sign_key;
+    struct flz_curve_public curve_key;
+    int64_t joined_at;
+    int64_t seen_at;           /* newest HELLO or report; 0 = never */
+    int64_t revoked_at;
+    struct flz_id incarnation;
+    uint64_t report_seq;       /* newest taken: what is acknowledged */
+    uint32_t losses;           /* journals lost or rolled back */
+    uint32_t equivocations;    /* second, different words on one task */
+    const struct flz_digest *packs; /* as its newest HELLO said; owned by the core */
+    size_t packs_count;
+};
+
+enum row_account_state { ACCOUNT_LIVE = 1, ACCOUNT_RELEASED = 2, ACCOUNT_REMOVED = 3 };
+
+struct row_account {
+    uint32_t handle;
+    uint32_t state;
+    struct flz_id id;
+    struct flz_digest address;
+    uint32_t node;
+    uint32_t generation;    /* of the binding: 1, 2, … */
+    uint32_t domain;        /* handles of ROW_NAME, each within its kind */
+    uint32_t owner;
+    uint32_t provider;
+    char zone[FLZ_ZONE_MAX];
+    uint32_t start_minute;
+    uint32_t end_minute;
+    uint32_t days;
+    uint32_t intensity;
+    uint32_t target;
+    uint32_t profile;
+    char language[8];
+    uint32_t volume;
+    int64_t consent_given;
+    int64_t consent_until;
+    int64_t consent_ended;  /* the owner said stop at; 0 = did not */
+    uint32_t consent_actions;
+    int64_t registered_at;
+    int64_t bound_at;
+    int64_t begins_at;      /* after a new binding: nothing is issued before the old slots ended */
+    /* Newest probe; probe_at 0 = none since it was bound. */
+    int64_t probe_at;
+    uint32_t probe_reason;
+    uint32_t quota_permille;
+    bool login_ok;
+    bool mx_changed;        /* other MX than the probe before saw */
+    bool opt_out;
+    bool denied;
+    struct flz_digest mx;
+    /* The ramp (coordinator/core/ramp.h). */
+    uint32_t ramp_day;
+    uint32_t ramp_reference;
+    uint32_t ramp_last_quota;
+    int32_t ramp_last_date;
+    int32_t planned_date;   /* newest date planned for it as a sender; 0 = none */
+    int32_t closed_date;    /* newest date closed */
+    int64_t issued_at;      /* newest SEND or REPLY issued for it */
+};
+
+struct row_pause {
+    uint32_t handle;
+    struct flz_pause target;
+    uint32_t subject; /* handle of the node, account, domain or provider */
+    char reason[FLZ_REPLY_TEXT_MAX];
+    int64_t at;
+    int64_t until;
+    char by[FLZ_NAME_MAX];
+};
+
+struct row_suppression {
+    struct flz_digest address;
+    char reason[FLZ_REPLY_TEXT_MAX];
+    int64_t at;
+    char by[FLZ_NAME_MAX];
+};
+
+struct row_contact {
+    uint32_t from;
+    uint32_t to;
+    int32_t date;
+};
+
+/* Why an account got fewer messages than its quota left room for: enum plan_reason of plan.h. */
+
+/*
+ * The counters of one account on one of its local dates, or of the network on a date (account =
+ * UINT32_MAX: each message once). They are always the sum over the turns that count on that date.
+ */
+struct row_day {
+    uint32_t account;
+    int32_t date;
+    /* Set by the plan. */
+    bool planned_day;   /* a sending day of the account, planned */
+    bool closed;        /* taken into the ramp */
+    bool met;
+    uint32_t quota;     /* messages it may send that day, replies included */
+    uint32_t possible;  /* of these, what partners, hours and content allowed */
+    uint32_t shortfall; /* messages wanted and not planned */
+    uint32_t shortfall_reason;
+    int64_t window_start; /* its hours that day */
+    int64_t window_end;
+    /* As the sender. */
+    uint32_t planned;   /* turns planned */
+    uint32_t reserved;  /* of the quota: planned or under way */
+    uint32_t committed; /* of the quota: sent, or not known not to be */
+    uint32_t dropped;   /* planned turns that became void */
+    uint32_t issued;
+    uint32_t sent;      /* 250, or found */
+    uint32_t rejected;
+    uint32_t withdrawn;
+    uint32_t expired;
+    uint32_t declined;
+    uint32_t ambiguous;
+    uint32_t indeterminate;
+    uint32_t inbox;     /* where its messages were found */
+    uint32_t junk;
+    uint32_t other;
+    uint32_t missing;
+    uint32_t unobserved;
+    uint32_t rescued;   /* its messages taken out of Junk by the recipient */
+    uint32_t opened;    /* its messages opened by the recipient */
+    uint32_t replied;   /* sent messages of it that were replies */
+    uint32_t credited;
+    /* As the recipient. */
+    uint32_t inbound;   /* messages planned for it and not void */
+    uint32_t received;  /* found in its mailbox */
+    uint32_t opens;     /* messages it opened */
+    uint32_t rescues;   /* messages it took out of Junk */
+};
+
+enum row_exchange_state {
+    EXCHANGE_LIVE = 1,
+    EXCHANGE_SETTLED = 2, /* all turns are over; the mailboxes wait to be tidied */
+    EXCHANGE_ENDED = 3,
+};
+
+struct row_exchange {
+    uint32_t handle;
+    uint32_t state;
+    struct flz_id id;
+    uint32_t from;
+    uint32_t to;
+    bool one_node;      /* both accounts at one node when planned: earns no credit */
+    bool same_owner;    /* allowed by policy, and flagged */
+    struct flz_digest pack;
+    uint32_t scenario;
+    uint64_t seed;
+    int64_t expires;    /* the e= of its messages' headers */
+    int64_t planned_at;
+    int64_t tidy_at;    /* SETTLED */
+    int64_t ended_at;
+    struct row_task tidy_from;
+    struct row_task tidy_to;
+    const struct row_turn *turns; /* owned by the core */
+    size_t turns_count;           /* planned: 1 … FLZ_TURNS_MAX */
+};
+
+/* ---- Events ---- */
+
+enum event_type {
+    EVENT_LEAD = 1,
+    EVENT_INVITED = 2,
+    EVENT_JOINED = 3,
+    EVENT_HELLO = 4,
+    EVENT_ACCOUNT = 5,
+    EVENT_PROBE = 6,
+    EVENT_RELEASED = 7,
+    EVENT_REPORT_REFUSED = 8, /* taken and acknowledged, without effect */
+    EVENT_RECEIPT = 9,
+    EVENT_PLAN_PART = 10,
+    EVENT_PLAN_SEAL = 11,
+    EVENT_ISSUED = 12,
+    EVENT_PRESUMED = 13, /* the coordinator ends a task whose node does not speak */
+    EVENT_VOID = 14,
+    EVENT_SETTLED = 15,
+    EVENT_ENDED = 16,
+    EVENT_DAY_CLOSED = 17,
+    EVENT_PAUSED = 18,
+    EVENT_RESUMED = 19,
+    EVENT_REVOKED = 20,
+    EVENT_CONSENT_ENDED = 21,
+    EVENT_REMOVED = 22,
+    EVENT_SUPPRESSED = 23,
+    EVENT_UNSUPPRESSED = 24,
+    EVENT_SETTING = 25,
+};
+#define EVENT_TYPE_MAX EVENT_SETTING
+
+struct event_lead {
+    uint64_t epoch;
+    struct flz_id generation;
+    int64_t quiet_until;
+};
+
+struct event_invited {
+    uint32_t invite;
+    struct flz_id node;
+    char name[FLZ_NAME_MAX];
+    struct flz_digest token;
+    int64_t not_after;
+};
+
+struct event_joined {
+    uint32_t node;
+    uint32_t invite;
+    struct flz_digest certificate;
+    struct flz_sign_public sign_key;
+    struct flz_curve_public curve_key;
+};
+
+struct event_hello {
+    uint32_t node;
+    struct flz_id incarnation;
+    uint64_t report_seq; /* reports go on behind this one */
+    bool lost;           /* another incarnation, or a sequence below the acknowledged one */
+    const struct flz_digest *packs;
+    size_t packs_count;
+};
+
+/* An account's registration, change or new binding: the whole of it. */
+struct event_account {
+    uint32_t account;
+    uint32_t node;
+    struct flz_id id;
+    struct flz_digest address;
+    uint32_t generation;
+    uint32_t domain;
+    uint32_t owner;
+    uint32_t provider;
+    struct flz_digest domain_digest;
+    struct flz_digest owner_digest;
+    char domain_name[FLZ_DOMAIN_MAX];
+    char provider_name[FLZ_NAME_MAX];
+    char zone[FLZ_ZONE_MAX];
+    uint32_t start_minute;
+    uint32_t end_minute;
+    uint32_t days;
+    uint32_t intensity;
+    uint32_t target;
+    uint32_t profile;
+    char language[8];
+    uint32_t volume;
+    int64_t consent_given;
+    int64_t consent_until;
+    uint32_t consent_actions;
+    int64_t begins_at;
+};
+
+struct event_probe {
+    uint32_t account;
+    int64_t at;
+    bool login_ok;
+    uint32_t reason;
+    char text[FLZ_REPLY_TEXT_MAX];
+    uint32_t quota_permille;
+    struct flz_digest mx;
+    bool mx_changed;
+    bool opt_out;
+    bool denied;
+};
+
+struct event_released {
+    uint32_t account;
+};
+
+struct event_report_refused {
+    uint32_t kind;        /* enum flz_report_kind */
+    struct flz_id account;
+    char text[FLZ_REPLY_TEXT_MAX];
+};
+
+/* What a receipt did. */
+enum event_effect {
+    EFFECT_TAKEN = 1,        /* the node's first word on the task */
+    EFFECT_REPEATED = 2,     /* the same word again */
+    EFFECT_FOLLOWED = 3,     /* after AMBIGUOUS: SENT or INDETERMINATE */
+    EFFECT_CORRECTED = 4,    /* against what was presumed, or a late arrival after MISSING */
+    EFFECT_EQUIVOCATION = 5, /* a second, different word: evidence only */
+    EFFECT_UNKNOWN = 6,      /* no such task here: evidence only */
+    EFFECT_MOOT = 7,         /* of a task that was given up: evidence only */
+};
+
+struct event_receipt {
+    uint32_t exchange; /* handle, UINT32_MAX when unknown */
+    uint32_t effect;
+    uint32_t fault;
+    struct flz_receipt receipt;
+};
+
+struct event_plan_turn {
+    int64_t send_at;
+    int64_t send_until;
+    int64_t open_at;
+    int64_t open_until;
+    int32_t date;
+    uint32_t day_cap;
+};
+
+struct event_plan_exchange {
+    struct flz_id id;
+    uint32_t from;
+    uint32_t to;
+    bool one_node;
+    bool same_owner;
+    struct flz_digest pack;
+    uint32_t scenario;
+    uint64_t seed;
+    int64_t expires;
+    const struct event_plan_turn *turns;
+    size_t turns_count;
+};
+
+/* One sender's day. */
+struct event_plan_account {
+    uint32_t account;
+    uint32_t quota;
+    uint32_t possible;
+    uint32_t shortfall;
+    uint32_t shortfall_reason;
+    int64_t window_start;
+    int64_t window_end;
+};
+
+/* Takes effect with the seal only; part 0 drops parts left without one. */
+struct event_plan_part {
+    uint32_t plan; /* number */
+    uint32_t part;
+    int32_t date;
+    const struct event_plan_account *accounts;
+    size_t accounts_count;
+    const struct event_plan_exchange *exchanges; /* handles follow in this order */
+    size_t exchanges_count;
+};
+
+struct event_plan_seal {
+    uint32_t plan;
+    uint32_t parts;
+    int32_t date;
+    struct flz_digest hash; /* over what was planned */
+    uint32_t accounts;
+    uint32_t exchanges;
+    uint32_t messages;
+};
+
+struct event_issued {
+    uint32_t exchange;
+    uint32_t turn; /* TIDY: the side */
+    uint32_t kind; /* enum flz_task_kind */
+    uint32_t node;
+    uint32_t attempt;
+    uint32_t day_cap; /* SEND, REPLY */
+};
+
+struct event_presumed {
+    uint32_t exchange;
+    uint32_t turn;
+    uint32_t kind;
+    uint32_t outcome; /* enum flz_outcome */
+    uint32_t reason;  /* enum flz_reason */
+    uint32_t fault;
+};
+
+/* Of SEND or REPLY: this turn and all later ones. */
+struct event_void {
+    uint32_t exchange;
+    uint32_t turn;
+    uint32_t kind;
+    uint32_t reason; /* enum row_void */
+    uint32_t fault;
+};
+
+struct event_settled {
+    uint32_t exchange;
+    int64_t tidy_at;
+};
+
+struct event_ended {
+    uint32_t exchange;
+};
+
+struct event_day_closed {
+    uint32_t account;
+    int32_t date;
+    uint32_t quota;
+    uint32_t committed;
+    uint32_t possible;
+    bool met;
+    uint32_t ramp_day;
+    uint32_t ramp_reference;
+    uint32_t ramp_last_quota;
+    int32_t ramp_last_date;
+};
+
+struct event_paused {
+    uint32_t pause;
+    struct flz_pause target;
+    uint32_t subject;
+    char reason[FLZ_REPLY_TEXT_MAX];
+    int64_t until;
+    char by[FLZ_NAME_MAX];
+};
+
+struct event_resumed {
+    uint32_t pause;
+    char by[FLZ_NAME_MAX]; /* "" when its time was over */
+};
+
+struct event_revoked {
+    uint32_t node;
+};
+
+struct event_consent_ended {
+    uint32_t account;
+};
+
+struct event_removed {
+    uint32_t account;
+};
+
+struct event_suppressed {
+    struct flz_digest address;
+    char reason[FLZ_REPLY_TEXT_MAX];
+    char by[FLZ_NAME_MAX];
+};
+
+struct event_unsuppressed {
+    struct flz_digest address;
+    char by[FLZ_NAME_MAX];
+};
+
+struct event_setting {
+    char key[FLZ_NAME_MAX];
+    int64_t value;
+    char by[FLZ_NAME_MAX];
+};
+
+struct event {
+    uint32_t type; /* enum event_type */
+    int64_t at;
+    /* Born from a report: its node takes `report_seq` as acknowledged with this event. 0 = not. */
+    uint32_t report_node;
+    uint64_t report_seq;
+    union {
+        struct event_lead lead;
+        struct event_invited invited;
+        struct event_joined joined;
+        struct event_hello hello;
+        struct event_account account;
+        struct event_probe probe;
+        struct event_released released;
+        struct event_report_refused report_refused;
+        struct event_receipt receipt;
+        struct event_plan_part plan_part;
+        struct event_plan_seal plan_seal;
+        struct event_issued issued;
+        struct event_presumed presumed;
+        struct event_void voided;
+        struct event_settled settled;
+        struct event_ended ended;
+        struct event_day_closed day_closed;
+        struct event_paused paused;
+        struct event_resumed resumed;
+        struct event_revoked revoked;
+        struct event_consent_ended consent_ended;
+        struct event_removed removed;
+        struct event_suppressed suppressed;
+        struct event_unsuppressed unsuppressed;
+        struct event_setting setting;
+    };
+};
+
+/* Any row, for those who decode one. */
+union row {
+    struct row_network network;
+    struct row_setting setting;
+    struct row_name name;
+    struct row_invite invite;
+    struct row_node node;
+    struct row_account account;
+    struct row_pause pause;
+    struct row_suppression suppression;
+    struct row_contact contact;
+    struct row_day day;
+    struct row_exchange exchange;
+};
+
+/* ---- Bytes ---- */
+
+/* Appends the encoding. 0, -ENOMEM, or -EINVAL (unknown type, a field beyond its bound). */
+int flz_encode_event(const struct event *event, struct flz_buf *buf);
+
+/* Arrays live in `arena`. 0, -EBADMSG, -ENOMEM, or -EPROTO for a type or version that this program
+ * does not know: such a log must not be read past. *ret_event is unchanged on failure. */
+int flz_decode_event(struct flz_view bytes, struct flz_arena *arena, struct event *ret_event);
+
+/* The same for rows; `row` is the kind's struct. */
+int flz_encode_row(enum row_kind kind, const void *row, struct flz_buf *buf);
+int flz_decode_row(enum row_kind kind, struct flz_view bytes, struct flz_arena *arena,
+                   union row *ret_row);
+
+/* Appends the row's key within its kind: big-endian, so that the order of bytes is the order of
+ * handles and dates. */
+void flz_row_key(enum row_kind kind, const void *row, struct flz_buf *buf);
+
+/* "planned", "receipt" …: the words of `events`; "?" for none. */
+const char *flz_event_name(uint32_t type);
+const char *flz_void_name(uint32_t reason);
+const char *flz_fault_name(uint32_t fault);
