@@ -260,3 +260,44 @@ struct coord_pool {
 };
 void coord_pool_of(const struct coord *core, uint32_t account, int64_t now,
                    struct coord_pool *ret_pool);
+
+/* ---- The tasks of an exchange ---- */
+
+/* BLAKE2b-128(exchange ‖ turn ‖ kind ‖ attempt). TIDY's `turn` is its side. */
+struct flz_id coord_task_id(struct flz_id exchange, uint32_t turn, uint32_t kind, uint32_t attempt);
+
+/* What a task of a live exchange says: who acts, for which message, and when. */
+struct coord_task {
+    uint32_t account; /* acts */
+    uint32_t peer;
+    uint32_t sender;  /* of the message of this turn */
+    uint32_t recipient;
+    struct flz_id id;
+    uint32_t attempt;
+    int64_t not_before;
+    int64_t not_after;
+    int64_t deadline; /* FIND: absence is `missing` after it; else 0 */
+    int64_t expires;
+    int32_t local_date; /* SEND, REPLY */
+    uint32_t day_cap;   /* SEND, REPLY */
+};
+
+/* 0, or -ENOENT when the order's exchange has ended. */
+int coord_task(const struct coord *core, const struct coord_order *order, struct coord_task *ret_task);
+
+/* ---- More to look at ---- */
+
+/* A domain, owner or provider by its handle within that kind; NULL when there is none. */
+const struct row_name *coord_name(const struct coord *core, enum row_name_kind kind,
+                                  uint32_t handle);
+
+size_t coord_invite_count(const struct coord *core);
+const struct row_invite *coord_invite(const struct coord *core, uint32_t invite);
+
+/* Pauses in force, in the order they were made: index 0 … count - 1. */
+size_t coord_pause_count(const struct coord *core);
+const struct row_pause *coord_pause(const struct coord *core, size_t index);
+
+/* Suppressed addresses, in no promised order. */
+size_t coord_suppression_count(const struct coord *core);
+const struct row_suppression *coord_suppression(const struct coord *core, size_t index);
