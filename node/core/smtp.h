@@ -53,6 +53,7 @@
 #define SMTP_BODY_LINE_MAX 1000            /* RFC 5321 4.5.3.1.6, CRLF included */
 #define SMTP_NAME_MAX 256                  /* EHLO name, user name; with NUL */
 #define SMTP_ENVID_MAX 100                 /* RFC 3461 4.4 */
+#define SMTP_COMMAND_MAX 600               /* MAIL or RCPT with the parameters we use; with NUL */
 
 enum smtp_stage {
     SMTP_STAGE_CONNECT, /* not used by the engine: the connection itself, for classify */
@@ -88,8 +89,9 @@ enum smtp_event {
     SMTP_E_SECRET,  /* AUTH has come to the secret: call smtp_secret() now */
     SMTP_E_DOT,     /* all but the dot is in the output; call smtp_release_dot() or smtp_drop() */
     SMTP_E_DONE,    /* the transaction ended: see smtp_result(); idle or closed: smtp_alive() */
-    SMTP_E_CLOSED,  /* the session is over: see smtp_result(); close the connection. Reported
-                       once, and again at each step that follows. */
+    SMTP_E_CLOSED,  /* the session is over, close the connection: see smtp_result(), which after
+                       an SMTP_E_DONE is still that of the transaction. Reported once; further
+                       input is thrown away */
 };
 
 /* Mechanisms, as bits. */
@@ -134,35 +136,35 @@ struct smtp_result {
     enum smtp_verdict verdict; /* SMTP_NONE for the session's own commands when they succeed */
     enum smtp_stage stage;     /* where it ended */
     struct reply reply;        /* the decisive reply; code 0 when there was none */
-    const char *reason;        /* static text for what is no reply ("reply nobody asked for"), or NULL */
+    const char *reason;        /* static text for what is no reply ("lost", "NUL in a reply"), or NULL */
     char challenge[256];       /* AUTH: the server's decoded error challenge (XOAUTH2 JSON), or "" */
 };
 
-/* The engine. Plain storage; fields are its own. About 5 KB plus the output not yet taken. */
+/* The engine. Plain storage, about 5 KB and what waits in its buffers; the fields are its own. */
 struct smtp {
     enum smtp_stage stage;
+    enum smtp_event pending; /* to be reported before any input is read */
     struct smtp_capabilities capabilities;
     struct smtp_result result;
     struct reply_parser parser;
-    struct flz_buf out;         /* owned; octets not yet taken */
+    struct flz_buf out;  /* owned: octets not yet taken */
+    struct flz_buf body; /* owned: the dot-stuffed body until 354 */
+    int64_t timeout_ms_max;
     char ehlo_name[SMTP_NAME_MAX];
     char user[SMTP_NAME_MAX];
-    int64_t timeout_ms_max;
+    char mail_line[SMTP_COMMAND_MAX]; /* the commands of this transaction */
+    char rcpt_line[SMTP_COMMAND_MAX];
     enum smtp_mechanism mechanism;
-    enum smtp_event pending;    /* an event to report before any input is read */
     uint8_t auth_step;
-    uint8_t expected;           /* replies still to come for commands already in the output */
-    uint8_t command;            /* what the oldest of them answers */
     bool encrypted;
     bool authenticated;
-    bool greeted;
     bool ehlo_ok;
-    bool needs_reset;           /* a refused transaction is still open at the server */
-    bool refused;               /* MAIL or RCPT was refused; only the pipelined rest is read */
-    bool in_transaction;
-    bool dot_in_out;            /* the dot is in `out` and not taken */
-    bool secret_in_out;         /* `out` is wiped when taken */
-    struct flz_buf body;        /* owned; the stuffed body until 354 */
+    bool needs_reset;    /* a refused transaction is still open at the server */
+    bool in_transaction; /* from smtp_send() to SMTP_E_DONE */
+    bool pipelined;      /* the transaction's commands have all been written */
+    bool refused;        /* MAIL, RCPT or DATA was refused; result holds it */
+    bool dot_in_out;     /* the dot is in `out`, not taken */
+    bool secret_in_out;  /* `out` is to be wiped when taken */
 };
 
 /* Starts a session; options are copied. Allocates nothing. The first output (EHLO) is there at once
@@ -183,13 +185,14 @@ int smtp_step(struct smtp *smtp, struct flz_view *input);
 struct flz_view smtp_output(const struct smtp *smtp);
 void smtp_taken(struct smtp *smtp, size_t n);
 
-/* How long the server may now take for its next octet, in ms; -1: no limit (idle, or held). */
+/* How long the server may now take for its next reply, in ms; -1: no limit (idle, or the secret is
+ * waited for). */
 int64_t smtp_timeout_ms(const struct smtp *smtp);
 
 /*
  * The orders below are for an idle session (smtp_idle()); they write to the output. -EPIPE: the
- * session is closed, or bytes nobody asked for have arrived (it is closed now; the next step says
- * so). Everything else asks for a session that is not idle is our own mistake and asserted.
+ * session is closed, its EHLO was refused, or octets nobody asked for have arrived (it is closed now; the next
+ * step says so). An order to a session that is busy is our own mistake and asserted.
  */
 
 /*
@@ -209,8 +212,8 @@ enum smtp_mechanism smtp_choose(const struct smtp *smtp, bool token);
  * Answers SMTP_E_SECRET: password or bearer token, borrowed for the call; encoded into the output,
  * which is wiped when taken. `host` and `port` are what OAUTHBEARER names (RFC 7628; may be NULL
  * and 0). 0; -EINVAL (NUL in a password, a token of other octets than RFC 6750 allows); -EMSGSIZE
- * (line above SMTP_AUTH_LINE_MAX); -ENOMEM. After a failure AUTH is cancelled with "*", or not
- * begun, and the session closed: nothing secret was written.
+ * (line above SMTP_AUTH_LINE_MAX); -ENOMEM. After a failure nothing secret was written, and the
+ * session is closed.
  */
 int smtp_secret(struct smtp *smtp, struct flz_view secret, const char *host, uint16_t port);
 
@@ -233,7 +236,8 @@ int smtp_release_dot(struct smtp *smtp);
 /*
  * Gives the transaction up. Before the dot was taken: verdict NOT_SENT; after it: UNKNOWN. The
  * session is closed in both cases, what is in the output is forgotten, and the connection must be
- * closed without flushing. Returns SMTP_E_DONE, or SMTP_E_CLOSED when no transaction was open.
+ * closed without flushing. Returns SMTP_E_DONE, or SMTP_E_CLOSED when no transaction was open; no
+ * event follows.
  */
 enum smtp_event smtp_drop(struct smtp *smtp);
 
