@@ -1,0 +1,129 @@
+#include "node/core/book.h"
+
+#include "common/base/cleanup.h"
+#include "common/base/error.h"
+#include "common/base/time.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+static struct job *job_free(struct job *job)
+{
+    if (job)
+        flz_arena_deinit(&job->arena);
+    free(job);
+    return NULL;
+}
+FLZ_DEFINE_FREEP(struct job, job_free)
+
+void book_deinit(struct book *book)
+{
+    for (size_t i = 0; i < book->count; i++)
+        (void)job_free(book->jobs[i]);
+    free(book->jobs);
+    flz_map_deinit(&book->by_id);
+    flz_heap_deinit(&book->by_network);
+    flz_heap_deinit(&book->by_boot);
+    *book = BOOK_NULL;
+}
+
+int book_load(struct book *book, struct flz_view record, struct job **ret_job)
+{
+    if (book->count >= BOOK_JOBS_MAX * 4)
+        return flz_fail(-ENOSPC);
+    _cleanup_(job_freep) struct job *job = calloc(1, sizeof *job);
+    if (!job)
+        return flz_fail(-ENOMEM);
+    int r = flz_decode(&flz_codec_job, record, &job->arena, &job->record);
+    if (r < 0)
+        return r;
+    if (job->record.version != JOURNAL_VERSION)
+        return flz_fail(-EBADMSG);
+
+    r = flz_grow((void **)&book->jobs, &book->capacity, book->count + 1, sizeof *book->jobs);
+    if (r < 0)
+        return r;
+    r = flz_map_set(&book->by_id, job->record.task.id, (uint32_t)book->count);
+    if (r < 0)
+        return r;
+    *ret_job = job;
+    book->jobs[book->count++] = steal_ptr(&job);
+    book->open += (*ret_job)->record.state != JOB_ENDED;
+    return 0;
+}
+
+int book_add(struct book *book, const struct flz_task *task, struct job **ret_job)
+{
+    /* The copy is made by writing the record and reading it back: what is in memory is then what a
+     * restart would read. */
+    struct journal_job record = {
+        .version = JOURNAL_VERSION, .task = *task, .state = JOB_ACCEPTED};
+    _cleanup_(flz_buf_deinit) struct flz_buf buf = FLZ_BUF_NULL;
+    int r = flz_encode(&flz_codec_job, &record, &buf);
+    if (r < 0)
+        return r;
+    return book_load(book, flz_buf_view(&buf), ret_job);
+}
+
+struct job *book_find(const struct book *book, struct flz_id task)
+{
+    uint32_t index = flz_map_get(&book->by_id, task);
+    return index == FLZ_MAP_NONE ? NULL : book->jobs[index];
+}
+
+struct job *book_at(const struct book *book, size_t index)
+{
+    assert(index < book->count);
+    return book->jobs[index];
+}
+
+int book_schedule(struct book *book, struct job *job)
+{
+    uint32_t index = flz_map_get(&book->by_id, job->record.task.id);
+    assert(index != FLZ_MAP_NONE);
+    int64_t due = job_due(job);
+    return due == FLZ_NEVER ? 0 : flz_heap_push(&book->by_network, due, index);
+}
+
+struct job *book_pop_due(struct book *book, struct job_clock clock)
+{
+    struct flz_heap_entry entry;
+    while (flz_heap_pop_due(&book->by_boot, clock.boot_now, &entry) ||
+           flz_heap_pop_due(&book->by_network, clock.network_now, &entry)) {
+        struct job *job = book->jobs[entry.item];
+        /* An entry may be old: the job may have gone, be at work, or be due later by now. */
+        if (!job || job->active || job_due(job) > clock.network_now)
+            continue;
+        if (job->wait_boot > clock.boot_now) {
+            if (flz_heap_push(&book->by_boot, job->wait_boot, entry.item) < 0)
+                return job; /* out of memory: rather too early than never */
+            continue;
+        }
+        return job;
+    }
+    return NULL;
+}
+
+void book_next(const struct book *book, int64_t *ret_network, int64_t *ret_boot)
+{
+    struct flz_heap_entry entry;
+    *ret_network = flz_heap_peek(&book->by_network, &entry) ? entry.at : FLZ_NEVER;
+    *ret_boot = flz_heap_peek(&book->by_boot, &entry) ? entry.at : FLZ_NEVER;
+}
+
+void book_ended(struct book *book, struct job *job)
+{
+    assert(job->record.state == JOB_ENDED);
+    assert(book->open > 0);
+    book->open--;
+}
+
+void book_remove(struct book *book, struct job *job)
+{
+    uint32_t index = flz_map_get(&book->by_id, job->record.task.id);
+    assert(index != FLZ_MAP_NONE);
+    book->open -= job->record.state != JOB_ENDED;
+    flz_map_remove(&book->by_id, job->record.task.id);
+    book->jobs[index] = job_free(job);
+}

@@ -1,0 +1,53 @@
+/*
+ * The book: all jobs of a node, by task id, and which of them time has made due. Pure container;
+ * what becomes of a job is decided in job.h.
+ */
+#pragma once
+
+#include "common/base/heap.h"
+#include "common/base/map.h"
+#include "node/core/job.h"
+
+#include <stddef.h>
+
+#define BOOK_JOBS_MAX 200000 /* open and remembered; no credit is given beyond */
+
+struct book {
+    struct job **jobs; /* owned; NULL where one was removed */
+    size_t count;
+    size_t capacity;
+    size_t open; /* not ended */
+    struct flz_map by_id;
+    struct flz_heap by_network; /* (network time, index): a job's not_before, deadline … */
+    struct flz_heap by_boot;    /* (boot time, index): back-off between looks */
+};
+
+#define BOOK_NULL ((struct book){.jobs = NULL})
+
+void book_deinit(struct book *book);
+
+/* Takes a copy of a task. 0 or -ENOMEM. *ret_job is owned by the book. */
+int book_add(struct book *book, const struct flz_task *task, struct job **ret_job);
+
+/* Takes a stored record (bytes of flz_codec_job). 0, -EBADMSG, -ENOMEM. */
+int book_load(struct book *book, struct flz_view record, struct job **ret_job);
+
+struct job *book_find(const struct book *book, struct flz_id task);
+
+/* By index, 0 … count-1; NULL where one was removed. */
+struct job *book_at(const struct book *book, size_t index);
+
+/* Puts a job where time will find it again: by job_due() and job->wait_boot. */
+int book_schedule(struct book *book, struct job *job);
+
+/* The next job that is due by both clocks and not active; NULL when none is. It must be scheduled
+ * again once its turn is over. */
+struct job *book_pop_due(struct book *book, struct job_clock clock);
+
+/* When the next one may be due: network time and boot time (FLZ_NEVER: none). */
+void book_next(const struct book *book, int64_t *ret_network, int64_t *ret_boot);
+
+/* Counts a job out of the open ones (its state became JOB_ENDED). */
+void book_ended(struct book *book, struct job *job);
+
+void book_remove(struct book *book, struct job *job);

@@ -1,0 +1,72 @@
+/*
+ * The worker: carries the node's jobs out. It takes what time has made due from the book, gathers it
+ * per account (a desk), and serves each desk by at most one SMTP session and one IMAP visit at a
+ * time, within the node's limits. Every change of a job is journalled before the effect that depends
+ * on it; every end is reported through the outbox.
+ *
+ *      link ──tasks──► worker_accept ─► book ─due─► desk ─► sender / visitor ─► job.h decides
+ *                                                                      │
+ *                               outbox ◄── receipts ◄──────────────────┘
+ */
+#pragma once
+
+#include "common/sys/log.h"
+#include "common/sys/tz.h"
+#include "node/core/book.h"
+#include "node/domains.h"
+#include "node/identity.h"
+#include "node/io/conn.h"
+#include "node/journal.h"
+#include "node/link.h"
+#include "node/members.h"
+#include "node/outbox.h"
+#include "node/packs.h"
+
+#define WORKER_SESSIONS_MAX 64 /* SMTP sessions and IMAP visits at a time, each kind */
+
+struct worker;
+
+/* Everything is borrowed while the worker lives. */
+struct worker_parts {
+    struct uv_loop_s *loop;
+    struct flz_log *log;
+    struct journal *journal;
+    struct outbox *outbox;
+    struct members *members;
+    struct domains *domains;
+    struct packs *packs;
+    struct tz *tz;
+    struct conn_pool *pool;
+    const struct identity *identity;
+    const char *ehlo_name;
+    int64_t connect_timeout_ms;
+    uint32_t credit_max;      /* open tasks this node takes */
+    int64_t probe_age_ms_max; /* an account's servers are looked at again after half of it */
+};
+
+/* Loads the jobs from the journal: those found in DOT become AMBIGUOUS. 0 or negative (msg). */
+int worker_open(const struct worker_parts *parts, struct worker **ret_worker, struct flz_msg *msg);
+struct worker *worker_free(struct worker *worker);
+
+/* The link is made after the worker (it asks for credit and open tasks). */
+void worker_set_link(struct worker *worker, struct link *link);
+
+/* Takes a believed frame of tasks. Known ids are passed over; refused ones are reported DECLINED. */
+void worker_accept(struct worker *worker, const struct flz_tasks *tasks);
+
+/* Something may have become due: a pulse, a new member, a domain known. Cheap; may be called often. */
+void worker_wake(struct worker *worker);
+
+/* For HELLO. */
+size_t worker_open_ids(struct worker *worker, const struct flz_id **ret_ids);
+uint32_t worker_credit(const struct worker *worker);
+
+/* Counters for metrics and status. */
+struct worker_stats {
+    uint64_t sent, rejected, withdrawn, ambiguous;
+    uint64_t found_inbox, found_junk, found_other, missing, unobserved;
+    uint64_t opened, rescued, replied, tidied, declined, expired, failed;
+    uint64_t sessions, session_failures, visits, visit_failures;
+    size_t jobs_open, sessions_open, visits_open;
+};
+struct worker_stats worker_stats_of(const struct worker *worker);
