@@ -9,6 +9,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
+#include <strings.h>
 
 #define QUOTE_LINES_MAX 5
 #define ZONE_MINUTES_MAX (14 * 60)
@@ -89,20 +90,22 @@ static bool is_name_part(const char *part, size_t len)
 
 /*
  * "camille@" is a given name, "cdurand@" is not: a lone part must begin as names are spoken, with
- * a vowel within its first two letters or after a usual pair of consonants.
+ * a vowel within its first two letters or after a usual group of consonants.
  */
 static bool is_lone_name(const char *part, size_t len)
 {
-    static const char *const onsets[] = {"bl", "br", "ch", "cl", "cr", "dr", "fl", "fr", "gl", "gr",
-                                         "gw", "kl", "kr", "ph", "pl", "pr", "sh", "st", "sv",
-                                         "th", "tr", "vl", "wr"};
+    static const char *const onsets[] = {"bl", "br", "ch", "chr", "cl", "cr", "dr", "fl", "fr",
+                                         "gl", "gr", "gw", "kl",  "kr", "ph", "pl", "pr", "sch",
+                                         "sh", "st", "sv", "th",  "tr", "vl", "wr"};
     if (len < 3 || len > 10)
         return false;
     if (is_vowel(part[0]) || is_vowel(part[1]))
         return true;
-    for (size_t i = 0; i < sizeof onsets / sizeof *onsets; i++)
-        if (flz_ascii_lower(part[0]) == onsets[i][0] && flz_ascii_lower(part[1]) == onsets[i][1])
-            return is_vowel(part[2]);
+    for (size_t i = 0; i < sizeof onsets / sizeof *onsets; i++) {
+        size_t n = strlen(onsets[i]);
+        if (n < len && strncasecmp(part, onsets[i], n) == 0 && is_vowel(part[n]))
+            return true;
+    }
     return false;
 }
 

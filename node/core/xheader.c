@@ -19,10 +19,11 @@
 
 bool xheader_message_id_is_valid(const char *message_id)
 {
+    /* Fields may come from outside: the length is bounded before anything else is read. */
+    if (strnlen(message_id, XHEADER_MESSAGE_ID_MAX) == XHEADER_MESSAGE_ID_MAX)
+        return false;
     const char *at = strchr(message_id, '@');
-    size_t len = strnlen(message_id, XHEADER_MESSAGE_ID_MAX);
-    if (!at || at == message_id || at[1] == '\0' || strchr(at + 1, '@') ||
-        len == XHEADER_MESSAGE_ID_MAX)
+    if (!at || at == message_id || at[1] == '\0' || strchr(at + 1, '@'))
         return false;
     for (const char *p = message_id; *p; p++)
         if (*p <= ' ' || *p > '~' || strchr("<>()[];,\"\\:", *p))
