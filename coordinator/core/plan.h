@@ -3,11 +3,30 @@
  * unit (a local date of one UTC-offset cohort). Pure: the same input gives the same plan. It answers
  * a choice for each message, or a reason for none.
  *
- * Hard rules (DESIGN 5), never broken: eligible members only; never the same account, domain or
- * owner; a new first message the same way only after the cooldown; a pair starts at most one
- * exchange a day; inbound at most inbound_percent of the recipient's own quota; inside the hours of
- * both; same language; spacing between two messages of one account, replies included; quota of each
- * sender on its day, replies included and reserved.
+ * Hard rules (coordinator/DESIGN.md), never broken; checkers and tests cite their numbers:
+ *
+ *  P1  eligible members only; never the same account or domain
+ *  P2  never the same owner, except the flagged share that policy allows when nobody else is left
+ *  P3  a new first message the same way only after the cooldown: cooldown_days sending days of the
+ *      sender's week, the new day included (1: not twice on a day; 5: Monday → next Monday)
+ *  P4  a pair starts at most one exchange a day, whichever begins
+ *  P5  what arrives on a recipient's day: at most inbound_max, later days inbound_percent of its quota
+ *  P6  sends inside the sender's hours, opens inside the recipient's, not before now, within
+ *      action_deadline of the message; each turn after the opening of the one before
+ *  P7  same language; a pack and a scenario of that language with at least as many turns
+ *  P8  spacing between any two messages of one account, replies and earlier plans included
+ *  P9  quota of each sender on each of its days, replies included; each reply stands in its
+ *      replier's day, or is not planned
+ *  P10 every time within PLAN_DAYS
+ *
+ * How it chooses: an account's day is spread over its hours into as many slots as its quota leaves.
+ * Rounds give each sender one first message a round, earliest slot first; of the partners allowed it
+ * prefers those that have received least today, were not written to for longest, wrote themselves
+ * and wait for a turn, and live on another node. Turns are drawn at once: a reply on the replier's
+ * own day of this unit takes one of its slots, on a later day (or in another unit) it reserves a free
+ * time there, at most half of that day's quota. When a sender finds nobody left, exchanges drawn
+ * earlier are moved to other partners to make room, then same-owner partners serve if allowed.
+ * A message is counted as received on the recipient's day of `open_date`.
  */
 #pragma once
 
@@ -21,27 +40,29 @@
 
 #define PLAN_DAYS 4 /* the planned date and the three after it */
 
-/* Busy minutes of one account: times of messages it already sends, sorted; owned by the caller. */
+/* One account as the planner sees it. Days are the account's own local dates date, date + 1, … */
 struct plan_account {
     uint32_t handle;
     uint32_t node;
     uint32_t domain;
     uint32_t owner;
     uint32_t provider;
-    uint32_t language; /* index into plan_input.packs order of languages; equal = same language */
+    uint32_t language; /* as in plan_pack; equal = same language */
+    uint32_t days;     /* bit mask of its sending days, bit 0 = Monday; 0 = every day. For P3 */
     bool sends;        /* draw first messages for it in this unit */
     bool receives;     /* may be written to: consent, probe, not paused, not suppressed */
     uint32_t quota[PLAN_DAYS];    /* messages it may send on its date + i, replies included */
     uint32_t reserved[PLAN_DAYS]; /* of these already reserved (replies planned earlier) */
     uint32_t inbound_max;         /* messages it may still receive on its date (first ones and replies) */
+    uint32_t inbound_taken[PLAN_DAYS]; /* messages that later days already expect; [0] is not read */
     int64_t window_start[PLAN_DAYS];
     int64_t window_end[PLAN_DAYS]; /* equal: no window that day */
     const int64_t *busy;          /* times at which it already sends, ascending; borrowed */
     size_t busy_count;
 };
 
-/* The newest first messages, for the cooldown: from wrote to `to` first, on sending day index `day`
- * (the sender's count of sending days), sorted by (from, to). */
+/* The newest first message from one account to another, sorted by (from, to). Needed as long as
+ * plan_cooled() says no; older ones do no harm: they tell who was not written to for longest. */
 struct plan_contact {
     uint32_t from;
     uint32_t to;
@@ -72,8 +93,9 @@ struct plan_turn {
     int64_t send_at;    /* planned time of the message */
     int64_t send_until; /* its slot ends: min(send_at + send_slot, window end) */
     int64_t open_at;    /* when the recipient may be shown to have opened it */
-    int64_t open_until;
+    int64_t open_until; /* end of that day's hours, or of the action deadline */
     int32_t date;       /* the sender's local date the message counts in */
+    int32_t open_date;  /* the recipient's local date it is received in, of open_at */
     uint32_t day_cap;   /* quota of that sender on that date */
 };
 
@@ -83,6 +105,7 @@ struct plan_exchange {
     struct flz_digest pack;
     uint32_t scenario;
     uint64_t seed;
+    bool same_owner;      /* flagged: policy allowed it, and nobody else was left */
     uint32_t turns_count; /* 1 … FLZ_TURNS_MAX */
     struct plan_turn turns[FLZ_TURNS_MAX];
 };
@@ -101,7 +124,7 @@ enum plan_reason {
 struct plan_shortfall {
     uint32_t account;
     uint32_t wanted;  /* messages its quota leaves room for */
-    uint32_t planned; /* own first messages planned */
+    uint32_t planned; /* own messages planned on its date: first ones, and replies drawn here */
     enum plan_reason reason;
 };
 
@@ -119,5 +142,10 @@ struct plan_output {
 
 void plan_output_deinit(struct plan_output *output);
 
-/* Draws the plan. 0 or -ENOMEM (ret_output is unchanged). */
+/* Whether a first message of `contact_date` no longer bars another of `date` the same way (P3).
+ * `days`: the sender's mask of sending days, 0 = every day. */
+bool plan_cooled(uint32_t days, int32_t contact_date, int32_t date, int64_t cooldown_days);
+
+/* Draws the plan. Exchanges come in the order they were drawn. 0 or -ENOMEM (ret_output is
+ * unchanged). */
 int plan_day(const struct plan_input *input, struct plan_output *ret_output);

@@ -27,7 +27,7 @@ struct policy {
     int64_t tidy_delay_ms;            /* after the last planned action */
     int64_t find_delay_ms;            /* first look after the send's planned time */
     int64_t cross_language;           /* 0: same language only */
-    int64_t grace_ms;                 /* a lab: real-time floor, in network ms, for reports of due work */
+    int64_t grace_ms;                 /* how long reports of due work may take: 10 s real */
 };
 
 /* The defaults for network time at rate 1. */
@@ -39,15 +39,20 @@ struct policy policy_default(void);
  */
 struct policy policy_for_rate(struct policy policy, int64_t rate_milli);
 
-/* Sets one key by name. 0; -ENOENT (msg says which was meant) or -ERANGE (msg says the bounds). */
+/* Sets one key by name (policy_keys). 0; -ENOENT (msg says which was meant) or -ERANGE (msg says the
+ * bounds); on failure the policy is unchanged. `msg` may be NULL. */
 int policy_set(struct policy *policy, const char *key, int64_t value, struct flz_msg *msg);
 
-/* The keys, for listing: name, value, bounds and one sentence. */
+/* The keys, for listing: name, where the value stands, bounds (inclusive) and one sentence. */
 struct policy_key {
-    const char *name;
-    size_t offset;
+    const char *name; /* the field's name */
+    size_t offset;    /* of an int64_t within struct policy */
     int64_t low;
     int64_t high;
     const char *text;
 };
+/* All keys in the order of the struct; static. */
 const struct policy_key *policy_keys(size_t *ret_count);
+
+/* The value of `key`, one of policy_keys(), in `policy`. */
+int64_t policy_get(const struct policy *policy, const struct policy_key *key);

@@ -1,0 +1,219 @@
+#include "coordinator/core/ramp.h"
+
+#include "proto/vocab.h"
+
+#define DAYS_A_WEEK 7
+#define MET_PERCENT 80
+#define RECOVERY_TARGET_MAX 30
+#define CLIMB_FROM 10 /* where profiles other than `new` begin */
+
+/* The bands of the phases `start` and `ramp`, by what `maintain` sends (mission tables B.1, B.2). */
+struct band {
+    uint32_t target;
+    uint32_t start_low;
+    uint32_t start_high;
+    uint32_t ramp_low;
+    uint32_t ramp_high;
+};
+
+static const struct band bands[] = {
+    {.target = 1, .start_low = 1, .start_high = 1, .ramp_low = 1, .ramp_high = 1},
+    {.target = 10, .start_low = 3, .start_high = 6, .ramp_low = 6, .ramp_high = 10}, /* low */
+    {.target = 20, .start_low = 5, .start_high = 10, .ramp_low = 15, .ramp_high = 20}, /* medium */
+    {.target = 30, .start_low = 5, .start_high = 10, .ramp_low = 15, .ramp_high = 25}, /* high */
+    {.target = POLICY_DAILY_CEILING, .start_low = 5, .start_high = 10, .ramp_low = 15,
+     .ramp_high = 25},
+};
+
+/* A climb: from one level to another within so many sending days, `done` of them met. */
+struct climb {
+    uint32_t from;
+    uint32_t to;
+    uint32_t days;
+    uint32_t done;
+};
+
+static uint32_t min_u32(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint32_t max_u32(uint32_t a, uint32_t b)
+{
+    return a > b ? a : b;
+}
+
+/* The value at `at` of `span` on the line from `from` to `to`, rounded half up. */
+static uint32_t line(uint32_t from, uint32_t to, uint32_t at, uint32_t span)
+{
+    if (span == 0)
+        return to;
+    uint64_t rest = span - at;
+    return (uint32_t)((2 * (from * rest + (uint64_t)to * at) + span) / (2 * (uint64_t)span));
+}
+
+static uint32_t days_a_week(const struct ramp_settings *settings)
+{
+    uint32_t mask = settings->days & ((1u << DAYS_A_WEEK) - 1);
+    return mask ? (uint32_t)__builtin_popcount(mask) : 1;
+}
+
+static uint32_t target_of(const struct ramp_settings *settings)
+{
+    if (settings->target)
+        return min_u32(settings->target, POLICY_DAILY_CEILING);
+    switch (settings->intensity) {
+    case FLZ_INTENSITY_LOW:
+        return 10;
+    case FLZ_INTENSITY_HIGH:
+        return 30;
+    default:
+        return 20;
+    }
+}
+
+/* A free target lies between two of the published rows; so do its bands. */
+static struct band band_of(uint32_t target)
+{
+    const struct band *below = bands;
+    while (below[1].target < target)
+        below++;
+    const struct band *above = below + 1;
+    uint32_t at = target - below->target;
+    uint32_t span = above->target - below->target;
+    return (struct band){
+        .target = target,
+        .start_low = line(below->start_low, above->start_low, at, span),
+        .start_high = line(below->start_high, above->start_high, at, span),
+        .ramp_low = line(below->ramp_low, above->ramp_low, at, span),
+        .ramp_high = line(below->ramp_high, above->ramp_high, at, span),
+    };
+}
+
+/* Sending days of a profile that climbs in one piece; 0 for `new`. */
+static uint32_t climb_days(const struct ramp_settings *settings)
+{
+    switch (settings->profile) {
+    case FLZ_PROFILE_LOW_USE:
+        return 10;
+    case FLZ_PROFILE_EXISTING:
+        return 4 * days_a_week(settings);
+    case FLZ_PROFILE_RECOVERY:
+        return 5 * days_a_week(settings);
+    default:
+        return 0;
+    }
+}
+
+enum ramp_phase ramp_phase(const struct ramp_state *state, const struct ramp_settings *settings)
+{
+    uint32_t week = days_a_week(settings);
+    uint32_t climb = climb_days(settings);
+    if (climb) {
+        if (state->day >= climb)
+            return RAMP_MAINTAIN;
+        return settings->profile == FLZ_PROFILE_RECOVERY ? RAMP_RECOVERY : RAMP_RAMP;
+    }
+    if (state->day < 2 * week)
+        return RAMP_START;
+    return state->day < 4 * week ? RAMP_RAMP : RAMP_MAINTAIN;
+}
+
+/* The level at which a recovery ends; it maintains that, too. */
+static uint32_t goal_of(const struct ramp_settings *settings)
+{
+    uint32_t target = target_of(settings);
+    if (settings->profile == FLZ_PROFILE_RECOVERY)
+        return min_u32(target, RECOVERY_TARGET_MAX);
+    return target;
+}
+
+static struct climb climb_of(const struct ramp_state *state, const struct ramp_settings *settings,
+                             enum ramp_phase phase)
+{
+    uint32_t goal = goal_of(settings);
+    uint32_t days = climb_days(settings);
+    uint32_t half = 2 * days_a_week(settings);
+    struct band band = band_of(goal);
+
+    if (phase == RAMP_MAINTAIN)
+        return (struct climb){.from = goal, .to = goal, .days = 1, .done = 0};
+    if (days)
+        return (struct climb){
+            .from = min_u32(CLIMB_FROM, goal), .to = goal, .days = days, .done = state->day};
+    if (phase == RAMP_START)
+        return (struct climb){
+            .from = band.start_low, .to = band.start_high, .days = half, .done = state->day};
+    return (struct climb){
+        .from = band.ramp_low, .to = band.ramp_high, .days = half, .done = state->day - half};
+}
+
+/* The equal share of what remains, for each of the days left, today included; rounded half up. */
+static uint32_t share(uint32_t reference, const struct climb *climb)
+{
+    uint32_t left = climb->days - climb->done;
+    if (reference >= climb->to)
+        return climb->to;
+    return line(reference, climb->to, 1, left);
+}
+
+uint32_t ramp_target(const struct ramp_state *state, const struct ramp_settings *settings)
+{
+    enum ramp_phase phase = ramp_phase(state, settings);
+    struct climb climb = climb_of(state, settings, phase);
+
+    /* A recovery begins at the level it finds, not at the foot of a line. */
+    if (phase == RAMP_RECOVERY && state->reference > 0)
+        return max_u32(share(state->reference, &climb), 1);
+
+    uint32_t want = line(climb.from, climb.to, climb.done, climb.days - 1);
+    if (state->reference > 0 && days_a_week(settings) < DAYS_A_WEEK)
+        want = max_u32(want, share(state->reference, &climb));
+    return max_u32(want, 1);
+}
+
+static uint32_t step_of(uint32_t reference, const struct policy *policy)
+{
+    uint64_t step = (uint64_t)reference * (uint64_t)policy->growth_percent / 100;
+    return max_u32((uint32_t)step, 1);
+}
+
+static uint32_t clamp_to_step(uint32_t value, uint32_t reference, const struct policy *policy)
+{
+    uint32_t step = step_of(reference, policy);
+    uint32_t low = reference > step ? reference - step : 1;
+    return min_u32(max_u32(value, low), reference + step);
+}
+
+uint32_t ramp_quota(const struct ramp_state *state, const struct ramp_settings *settings,
+                    const struct policy *policy, uint32_t pool_max)
+{
+    uint32_t quota = ramp_target(state, settings);
+    if (state->reference > 0)
+        quota = clamp_to_step(quota, state->reference, policy);
+    quota = min_u32(quota, (uint32_t)policy->ceiling_per_day);
+    quota = min_u32(quota, POLICY_DAILY_CEILING);
+    return min_u32(quota, pool_max);
+}
+
+struct ramp_state ramp_close(const struct ramp_state *state, const struct ramp_settings *settings,
+                             const struct policy *policy, int32_t date, uint32_t quota,
+                             uint32_t committed, uint32_t possible, bool *ret_met)
+{
+    struct ramp_state next = *state;
+    *ret_met = false;
+    if (state->last_date != 0 && date <= state->last_date)
+        return next;
+
+    uint64_t wanted = min_u32(quota, possible);
+    *ret_met = wanted > 0 && (uint64_t)committed * 100 >= wanted * MET_PERCENT;
+    if (*ret_met)
+        next.day++;
+
+    /* The first day has no level before it: its own curve serves as one. */
+    uint32_t reference = state->reference ? state->reference : ramp_target(state, settings);
+    next.reference = clamp_to_step(committed, reference, policy);
+    next.last_quota = quota;
+    next.last_date = date;
+    return next;
+}
