@@ -77,7 +77,7 @@ struct conn_events {
     void (*on_open)(struct conn *conn, void *userdata);
     /* Borrowed during the call. */
     void (*on_data)(struct conn *conn, struct flz_view data, void *userdata);
-    /* Everything given to conn_send() has gone to the kernel; may be NULL. */
+    /* Octets had to wait, and now all have gone to the kernel; may be NULL. */
     void (*on_drained)(struct conn *conn, void *userdata);
     /* `msg` says it in words, those of OpenSSL or of the server included; borrowed. */
     void (*on_closed)(struct conn *conn, enum conn_end end, const struct flz_msg *msg,
@@ -126,11 +126,11 @@ int conn_open(struct conn_pool *pool, const struct conn_options *options,
 /*
  * Sends, or keeps and sends when the socket allows. The octets are copied as far as they wait, and
  * the copies wiped when they are sent or forgotten: secrets may go this way. 0; -ENOTCONN (not open,
- * or ended); -ENOBUFS (CONN_SEND_MAX; nothing was taken); -ENOMEM (nothing was taken).
+ * or ended, and nothing of these octets can reach the peer; on_closed follows); -ENOBUFS (CONN_SEND_MAX; nothing was taken); -ENOMEM (nothing was taken).
  */
 int conn_send(struct conn *conn, struct flz_view data);
 
-/* Octets given to conn_send() that the kernel has not taken. */
+/* Octets given to conn_send() that wait. */
 size_t conn_pending(const struct conn *conn);
 
 /* 0, or -ENOTCONN before on_open. */
@@ -139,6 +139,10 @@ int conn_peer_info(const struct conn *conn, struct conn_peer *ret_peer);
 /* Ends the connection at once: what waits to be sent is forgotten, no callback follows. Frees;
  * accepts NULL; returns NULL. */
 struct conn *conn_close(struct conn *conn);
+
+/* The last line the server said during the set-up, "421 4.7.0 Too many connections" or "* BYE …", or
+ * "" when the set-up succeeded or nothing was said. Borrowed until conn_close(). */
+const char *conn_server_text(const struct conn *conn);
 
 /* "expired", "starttls" …: for logs. Static. */
 const char *conn_end_str(enum conn_end end);
