@@ -1,0 +1,2 @@
+require ["fileinto", "special-use", "mailbox"];
+if header :is "X-Spam" "Yes" { fileinto :specialuse "\\Junk" "Junk Email"; stop; }
