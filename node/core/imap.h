@@ -296,8 +296,11 @@ int imap_login_secret(struct imap *imap, struct flz_view secret);
  */
 int imap_id(struct imap *imap, const char *name, const char *version);
 int imap_namespace(struct imap *imap);
-/* LIST "" "*": every mailbox the account sees. Attributes come with it where the server has them. */
-int imap_list(struct imap *imap);
+/*
+ * LIST "" "*": every mailbox the account sees. Special-use attributes come with it where the server
+ * gives them unasked; `ask_use` asks for them (RETURN (SPECIAL-USE), RFC 6154).
+ */
+int imap_list(struct imap *imap, bool ask_use);
 int imap_select(struct imap *imap, const char *mailbox, bool read_only);
 int imap_mailbox_status(struct imap *imap, const char *mailbox);
 

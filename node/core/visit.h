@@ -29,6 +29,7 @@
 #include "common/base/address.h"
 #include "common/base/buf.h"
 #include "common/base/id.h"
+#include "node/core/folder.h"
 #include "node/core/header.h"
 #include "node/core/imap.h"
 
@@ -37,8 +38,7 @@
 #include <stdint.h>
 
 #define VISIT_JOBS_MAX 128     /* jobs of one visit */
-#define VISIT_FOLDERS_MAX 256  /* folders taken from LIST; more make a final look unobserved */
-#define VISIT_FOLDER_MAX 256   /* a folder's name on the wire, bytes with the NUL */
+#define VISIT_FOLDER_MAX FOLDER_NAME_MAX /* a folder's name on the wire, bytes with the NUL */
 #define VISIT_TEXT_MAX IMAP_TEXT_MAX
 #define VISIT_SCAN_DEFAULT 200 /* newest headers read per folder when searching found nothing */
 #define VISIT_SCAN_FINAL 2000  /* the same for a final look */
@@ -64,8 +64,10 @@ struct visit_look {
     char message_id_seen[HEADER_MESSAGE_ID_MAX]; /* as rewritten, from an earlier outcome; or "" */
     char from[FLZ_ADDRESS_MAX];    /* last resort, together: From, */
     struct flz_digest subject;     /* header_subject_digest(); all zero = not known, */
-    int64_t date_first_ms;         /* and Date in [first, last]. The window also bounds how far */
-    int64_t date_last_ms;          /* back scans read (one day of slack); 0, 0 = no bound */
+    int64_t date_first_ms;         /* and Date in [first, last] */
+    int64_t date_last_ms;
+    int64_t arrived_after_ms; /* real time: nothing older need be read (a day of slack is added);
+                                 0 = not known */
 };
 
 struct visit_job {
