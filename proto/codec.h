@@ -38,6 +38,7 @@ extern const struct flz_codec flz_codec_pulse;
 extern const struct flz_codec flz_codec_tasks;
 extern const struct flz_codec flz_codec_reports;
 extern const struct flz_codec flz_codec_ack;
+extern const struct flz_codec flz_codec_join_token;
 extern const struct flz_codec flz_codec_join;
 extern const struct flz_codec flz_codec_joined;
 extern const struct flz_codec flz_codec_admin_request;

@@ -160,6 +160,14 @@ CODEC(ack, flz__ack, flz_ack,
       MESSAGE_REQUIRED(flz_ack, header, codec_frame_header), FIXED(flz_ack, incarnation),
       U64(flz_ack, report_seq), MESSAGES(flz_ack, verdicts, FLZ_FRAME_REPORTS_MAX, codec_verdict));
 
+CODEC(join_token, flz__join_token, flz_join_token,
+      FIXED_REQUIRED(flz_join_token, network), FIXED_REQUIRED(flz_join_token, root),
+      FIXED_REQUIRED(flz_join_token, token_seed),
+      VIEW(flz_join_token, admin_certificate, SIGNED_MAX),
+      VIEW(flz_join_token, invite, SIGNED_MAX), TEXT(flz_join_token, enrol_endpoint),
+      TEXT(flz_join_token, node_endpoint), FIXED_REQUIRED(flz_join_token, coordinator_key),
+      TEXT(flz_join_token, network_name), TEXT(flz_join_token, contact));
+
 CODEC(join, flz__join, flz_join,
       VIEW(flz_join, node_certificate, SIGNED_MAX), TEXT(flz_join, version));
 

@@ -392,6 +392,28 @@ struct flz_attestation {
     uint32_t actions;
 };
 
+#define FLZ_ENDPOINT_MAX 256
+
+/*
+ * What `node invite` prints, and a node is enrolled with: everything it needs to trust and find its
+ * network, and the secret half of the invite's token key. One line, FLZ_JOIN_TOKEN_PREFIX and
+ * base64url; worth a node's place in the network, so it is handled as a secret until it is used.
+ */
+#define FLZ_JOIN_TOKEN_PREFIX "flzjoin1_"
+
+struct flz_join_token {
+    struct flz_id network;
+    struct flz_sign_public root;
+    uint8_t token_seed[32]; /* Ed25519 seed */
+    struct flz_view admin_certificate;
+    struct flz_view invite;
+    char enrol_endpoint[FLZ_ENDPOINT_MAX];
+    char node_endpoint[FLZ_ENDPOINT_MAX];
+    struct flz_curve_public coordinator_key;
+    char network_name[FLZ_NAME_MAX];
+    char contact[FLZ_ADDRESS_MAX]; /* how to stop; stands in each message */
+};
+
 struct flz_join {
     struct flz_view node_certificate; /* Signed(NODE) */
     char version[FLZ_NAME_MAX];
