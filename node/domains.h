@@ -29,7 +29,7 @@ struct domain_facts {
 };
 
 /* `on_known` comes when an asked domain became known or its question failed. */
-int domains_new(struct uv_loop_s *loop, struct dns *dns, void (*on_known)(void *data), void *data,
+int domains_new(struct dns *dns, void (*on_known)(void *data), void *data,
                 struct domains **ret_domains);
 struct domains *domains_free(struct domains *domains);
 

@@ -31,8 +31,8 @@ static int open_verified(struct flz_view bytes, enum flz_kind kind,
     return 0;
 }
 
-static int check_root_signed(const struct flz_trust *trust, struct flz_view bytes,
-                             struct flz_certificate *ret_certificate, struct flz_msg *msg)
+int flz_cert_check_any_time(const struct flz_trust *trust, struct flz_view bytes,
+                            struct flz_certificate *ret_certificate, struct flz_msg *msg)
 {
     _cleanup_(flz_arena_deinit) struct flz_arena arena = FLZ_ARENA_NULL;
     struct flz_signed message;
@@ -52,7 +52,7 @@ int flz_cert_check(const struct flz_trust *trust, struct flz_view bytes, int64_t
                    struct flz_certificate *ret_certificate, struct flz_msg *msg)
 {
     struct flz_certificate certificate;
-    int r = check_root_signed(trust, bytes, &certificate, msg);
+    int r = flz_cert_check_any_time(trust, bytes, &certificate, msg);
     if (r < 0)
         return r;
     if (now < certificate.not_before || now >= certificate.not_after) {
@@ -77,7 +77,7 @@ static int check_invite(const struct flz_trust *trust, const struct flz_node_cer
                         struct flz_msg *msg)
 {
     struct flz_certificate admin;
-    int r = check_root_signed(trust, node->admin_certificate, &admin, msg);
+    int r = flz_cert_check_any_time(trust, node->admin_certificate, &admin, msg);
     if (r < 0) {
         flz_msg_wrap(msg, "administrator's certificate");
         return r;

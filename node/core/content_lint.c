@@ -96,17 +96,18 @@ static void review_text(struct review *review, const struct text *text)
     }
 }
 
-/* A text may open with a capital (Latin-1 included), a figure, a mark, or a slot that has one. */
+/* A text opens with a capital (Latin-1 included), a figure, a mark, a person, or a slot or group
+ * that has one. */
 static bool opens_well(struct flz_view text)
 {
-    uint8_t c = text.data[0];
-    if ((c == '{' || c == '[') && text.len > 1)
-        c = text.data[1];
-    bool person = text.len > 6 && (memcmp(text.data, "{from_", 6) == 0 ||
-                                   memcmp(text.data, "{to_", 4) == 0);
-    if (c == 0xc3 && text.len > 1)
-        return text.data[1] < 0xa0 || text.data[0] == '[';
-    return person || !(c >= 'a' && c <= 'z');
+    bool inside = (text.data[0] == '{' || text.data[0] == '[') && text.len > 1;
+    const uint8_t *c = text.data + inside;
+    size_t left = text.len - inside;
+    if ((left > 5 && memcmp(c, "from_", 5) == 0) || (left > 3 && memcmp(c, "to_", 3) == 0))
+        return true;
+    if (c[0] == 0xc3 && left > 1)
+        return c[1] < 0xa0;
+    return !(c[0] >= 'a' && c[0] <= 'z');
 }
 
 static bool closes_well(struct flz_view text)

@@ -1,0 +1,163 @@
+#include "node/attest.h"
+
+#include "common/base/cleanup.h"
+#include "common/base/hash.h"
+#include "common/base/text.h"
+#include "common/sys/clock.h"
+#include "proto/cert.h"
+
+#include <errno.h>
+#include <string.h>
+
+static bool is_send(const struct flz_task *task)
+{
+    return task->kind == FLZ_TASK_SEND || task->kind == FLZ_TASK_REPLY;
+}
+
+/* The header that the task's fields make. */
+static struct xheader header_of(const struct identity *identity, const struct flz_task *task)
+{
+    struct xheader header = {
+        .network = identity->trust.network,
+        .exchange = task->exchange,
+        .step = task->turn,
+        .time_ms = task->mail_time,
+        .expiry_ms = task->expires,
+        .key = task->mail_key,
+        .signature = task->mail_signature,
+    };
+    (void)flz_text_copy(header.message_id, sizeof header.message_id, task->message_id);
+    return header;
+}
+
+/* Signed by a coordinator of this network, for these two addresses. */
+static int check_mail_signature(const struct identity *identity, const struct xheader *header,
+                                const struct flz_address *from, const struct flz_address *to,
+                                struct flz_msg *msg)
+{
+    const struct flz_certificate *issuer = identity_issuer(identity, header->key);
+    if (!issuer) {
+        flz_msg_set(msg, "the header's key is no coordinator's of this network");
+        return flz_fail(-EKEYREJECTED);
+    }
+    struct flz_digest digest;
+    if (xheader_digest(header, from, to, &digest) < 0) {
+        flz_msg_set(msg, "a field of the header is out of its range");
+        return flz_fail(-EINVAL);
+    }
+    if (flz_verify_digest(digest, &header->signature, &issuer->key) < 0) {
+        flz_msg_set(msg, "the header's signature does not verify for this From and To");
+        return flz_fail(-EKEYREJECTED);
+    }
+    return 0;
+}
+
+int attest_mail_header(const struct identity *identity, const struct flz_task *task,
+                       const struct flz_address *from, const struct flz_address *to,
+                       char ret_value[static XHEADER_VALUE_MAX], struct flz_msg *msg)
+{
+    struct xheader header = header_of(identity, task);
+    int r = check_mail_signature(identity, &header, from, to, msg);
+    if (r < 0)
+        return r;
+    return xheader_format(&header, ret_value);
+}
+
+static const struct flz_view *find_certificate(const struct flz_tasks *frame,
+                                               struct flz_digest digest)
+{
+    for (size_t i = 0; i < frame->certificates_count; i++)
+        if (flz_digest_equal(flz_digest_of(frame->certificates[i]), digest))
+            return &frame->certificates[i];
+    return NULL;
+}
+
+static enum flz_reason check_recipient(const struct identity *identity,
+                                       const struct flz_tasks *frame, const struct flz_task *task,
+                                       const struct flz_address *to, int64_t network_now,
+                                       struct flz_msg *msg)
+{
+    const struct flz_view *certificate = find_certificate(frame, task->attestation_signer);
+    struct flz_node_identity node;
+    struct flz_attestation attestation;
+    if (!certificate) {
+        flz_msg_set(msg, "the certificate of the recipient's node is missing");
+        return FLZ_REASON_NO_ATTESTATION;
+    }
+    if (flz_cert_check_node(&identity->trust, *certificate, &node, msg) < 0) {
+        flz_msg_wrap(msg, "certificate of the recipient's node");
+        return FLZ_REASON_NO_ATTESTATION;
+    }
+    /* Whoever is written to must have agreed to have our messages opened. */
+    if (flz_cert_check_attestation(&identity->trust, task->attestation, &node, to, FLZ_ACTION_OPEN,
+                                   network_now, &attestation, msg) < 0) {
+        flz_msg_wrap(msg, "recipient's membership");
+        return FLZ_REASON_NO_ATTESTATION;
+    }
+    if (!flz_id_equal(attestation.account, task->peer_account)) {
+        flz_msg_set(msg, "the attestation is another account's");
+        return FLZ_REASON_NO_ATTESTATION;
+    }
+    return FLZ_REASON_NONE;
+}
+
+enum flz_reason attest_task(const struct identity *identity, const struct flz_tasks *frame,
+                            const struct flz_task *task, int64_t network_now, struct flz_msg *msg)
+{
+    if (!is_send(task))
+        return FLZ_REASON_NONE;
+    struct flz_address from, to;
+    if (flz_address_parse(task->from, &from) < 0 || flz_address_parse(task->to, &to) < 0) {
+        flz_msg_set(msg, "the addresses are malformed");
+        return FLZ_REASON_PROTOCOL;
+    }
+    if (flz_address_is_role(&to)) {
+        flz_msg_set(msg, "the recipient is a role address");
+        return FLZ_REASON_POLICY;
+    }
+    struct xheader header = header_of(identity, task);
+    if (check_mail_signature(identity, &header, &from, &to, msg) < 0)
+        return FLZ_REASON_PROTOCOL;
+    return check_recipient(identity, frame, task, &to, network_now, msg);
+}
+
+bool attest_found_header(const struct identity *identity, const struct flz_task *task,
+                         uint32_t turn, const struct header *header, int64_t network_now,
+                         struct flz_msg *msg)
+{
+    struct xheader found;
+    struct flz_address from, to;
+    if (header->doubled) {
+        flz_msg_set(msg, "a field stands twice that must stand once");
+        return false;
+    }
+    if (xheader_parse(flz_view_str(header->x_fluenzr), &found) < 0) {
+        flz_msg_set(msg, "no X-FluenzR that can be read");
+        return false;
+    }
+    if (!flz_id_equal(found.network, identity->trust.network) ||
+        !flz_id_equal(found.exchange, task->exchange) || found.step != turn) {
+        flz_msg_set(msg, "another exchange's message");
+        return false;
+    }
+    if (found.expiry_ms <= network_now) {
+        flz_msg_set(msg, "the message has expired");
+        return false;
+    }
+    if (flz_address_parse(header->from, &from) < 0 || flz_address_parse(header->to, &to) < 0) {
+        flz_msg_set(msg, "From or To is not one plain address");
+        return false;
+    }
+    if (check_mail_signature(identity, &found, &from, &to, msg) < 0)
+        return false;
+    /* A copied header passes its own signature: the message must also be the one announced. */
+    bool to_us = task->kind == FLZ_TASK_FIND || task->kind == FLZ_TASK_UNSPAM ||
+                 task->kind == FLZ_TASK_OPEN;
+    if (to_us && (!flz_ascii_equal_nocase(from.text, task->from) ||
+                  !flz_ascii_equal_nocase(to.text, task->to) ||
+                  strcmp(found.message_id, task->message_id) != 0)) {
+        flz_msg_set(msg, "From, To or the original Message-ID are not the announced ones");
+        return false;
+    }
+    return true;
+}

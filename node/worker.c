@@ -1,0 +1,1238 @@
+#include "node/worker.h"
+
+#include "common/base/cleanup.h"
+#include "common/base/error.h"
+#include "common/base/hash.h"
+#include "common/base/text.h"
+#include "common/base/time.h"
+#include "common/sys/clock.h"
+#include "node/attest.h"
+#include "node/core/compose.h"
+#include "node/core/xheader.h"
+#include "node/refusal.h"
+#include "node/render.h"
+#include "node/sender.h"
+#include "node/visitor.h"
+#include "proto/codec.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uv.h>
+
+#define WAKE_JOBS_MAX 2000         /* jobs moved to desks in one turn of the loop */
+#define DESK_BACKOFF_MS 2000       /* after a session that failed; doubles up to */
+#define DESK_BACKOFF_MS_MAX 900000
+#define PROBE_FLOOR_MS 60000       /* real time between looks at an account's servers */
+#define TIMER_MS_MAX 1000
+#define LOGIN_FAILURES_MAX 3
+
+/* Jobs waiting for one session. */
+struct queue {
+    struct job **jobs; /* owned array, borrowed jobs */
+    size_t count;
+    size_t capacity;
+};
+
+/* Which job the visit jobs [first, first + n) of the running visit belong to. */
+struct errand {
+    struct job *job; /* NULL: the probe, or settled */
+    size_t first;
+    size_t n;
+    size_t settled;
+    uint32_t turns[FLZ_TURNS_MAX];  /* the message that each of them is about */
+    struct visit_outcome *outcomes; /* n of them, owned */
+};
+
+/* Serves one account. */
+struct desk {
+    struct worker *worker;
+    struct flz_id account;
+    struct queue send;
+    struct queue visit;
+
+    struct sender *sender;
+    struct job *sending; /* the transaction under way */
+    uint64_t dot_token;  /* grows with each DOT record asked for; tells a late answer */
+    bool dot_waits;      /* the engine holds a dot until the record is durable */
+    bool login_only;     /* the session was opened to see whether it logs in */
+
+    struct visitor *visitor;
+    struct errand *errands; /* owned */
+    size_t errands_count;
+    bool probing;           /* the visit ends with a look at the account itself */
+
+    int64_t wait_boot; /* no session and no visit before it */
+    int64_t backoff_ms;
+    bool smtp_ok; /* the newest session logged in */
+    int64_t probe_boot; /* when its servers were last looked at; 0 = never */
+    enum flz_reason trouble;
+    char trouble_text[FLZ_REPLY_TEXT_MAX];
+};
+
+struct worker {
+    struct worker_parts parts;
+    struct link *link;
+    struct book book;
+    struct desk **desks; /* owned */
+    size_t desks_count;
+    size_t desks_capacity;
+    struct flz_map desk_of;
+    uv_timer_t *timer; /* owned; freed in its close callback */
+    uv_idle_t *soon;   /* owned likewise: a wake asked for within a callback */
+    struct flz_id *open_ids; /* owned; for HELLO */
+    size_t open_ids_capacity;
+    struct worker_stats stats;
+};
+
+/* ---- Time and authority ---- */
+
+static struct job_clock clock_of(struct worker *worker)
+{
+    struct job_clock clock = {.boot_now = flz_boottime_ms(), .rate_milli = 1000};
+    if (worker->link) {
+        clock.rate_milli = link_rate_milli(worker->link);
+        if (link_now(worker->link, &clock.network_now) != 0)
+            clock.network_now = 0;
+    }
+    return clock;
+}
+
+static bool has_authority(struct worker *worker, struct job_clock clock)
+{
+    return worker->link && clock.network_now > 0 && link_welcomed(worker->link) &&
+           clock.boot_now < link_lease_end_boot(worker->link);
+}
+
+/* ---- The journal ---- */
+
+static struct flz_view day_key(struct flz_id account, int32_t date, uint8_t key[static 20])
+{
+    memcpy(key, account.b, 16);
+    flz_put_be32(key + 16, (uint32_t)date);
+    return (struct flz_view){.data = key, .len = 20};
+}
+
+static uint32_t dots_on(struct worker *worker, struct flz_id account, int32_t date)
+{
+    uint8_t key[20];
+    _cleanup_(flz_buf_deinit) struct flz_buf buf = FLZ_BUF_NULL;
+    _cleanup_(flz_arena_deinit) struct flz_arena arena = FLZ_ARENA_NULL;
+    struct journal_day day;
+    if (journal_get(worker->parts.journal, JOURNAL_DAYS, day_key(account, date, key), &buf) != 0)
+        return 0;
+    /* A count that cannot be read is a full one: rather silence than too much. */
+    return flz_decode(&flz_codec_day_count, flz_buf_view(&buf), &arena, &day) == 0
+               ? day.dots
+               : JOB_DAY_CEILING;
+}
+
+static void count_dot(struct worker *worker, const struct job *job, int change)
+{
+    const struct flz_task *task = &job->record.task;
+    uint32_t dots = dots_on(worker, task->account, task->local_date);
+    struct journal_day day = {.dots = change > 0 ? dots + 1 : dots > 0 ? dots - 1 : 0};
+    _cleanup_(flz_buf_deinit) struct flz_buf buf = FLZ_BUF_NULL;
+    uint8_t key[20];
+    if (flz_encode(&flz_codec_day_count, &day, &buf) == 0)
+        journal_put(worker->parts.journal, JOURNAL_DAYS,
+                    day_key(task->account, task->local_date, key), flz_buf_view(&buf));
+}
+
+static struct flz_view id_view(const struct flz_id *id)
+{
+    return (struct flz_view){.data = id->b, .len = sizeof id->b};
+}
+
+static int save_job(struct worker *worker, const struct job *job)
+{
+    _cleanup_(flz_buf_deinit) struct flz_buf buf = FLZ_BUF_NULL;
+    int r = flz_encode(&flz_codec_job, &job->record, &buf);
+    if (r < 0)
+        return r;
+    journal_put(worker->parts.journal, JOURNAL_JOBS, id_view(&job->record.task.id),
+                flz_buf_view(&buf));
+    return 0;
+}
+
+static void count_receipt(struct worker_stats *stats, const struct flz_receipt *receipt)
+{
+    switch ((enum flz_outcome)receipt->outcome) {
+    case FLZ_OUTCOME_SENT:
+        stats->sent++;
+        stats->replied += receipt->kind == FLZ_TASK_REPLY;
+        break;
+    case FLZ_OUTCOME_REJECTED: stats->rejected++; break;
+    case FLZ_OUTCOME_EXPIRED: stats->expired++; break;
+    case FLZ_OUTCOME_WITHDRAWN: stats->withdrawn++; break;
+    case FLZ_OUTCOME_AMBIGUOUS: stats->ambiguous++; break;
+    case FLZ_OUTCOME_DECLINED: stats->declined++; break;
+    case FLZ_OUTCOME_FOUND:
+        stats->found_inbox += receipt->placement == FLZ_PLACEMENT_INBOX;
+        stats->found_junk += receipt->placement == FLZ_PLACEMENT_JUNK;
+        stats->found_other += receipt->placement == FLZ_PLACEMENT_OTHER;
+        break;
+    case FLZ_OUTCOME_MISSING: stats->missing++; break;
+    case FLZ_OUTCOME_UNOBSERVED: stats->unobserved++; break;
+    case FLZ_OUTCOME_DONE:
+    case FLZ_OUTCOME_NOOP:
+        stats->opened += receipt->kind == FLZ_TASK_OPEN;
+        stats->rescued += receipt->kind == FLZ_TASK_UNSPAM;
+        stats->tidied += receipt->kind == FLZ_TASK_TIDY;
+        break;
+    case FLZ_OUTCOME_FAILED: stats->failed++; break;
+    case FLZ_OUTCOME_INDETERMINATE: break;
+    }
+}
+
+static void report(struct worker *worker, const struct flz_receipt *receipt)
+{
+    struct flz_report entry = {.kind = FLZ_REPORT_RECEIPT, .receipt = *receipt};
+    int r = outbox_add(worker->parts.outbox, &entry);
+    if (r < 0)
+        flz_log_failure(worker->parts.log, "report_failed", r, NULL);
+    count_receipt(&worker->stats, receipt);
+    flz_log(worker->parts.log, FLZ_LOG_INFO, "task_outcome",
+            "task=%s exchange=%s account=%s kind=%u turn=%u outcome=%u reason=%u placement=%u "
+            "code=%u text=%s",
+            flz_id_str(receipt->task), flz_id_str(receipt->exchange), flz_id_str(receipt->account),
+            receipt->kind, receipt->turn, receipt->outcome, receipt->reason, receipt->placement,
+            receipt->reply_code, receipt->text);
+}
+
+/* Stores what became of a job, reports it, and puts it where time will find it again. The record
+ * and its report are gathered together, so they become durable in one commit. */
+static void settle(struct worker *worker, struct job *job, enum job_next next, bool was_open,
+                   const struct flz_receipt *receipt)
+{
+    if (next == JOB_REPORT) {
+        job->reported = true;
+        report(worker, receipt);
+    }
+    if (was_open && job->record.state == JOB_ENDED)
+        book_ended(&worker->book, job);
+    int r = save_job(worker, job);
+    if (r < 0)
+        flz_log_failure(worker->parts.log, "job_not_saved", r, NULL);
+    if (!job->active)
+        (void)book_schedule(&worker->book, job);
+}
+
+/* ---- Desks ---- */
+
+static struct desk *desk_of(struct worker *worker, struct flz_id account)
+{
+    uint32_t index = flz_map_get(&worker->desk_of, account);
+    if (index != FLZ_MAP_NONE)
+        return worker->desks[index];
+    struct desk *desk = calloc(1, sizeof *desk);
+    if (!desk ||
+        flz_grow((void **)&worker->desks, &worker->desks_capacity, worker->desks_count + 1,
+                 sizeof *worker->desks) < 0 ||
+        flz_map_set(&worker->desk_of, account, (uint32_t)worker->desks_count) < 0) {
+        free(desk);
+        return NULL;
+    }
+    desk->worker = worker;
+    desk->account = account;
+    worker->desks[worker->desks_count++] = desk;
+    return desk;
+}
+
+static int enqueue(struct queue *queue, struct job *job)
+{
+    int r = flz_grow((void **)&queue->jobs, &queue->capacity, queue->count + 1,
+                     sizeof *queue->jobs);
+    if (r < 0)
+        return r;
+    queue->jobs[queue->count++] = job;
+    job->active = true;
+    return 0;
+}
+
+static struct job *dequeue(struct queue *queue)
+{
+    if (queue->count == 0)
+        return NULL;
+    struct job *job = queue->jobs[0];
+    queue->count--;
+    memmove(queue->jobs, queue->jobs + 1, queue->count * sizeof *queue->jobs);
+    return job;
+}
+
+/* Gives a job back to the book without an outcome. */
+static void put_back(struct worker *worker, struct job *job)
+{
+    job->active = false;
+    (void)book_schedule(&worker->book, job);
+}
+
+static void put_back_all(struct worker *worker, struct queue *queue)
+{
+    struct job *job;
+    while ((job = dequeue(queue)))
+        put_back(worker, job);
+}
+
+static void desk_failed(struct desk *desk, enum flz_reason reason, const char *text)
+{
+    desk->backoff_ms = desk->backoff_ms == 0 ? DESK_BACKOFF_MS : desk->backoff_ms * 2;
+    if (desk->backoff_ms > DESK_BACKOFF_MS_MAX)
+        desk->backoff_ms = DESK_BACKOFF_MS_MAX;
+    desk->wait_boot = flz_boottime_ms() + desk->backoff_ms;
+    desk->trouble = reason;
+    (void)snprintf(desk->trouble_text, sizeof desk->trouble_text, "%s", text);
+}
+
+static void desk_worked(struct desk *desk)
+{
+    desk->backoff_ms = 0;
+    desk->wait_boot = 0;
+    desk->trouble = FLZ_REASON_NONE;
+    desk->trouble_text[0] = '\0';
+}
+
+/* ---- The gate ---- */
+
+static const char *domain_of(const char *address)
+{
+    const char *at = strchr(address, '@');
+    return at ? at + 1 : "";
+}
+
+/* Does this domain refuse? Unknown counts as refusing: the job waits, and the look-up is under way. */
+static int domain_refuses(struct worker *worker, const char *address, bool *ret_refuses)
+{
+    char domain[FLZ_DOMAIN_MAX];
+    const struct domain_facts *facts;
+    if (flz_text_copy(domain, sizeof domain, domain_of(address)) < 0)
+        return flz_fail(-EINVAL);
+    flz_ascii_lower_str(domain);
+    int r = domains_look(worker->parts.domains, domain, &facts);
+    if (r != 0)
+        return r;
+    *ret_refuses = facts->opt_out || facts->google || domains_is_google_address(domain);
+    return 0;
+}
+
+static void fill_hours(struct worker *worker, const struct journal_member *record, int64_t now,
+                       struct job_gate *gate)
+{
+    const struct flz_account *account = &record->account;
+    struct tz_hours hours = {.start_minute = (int)account->start_minute,
+                             .end_minute = (int)account->end_minute,
+                             .days = account->days};
+    int32_t today;
+    if (tz_local_day(worker->parts.tz, account->zone, now, &today) < 0)
+        return;
+    /* A window across midnight belongs to the date on which it began. */
+    for (int32_t date = today; date >= today - 1; date--) {
+        struct tz_window window;
+        if (tz_window(worker->parts.tz, account->zone, date, hours, &window) == 0 &&
+            now >= window.start && now < window.end) {
+            gate->in_hours = true;
+            gate->local_date = date;
+            return;
+        }
+    }
+}
+
+/* Fills the gate for a job; DOMAINS_E_ASKED or _FAILED: a domain is not known yet. */
+static int fill_gate(struct worker *worker, const struct job *job, const struct member *member,
+                     struct job_gate *ret_gate)
+{
+    const struct flz_task *task = &job->record.task;
+    const struct flz_account *account = &member->record.account;
+    struct job_clock clock = clock_of(worker);
+    struct job_gate gate = {
+        .clock = clock,
+        .clock_known = clock.network_now > 0,
+        .welcomed = worker->link && link_welcomed(worker->link),
+        .lease_end_boot = worker->link ? link_lease_end_boot(worker->link) : 0,
+        .paused = worker->link && link_paused(worker->link, account->id, account->provider,
+                                              domain_of(account->address)),
+        .consent = account->consent,
+    };
+    if (member->record.released)
+        gate.consent.until = 0;
+    int r = domain_refuses(worker, account->address, &gate.own_refused);
+    if (r == 0 && job_wants_session(job))
+        r = domain_refuses(worker, task->to, &gate.peer_refused);
+    if (r != 0)
+        return r;
+    fill_hours(worker, &member->record, clock.network_now, &gate);
+    gate.dots_today = dots_on(worker, account->id, task->local_date);
+    if (job->record.state == JOB_DOT && gate.dots_today > 0)
+        gate.dots_today--; /* its own */
+    *ret_gate = gate;
+    return 0;
+}
+
+/* ---- Sending ---- */
+
+static void desk_serve(struct desk *desk);
+
+static void withdraw(struct desk *desk, struct job *job, enum flz_reason reason)
+{
+    struct worker *worker = desk->worker;
+    struct flz_receipt receipt;
+    bool had_dot = job->record.state == JOB_DOT;
+    enum job_next next = job_withdraw(job, reason, clock_of(worker), &receipt);
+    if (had_dot && next == JOB_REPORT)
+        count_dot(worker, job, -1);
+    job->active = false;
+    settle(worker, job, next, true, &receipt);
+}
+
+/* Renders the message of a send. The bytes depend on the task alone, so a retry is the same. */
+static int render_job(struct worker *worker, const struct job *job, const struct member *member,
+                      struct flz_buf *bytes, struct flz_msg *msg)
+{
+    const struct flz_task *task = &job->record.task;
+    struct flz_address from, to;
+    const struct content_pack *pack = packs_find(worker->parts.packs, task->pack);
+    if (!pack) {
+        flz_msg_set(msg, "the content pack of this task is not on this node");
+        return flz_fail(-ENOENT);
+    }
+    if (flz_address_parse(task->from, &from) < 0 || flz_address_parse(task->to, &to) < 0) {
+        flz_msg_set(msg, "the task's addresses are malformed");
+        return flz_fail(-EINVAL);
+    }
+    struct message_parent parent = MESSAGE_PARENT_NULL;
+    (void)flz_text_copy(parent.message_id, sizeof parent.message_id, task->in_reply_to);
+    for (size_t i = 0; i < task->references_count; i++)
+        message_parent_add(&parent, flz_view_str(task->references[i].text));
+
+    int offset = 0;
+    (void)tz_offset_minutes(worker->parts.tz, member->record.account.zone, task->mail_time,
+                            &offset);
+    struct compose_input input = {
+        .pack = pack,
+        .scenario = task->scenario,
+        .step = task->turn,
+        .seed = task->seed,
+        .from = &from,
+        .to = &to,
+        .message_id = task->message_id,
+        .parent = task->turn > 0 ? &parent : NULL,
+        .date_ms = task->mail_time,
+        .utc_offset_minutes = offset,
+        .quote = true,
+        .footer = true,
+        .network = worker->parts.identity->network_name,
+        .contact = worker->parts.identity->contact,
+    };
+    struct message_fields fields;
+    int r = compose_message(&input, &fields, msg);
+    if (r < 0)
+        return r;
+    r = attest_mail_header(worker->parts.identity, task, &from, &to, fields.x_fluenzr, msg);
+    if (r < 0)
+        return r;
+    return render_message(&fields, bytes, msg);
+}
+
+/* A message that can never be made: the task is declined, not retried. */
+static void decline_open(struct desk *desk, struct job *job, enum flz_reason reason,
+                         const char *text)
+{
+    struct worker *worker = desk->worker;
+    struct flz_receipt receipt;
+    job->record.reason = reason;
+    (void)job_no_session(job, reason, true, text, clock_of(worker), &receipt);
+    receipt.outcome = FLZ_OUTCOME_DECLINED;
+    job->active = false;
+    settle(worker, job, JOB_REPORT, true, &receipt);
+}
+
+/* Starts the transaction of one job; false when the job was settled or put back instead. */
+static bool start_message(struct desk *desk, struct job *job)
+{
+    struct worker *worker = desk->worker;
+    struct member *member = members_find(worker->parts.members, desk->account);
+    struct job_gate gate;
+    if (!member || fill_gate(worker, job, member, &gate) != 0) {
+        job->wait_boot = flz_boottime_ms() + 200;
+        put_back(worker, job);
+        return false;
+    }
+    enum flz_reason reason = job_gate_check(&job->record.task, &gate);
+    if (reason != FLZ_REASON_NONE) {
+        withdraw(desk, job, reason);
+        return false;
+    }
+    _cleanup_(flz_buf_deinit) struct flz_buf bytes = FLZ_BUF_NULL;
+    struct flz_msg msg = FLZ_MSG_NULL;
+    int r = render_job(worker, job, member, &bytes, &msg);
+    if (r < 0) {
+        decline_open(desk, job, FLZ_REASON_CONTENT, msg.text);
+        return false;
+    }
+    struct flz_digest content = flz_digest_of(flz_buf_view(&bytes));
+    static const struct flz_digest none;
+    if (!flz_digest_equal(job->record.content, none) &&
+        !flz_digest_equal(job->record.content, content)) {
+        decline_open(desk, job, FLZ_REASON_CONTENT,
+                     "the message would differ from the one prepared before");
+        return false;
+    }
+    job->record.content = content;
+    struct flz_address from, to;
+    (void)flz_address_parse(job->record.task.from, &from);
+    (void)flz_address_parse(job->record.task.to, &to);
+    r = sender_send(desk->sender, &from, &to, flz_buf_view(&bytes),
+                    flz_id_str(job->record.task.id));
+    if (r < 0) {
+        decline_open(desk, job, FLZ_REASON_PROTOCOL, "the server's limits forbid this message");
+        return false;
+    }
+    desk->sending = job;
+    return true;
+}
+
+static void on_ready(struct sender *sender, void *userdata)
+{
+    struct desk *desk = userdata;
+    desk_worked(desk);
+    desk->smtp_ok = true;
+    struct member *member = members_find(desk->worker->parts.members, desk->account);
+    if (member && member->record.login_failures > 0) {
+        member->record.login_failures = 0;
+        (void)members_save(desk->worker->parts.members, member);
+    }
+    struct job *job;
+    while ((job = dequeue(&desk->send)))
+        if (start_message(desk, job))
+            return;
+    sender_quit(sender);
+}
+
+struct dot_wait {
+    struct desk *desk;
+    uint64_t token;
+};
+
+static void on_dot_durable(int r, void *data)
+{
+    struct dot_wait wait = *(struct dot_wait *)data;
+    free(data);
+    struct desk *desk = wait.desk;
+    /* The connection may have gone while the record was written: the job was settled then. */
+    if (!desk->dot_waits || desk->dot_token != wait.token || !desk->sender)
+        return;
+    desk->dot_waits = false;
+    struct job *job = desk->sending;
+    struct member *member = members_find(desk->worker->parts.members, desk->account);
+    struct job_gate gate;
+    if (r == 0 && member && fill_gate(desk->worker, job, member, &gate) == 0 &&
+        job_gate_check(&job->record.task, &gate) == FLZ_REASON_NONE) {
+        sender_release(desk->sender);
+        return;
+    }
+    sender_withdraw(desk->sender);
+}
+
+static void on_dot(struct sender *sender, void *userdata)
+{
+    struct desk *desk = userdata;
+    struct worker *worker = desk->worker;
+    struct job *job = desk->sending;
+    struct member *member = members_find(worker->parts.members, desk->account);
+    struct job_gate gate;
+    struct dot_wait *wait = malloc(sizeof *wait);
+    if (!wait || !member || fill_gate(worker, job, member, &gate) != 0 ||
+        job_gate_check(&job->record.task, &gate) != FLZ_REASON_NONE) {
+        free(wait);
+        sender_withdraw(sender);
+        return;
+    }
+    job_begin_dot(job, gate.clock);
+    count_dot(worker, job, +1);
+    int r = save_job(worker, job);
+    if (r < 0) {
+        free(wait);
+        sender_withdraw(sender);
+        return;
+    }
+    *wait = (struct dot_wait){.desk = desk, .token = ++desk->dot_token};
+    desk->dot_waits = true;
+    journal_sync(worker->parts.journal, on_dot_durable, wait);
+}
+
+static void on_result(struct sender *sender, const struct smtp_result *result, void *userdata)
+{
+    struct desk *desk = userdata;
+    struct worker *worker = desk->worker;
+    struct job *job = steal_ptr(&desk->sending);
+    desk->dot_waits = false;
+    assert(job);
+    struct member *member = members_find(worker->parts.members, desk->account);
+    enum flz_reason reason =
+        refusal_of_result(member ? member->record.account.provider : "", result);
+    bool had_dot = job->record.state == JOB_DOT;
+    struct flz_receipt receipt;
+    enum job_next next = job_sent(job, result, reason, clock_of(worker), &receipt);
+    if (had_dot && next == JOB_REPORT && receipt.outcome != FLZ_OUTCOME_SENT &&
+        receipt.outcome != FLZ_OUTCOME_AMBIGUOUS)
+        count_dot(worker, job, -1);
+    job->active = false;
+    settle(worker, job, next, true, &receipt);
+}
+
+static void login_failed(struct desk *desk, enum flz_reason reason)
+{
+    struct member *member = members_find(desk->worker->parts.members, desk->account);
+    if (!member || reason != FLZ_REASON_LOGIN)
+        return;
+    member->record.login_failures++;
+    (void)members_save(desk->worker->parts.members, member);
+    flz_log(desk->worker->parts.log, FLZ_LOG_WARNING, "login_refused",
+            "account=%s tries=%u text=%s", flz_id_str(desk->account),
+            member->record.login_failures, desk->trouble_text);
+}
+
+static void send_probe(struct desk *desk, bool login_ok, const struct visit_outcome *outcome);
+
+static void on_sender_end(struct sender *sender, bool ready, enum conn_end end,
+                          const struct smtp_result *result, const struct flz_msg *msg,
+                          void *userdata)
+{
+    struct desk *desk = userdata;
+    struct worker *worker = desk->worker;
+    desk->sender = sender_free(sender);
+    worker->stats.sessions_open--;
+    desk->login_only = false;
+    if (!ready) {
+        struct member *member = members_find(worker->parts.members, desk->account);
+        bool permanent = false;
+        enum flz_reason reason = refusal_of_session(
+            member ? member->record.account.provider : "", end, result, &permanent);
+        worker->stats.session_failures++;
+        desk->smtp_ok = false;
+        desk_failed(desk, reason, msg->text);
+        login_failed(desk, reason);
+        flz_log(worker->parts.log, FLZ_LOG_WARNING, "session_failed",
+                "account=%s end=%s reason=%u text=%s", flz_id_str(desk->account),
+                conn_end_str(end), (unsigned)reason, msg->text);
+        struct job *job;
+        while ((job = dequeue(&desk->send))) {
+            struct flz_receipt receipt;
+            enum job_next next = job_no_session(job, reason, false, msg->text, clock_of(worker),
+                                                &receipt);
+            job->active = false;
+            settle(worker, job, next, true, &receipt);
+        }
+        send_probe(desk, false, NULL);
+    } else {
+        put_back_all(worker, &desk->send);
+    }
+    worker_wake(worker);
+}
+
+static int on_sender_secret(struct sender *sender, struct flz_secret *ret_secret, void *userdata)
+{
+    struct desk *desk = userdata;
+    return members_secret(desk->worker->parts.members, desk->account, ret_secret);
+}
+
+static const struct sender_events sender_events = {
+    .on_ready = on_ready,
+    .on_secret = on_sender_secret,
+    .on_dot = on_dot,
+    .on_result = on_result,
+    .on_end = on_sender_end,
+};
+
+static void open_session(struct desk *desk, const struct member *member)
+{
+    struct worker *worker = desk->worker;
+    struct sender_options options = {
+        .endpoint = member->smtp,
+        .ehlo_name = worker->parts.ehlo_name,
+        .user = member->record.user,
+        .connect_timeout_ms = worker->parts.connect_timeout_ms,
+    };
+    int r = sender_new(worker->parts.pool, worker->parts.loop, &options, &sender_events, desk,
+                       &desk->sender);
+    if (r < 0) {
+        desk_failed(desk, FLZ_REASON_NETWORK, "no connection could be started");
+        return;
+    }
+    worker->stats.sessions++;
+    worker->stats.sessions_open++;
+}
+
+/* ---- Visiting ---- */
+
+static void free_errands(struct desk *desk)
+{
+    for (size_t i = 0; i < desk->errands_count; i++)
+        free(desk->errands[i].outcomes);
+    free(desk->errands);
+    desk->errands = NULL;
+    desk->errands_count = 0;
+}
+
+static struct errand *errand_of(struct desk *desk, size_t visit_job)
+{
+    for (size_t i = 0; i < desk->errands_count; i++)
+        if (visit_job >= desk->errands[i].first &&
+            visit_job < desk->errands[i].first + desk->errands[i].n)
+            return &desk->errands[i];
+    return NULL;
+}
+
+static bool on_verify(struct visitor *visitor, size_t visit_job, const struct header *header,
+                      void *userdata)
+{
+    struct desk *desk = userdata;
+    struct worker *worker = desk->worker;
+    const struct errand *errand = errand_of(desk, visit_job);
+    if (!errand || !errand->job)
+        return false;
+    struct flz_msg why = FLZ_MSG_NULL;
+    bool ours = attest_found_header(worker->parts.identity, &errand->job->record.task,
+                                    errand->turns[visit_job - errand->first], header,
+                                    clock_of(worker).network_now, &why);
+    if (!ours)
+        flz_log(worker->parts.log, FLZ_LOG_NOTICE, "message_not_ours", "task=%s reason=%s",
+                flz_id_str(errand->job->record.task.id), why.text);
+    return ours;
+}
+
+static void on_outcome(struct visitor *visitor, const struct visit_outcome *outcome,
+                       void *userdata)
+{
+    struct desk *desk = userdata;
+    struct worker *worker = desk->worker;
+    struct errand *errand = errand_of(desk, outcome->job);
+    if (!errand)
+        return;
+    if (!errand->job) {
+        if (outcome->reason != VISIT_REASON_SESSION)
+            send_probe(desk, desk->smtp_ok, outcome);
+        return;
+    }
+    errand->outcomes[outcome->job - errand->first] = *outcome;
+    if (++errand->settled < errand->n)
+        return;
+    for (size_t i = 0; i < errand->n; i++)
+        if (errand->outcomes[i].reason == VISIT_REASON_SESSION)
+            return; /* on_end puts it back */
+
+    struct job *job = steal_ptr(&errand->job);
+    errand->n = 0;
+    struct flz_receipt receipt;
+    bool was_open = job->record.state != JOB_ENDED;
+    enum job_next next =
+        job_visited(job, errand->outcomes, errand->settled, clock_of(worker), &receipt);
+    job->active = false;
+    settle(worker, job, next, was_open, &receipt);
+}
+
+static void on_visitor_end(struct visitor *visitor, enum visit_end end, enum conn_end conn,
+                           const char *text, void *userdata)
+{
+    struct desk *desk = userdata;
+    struct worker *worker = desk->worker;
+    desk->visitor = visitor_free(visitor);
+    worker->stats.visits_open--;
+    enum flz_reason reason = refusal_of_visit(end, conn);
+    if (reason == FLZ_REASON_NONE) {
+        desk_worked(desk);
+    } else {
+        worker->stats.visit_failures++;
+        desk_failed(desk, reason, text);
+        login_failed(desk, reason);
+        flz_log(worker->parts.log, FLZ_LOG_WARNING, "visit_failed",
+                "account=%s end=%d conn=%s reason=%u text=%s", flz_id_str(desk->account), (int)end,
+                conn_end_str(conn), (unsigned)reason, text);
+        if (desk->probing)
+            send_probe(desk, false, NULL);
+    }
+    for (size_t i = 0; i < desk->errands_count; i++) {
+        struct job *job = desk->errands[i].job;
+        if (!job)
+            continue;
+        struct flz_receipt receipt;
+        bool was_open = job->record.state != JOB_ENDED;
+        enum job_next next = job_no_session(job, reason ? reason : FLZ_REASON_PROTOCOL, false,
+                                            text, clock_of(worker), &receipt);
+        job->active = false;
+        settle(worker, job, next, was_open, &receipt);
+    }
+    free_errands(desk);
+    desk->probing = false;
+    worker_wake(worker);
+}
+
+static int on_visitor_secret(struct visitor *visitor, struct flz_secret *ret_secret, void *userdata)
+{
+    struct desk *desk = userdata;
+    return members_secret(desk->worker->parts.members, desk->account, ret_secret);
+}
+
+static const struct visitor_events visitor_events = {
+    .on_secret = on_visitor_secret,
+    .on_verify = on_verify,
+    .on_outcome = on_outcome,
+    .on_end = on_visitor_end,
+};
+
+/* Adds the visit jobs of one job; one that has none (nothing to file) is settled at once. */
+static void add_errand(struct desk *desk, struct job *job, struct job_clock clock,
+                       struct visit_job *jobs, size_t *count)
+{
+    struct worker *worker = desk->worker;
+    size_t n = job_visits(job, clock, jobs + *count, VISIT_JOBS_MAX - *count);
+    if (n == 0) {
+        struct flz_receipt receipt;
+        enum job_next next = job_visited(job, NULL, 0, clock, &receipt);
+        job->active = false;
+        settle(worker, job, next, true, &receipt);
+        return;
+    }
+    assert(n <= FLZ_TURNS_MAX);
+    struct errand errand = {.job = job, .first = *count, .n = n};
+    errand.outcomes = calloc(n, sizeof *errand.outcomes);
+    if (!errand.outcomes) {
+        job->wait_boot = clock.boot_now + DESK_BACKOFF_MS;
+        put_back(worker, job);
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        errand.turns[i] = jobs[*count + i].look.step;
+    desk->errands[desk->errands_count++] = errand;
+    *count += n;
+}
+
+static size_t gather_errands(struct desk *desk, struct visit_job *jobs, bool probe)
+{
+    struct job_clock clock = clock_of(desk->worker);
+    size_t count = 0;
+    desk->errands = calloc(VISIT_JOBS_MAX, sizeof *desk->errands);
+    if (!desk->errands)
+        return 0;
+    /* Five visit jobs are the most that one task has; one place is the probe's. */
+    while (desk->visit.count > 0 && count + FLZ_TURNS_MAX + 1 <= VISIT_JOBS_MAX)
+        add_errand(desk, dequeue(&desk->visit), clock, jobs, &count);
+    if (probe) {
+        jobs[count] = (struct visit_job){.kind = VISIT_PROBE};
+        desk->errands[desk->errands_count++] = (struct errand){.first = count++, .n = 1};
+        desk->probing = true;
+    }
+    return count;
+}
+
+static void open_visit(struct desk *desk, const struct member *member, bool probe)
+{
+    struct worker *worker = desk->worker;
+    _cleanup_(flz_freep) struct visit_job *jobs = calloc(VISIT_JOBS_MAX, sizeof *jobs);
+    size_t n = jobs ? gather_errands(desk, jobs, probe) : 0;
+    if (n == 0) {
+        free_errands(desk);
+        desk->probing = false;
+        return;
+    }
+    struct visitor_options options = {
+        .endpoint = member->imap,
+        .user = member->record.user,
+        .connect_timeout_ms = worker->parts.connect_timeout_ms,
+        .version = FLZ_VERSION,
+    };
+    int r = visitor_new(worker->parts.pool, worker->parts.loop, &options, jobs, n,
+                        &visitor_events, desk, &desk->visitor);
+    if (r < 0) {
+        desk_failed(desk, FLZ_REASON_NETWORK, "no connection could be started");
+        for (size_t i = 0; i < desk->errands_count; i++)
+            if (desk->errands[i].job)
+                put_back(worker, desk->errands[i].job);
+        free_errands(desk);
+        desk->probing = false;
+        return;
+    }
+    worker->stats.visits++;
+    worker->stats.visits_open++;
+}
+
+/* ---- Probes: can the account's servers be used, and does its domain still agree ---- */
+
+static void send_probe(struct desk *desk, bool login_ok, const struct visit_outcome *outcome)
+{
+    struct worker *worker = desk->worker;
+    struct member *member = members_find(worker->parts.members, desk->account);
+    struct job_clock clock = clock_of(worker);
+    const struct domain_facts *facts = NULL;
+    if (!member || clock.network_now == 0)
+        return;
+    struct flz_report entry = {.kind = FLZ_REPORT_PROBE};
+    struct flz_probe *probe = &entry.probe;
+    *probe = (struct flz_probe){.account = desk->account,
+                                .at = clock.network_now,
+                                .login_ok = login_ok && outcome,
+                                .reason = desk->trouble,
+                                .quota_permille = 1001};
+    (void)snprintf(probe->text, sizeof probe->text, "%s", desk->trouble_text);
+    const char *domain = domain_of(member->record.account.address);
+    if (domains_look(worker->parts.domains, domain, &facts) == 0) {
+        probe->mx = facts->mx;
+        probe->opt_out = facts->opt_out;
+        probe->denied = facts->google || domains_is_google_address(domain);
+    }
+    if (outcome && outcome->probe.has_quota && outcome->probe.quota_limit_kib > 0) {
+        uint64_t permille = outcome->probe.quota_used_kib * 1000 / outcome->probe.quota_limit_kib;
+        probe->quota_permille = permille > 1000 ? 1000 : (uint32_t)permille;
+    }
+    desk->probe_boot = clock.boot_now;
+    member->probe = *probe;
+    int r = outbox_add(worker->parts.outbox, &entry);
+    if (r < 0)
+        flz_log_failure(worker->parts.log, "report_failed", r, NULL);
+    flz_log(worker->parts.log, FLZ_LOG_INFO, "account_probed",
+            "account=%s login_ok=%d quota_permille=%u opt_out=%d denied=%d text=%s",
+            flz_id_str(desk->account), probe->login_ok, probe->quota_permille, probe->opt_out,
+            probe->denied, probe->text);
+}
+
+static bool wants_probe(struct desk *desk, const struct member *member, struct job_clock clock)
+{
+    const struct domain_facts *facts;
+    const char *domain = domain_of(member->record.account.address);
+    if (domains_look(desk->worker->parts.domains, domain, &facts) == DOMAINS_E_ASKED)
+        return false; /* it will be complete in a moment */
+    if (desk->probe_boot == 0)
+        return true;
+    int64_t every = desk->worker->parts.probe_age_ms_max / 2 * 1000 / clock.rate_milli;
+    return clock.boot_now - desk->probe_boot >= (every > PROBE_FLOOR_MS ? every : PROBE_FLOOR_MS);
+}
+
+/* ---- Serving ---- */
+
+static void desk_serve(struct desk *desk)
+{
+    struct worker *worker = desk->worker;
+    struct member *member = members_find(worker->parts.members, desk->account);
+    struct job_clock clock = clock_of(worker);
+    if (!member) {
+        put_back_all(worker, &desk->send);
+        put_back_all(worker, &desk->visit);
+        return;
+    }
+    /* Three refused logins: a person is asked, since a fourth may lock the account. */
+    if (clock.boot_now < desk->wait_boot || !has_authority(worker, clock) ||
+        member->record.login_failures >= LOGIN_FAILURES_MAX)
+        return;
+    bool probe = !desk->probing && !desk->login_only && !member->record.released &&
+                 wants_probe(desk, member, clock);
+    bool login = probe && !desk->smtp_ok;
+    if (!desk->sender && (desk->send.count > 0 || login) &&
+        worker->stats.sessions_open < WORKER_SESSIONS_MAX) {
+        desk->login_only = desk->send.count == 0;
+        open_session(desk, member);
+    }
+    /* The probe's visit comes after its session: it reports on both. */
+    probe = probe && !login;
+    if (!desk->visitor && (desk->visit.count > 0 || probe) &&
+        worker->stats.visits_open < WORKER_SESSIONS_MAX)
+        open_visit(desk, member, probe);
+}
+
+/* One due job: ended by time, held back by its gate, or put on its account's desk. */
+static void take_due(struct worker *worker, struct job *job, struct job_clock clock)
+{
+    struct flz_receipt receipt;
+    bool was_open = job->record.state != JOB_ENDED;
+    if (job_expire(job, clock, &receipt) == JOB_REPORT) {
+        settle(worker, job, JOB_REPORT, was_open, &receipt);
+        return;
+    }
+    struct member *member = members_find(worker->parts.members, job->record.task.account);
+    if (!member) {
+        job->wait_boot = clock.boot_now + DESK_BACKOFF_MS;
+        (void)book_schedule(&worker->book, job);
+        return;
+    }
+    const struct flz_account *account = &member->record.account;
+    if (link_paused(worker->link, account->id, account->provider, domain_of(account->address))) {
+        job->wait_boot = clock.boot_now + DESK_BACKOFF_MS;
+        job->record.reason = FLZ_REASON_PAUSED;
+        (void)book_schedule(&worker->book, job);
+        return;
+    }
+    struct desk *desk = desk_of(worker, job->record.task.account);
+    int r = desk ? enqueue(job_wants_session(job) ? &desk->send : &desk->visit, job) : -ENOMEM;
+    if (r < 0) {
+        job->wait_boot = clock.boot_now + DESK_BACKOFF_MS;
+        (void)book_schedule(&worker->book, job);
+    }
+}
+
+/* Jobs whose account rests (back-off, refused login) still end with their slot. */
+static void expire_waiting(struct desk *desk, struct queue *queue, struct job_clock clock)
+{
+    struct worker *worker = desk->worker;
+    size_t kept = 0;
+    for (size_t i = 0; i < queue->count; i++) {
+        struct job *job = queue->jobs[i];
+        struct flz_receipt receipt;
+        bool was_open = job->record.state != JOB_ENDED;
+        if (desk->trouble != FLZ_REASON_NONE && job->record.state == JOB_ACCEPTED)
+            job->record.reason = desk->trouble;
+        if (job_expire(job, clock, &receipt) == JOB_GO_ON) {
+            queue->jobs[kept++] = job;
+            continue;
+        }
+        job->active = false;
+        settle(worker, job, JOB_REPORT, was_open, &receipt);
+    }
+    queue->count = kept;
+}
+
+static void make_desks(struct worker *worker)
+{
+    for (size_t i = 0; i < members_count(worker->parts.members); i++)
+        (void)desk_of(worker, members_at(worker->parts.members, i)->record.account.id);
+}
+
+static void run(struct worker *worker)
+{
+    struct job_clock clock = clock_of(worker);
+    if (!has_authority(worker, clock))
+        return;
+    struct job *job;
+    for (int n = 0; n < WAKE_JOBS_MAX && (job = book_pop_due(&worker->book, clock)); n++)
+        take_due(worker, job, clock);
+    make_desks(worker);
+    for (size_t i = 0; i < worker->desks_count; i++) {
+        struct desk *desk = worker->desks[i];
+        expire_waiting(desk, &desk->send, clock);
+        expire_waiting(desk, &desk->visit, clock);
+        desk_serve(desk);
+    }
+}
+
+static void arm(struct worker *worker);
+
+static void on_timer(uv_timer_t *timer)
+{
+    run(timer->data);
+    arm(timer->data);
+}
+
+static void on_soon(uv_idle_t *idle)
+{
+    (void)uv_idle_stop(idle);
+    run(idle->data);
+    arm(idle->data);
+}
+
+static void arm(struct worker *worker)
+{
+    struct job_clock clock = clock_of(worker);
+    int64_t network, boot;
+    book_next(&worker->book, &network, &boot);
+    int64_t wait = TIMER_MS_MAX;
+    if (clock.network_now > 0 && network != FLZ_NEVER) {
+        int64_t real = (network - clock.network_now) * 1000 / clock.rate_milli;
+        wait = real < wait ? real : wait;
+    }
+    if (boot != FLZ_NEVER && boot - clock.boot_now < wait)
+        wait = boot - clock.boot_now;
+    (void)uv_timer_start(worker->timer, on_timer, wait > 10 ? (uint64_t)wait : 10, 0);
+}
+
+void worker_wake(struct worker *worker)
+{
+    (void)uv_idle_start(worker->soon, on_soon);
+}
+
+/* ---- Accepting ---- */
+
+static void decline(struct worker *worker, const struct flz_task *task, enum flz_reason reason,
+                    const char *text)
+{
+    struct flz_receipt receipt = {
+        .task = task->id,
+        .exchange = task->exchange,
+        .account = task->account,
+        .kind = task->kind,
+        .turn = task->turn,
+        .attempt = task->attempt,
+        .outcome = FLZ_OUTCOME_DECLINED,
+        .reason = reason,
+        .at = clock_of(worker).network_now,
+        .local_date = task->local_date,
+        .arrival_ms = -1,
+    };
+    (void)snprintf(receipt.text, sizeof receipt.text, "%s", text);
+    report(worker, &receipt);
+}
+
+static void accept_task(struct worker *worker, const struct flz_tasks *frame,
+                        const struct flz_task *task)
+{
+    if (book_find(&worker->book, task->id))
+        return; /* known: what became of it is in the outbox, or on its way */
+    struct member *member = members_find(worker->parts.members, task->account);
+    int64_t now = clock_of(worker).network_now;
+    enum flz_reason reason = job_admit(task, member ? &member->record : NULL, now);
+    struct flz_msg why = FLZ_MSG_NULL;
+    if (reason == FLZ_REASON_NONE)
+        reason = attest_task(worker->parts.identity, frame, task, now, &why);
+    if (reason != FLZ_REASON_NONE) {
+        decline(worker, task, reason, why.text);
+        return;
+    }
+    struct job *job;
+    int r = book_add(&worker->book, task, &job);
+    if (r == 0)
+        r = save_job(worker, job);
+    if (r < 0) {
+        /* Not accepted: the coordinator offers it again after the next hello. */
+        flz_log_failure(worker->parts.log, "task_not_accepted", r, NULL);
+        return;
+    }
+    (void)book_schedule(&worker->book, job);
+}
+
+void worker_accept(struct worker *worker, const struct flz_tasks *tasks)
+{
+    if (!journal_admits(worker->parts.journal)) {
+        flz_log(worker->parts.log, FLZ_LOG_WARNING, "tasks_not_accepted",
+                "count=%zu reason=\"the disk is nearly full\"", tasks->tasks_count);
+        return;
+    }
+    for (size_t i = 0; i < tasks->tasks_count; i++)
+        accept_task(worker, tasks, &tasks->tasks[i]);
+    worker_wake(worker);
+}
+
+size_t worker_open_ids(struct worker *worker, const struct flz_id **ret_ids)
+{
+    size_t n = 0;
+    if (flz_grow((void **)&worker->open_ids, &worker->open_ids_capacity, worker->book.open + 1,
+                 sizeof *worker->open_ids) < 0)
+        return 0;
+    for (size_t i = 0; i < worker->book.count && n < FLZ_OPEN_TASKS_MAX; i++) {
+        const struct job *job = book_at(&worker->book, i);
+        if (job && job->record.state != JOB_ENDED)
+            worker->open_ids[n++] = job->record.task.id;
+    }
+    *ret_ids = worker->open_ids;
+    return n;
+}
+
+uint32_t worker_credit(const struct worker *worker)
+{
+    size_t taken = worker->book.open;
+    if (!journal_admits(worker->parts.journal) || taken >= worker->parts.credit_max ||
+        outbox_pending(worker->parts.outbox) > OUTBOX_PENDING_MAX)
+        return 0;
+    return worker->parts.credit_max - (uint32_t)taken;
+}
+
+/* ---- Life ---- */
+
+static int on_stored_job(struct flz_view key, struct flz_view value, void *data)
+{
+    struct worker *worker = data;
+    struct job *job;
+    int r = book_load(&worker->book, value, &job);
+    if (r < 0)
+        return r;
+    /* A job that ended had its report in the same commit. */
+    job->reported = job->record.state == JOB_ENDED;
+    struct flz_receipt receipt;
+    if (job_resume(job, clock_of(worker), &receipt))
+        settle(worker, job, JOB_REPORT, true, &receipt);
+    else
+        (void)book_schedule(&worker->book, job);
+    return 0;
+}
+
+static void free_handle(uv_handle_t *handle)
+{
+    free(handle);
+}
+
+static int start_handles(struct worker *worker)
+{
+    worker->timer = calloc(1, sizeof *worker->timer);
+    worker->soon = calloc(1, sizeof *worker->soon);
+    if (!worker->timer || !worker->soon) {
+        free(worker->timer);
+        free(worker->soon);
+        worker->timer = NULL;
+        worker->soon = NULL;
+        return flz_fail(-ENOMEM);
+    }
+    (void)uv_timer_init(worker->parts.loop, worker->timer);
+    (void)uv_idle_init(worker->parts.loop, worker->soon);
+    worker->timer->data = worker;
+    worker->soon->data = worker;
+    return 0;
+}
+
+FLZ_DEFINE_FREEP(struct worker, worker_free)
+
+int worker_open(const struct worker_parts *parts, struct worker **ret_worker, struct flz_msg *msg)
+{
+    _cleanup_(worker_freep) struct worker *worker = calloc(1, sizeof *worker);
+    if (!worker)
+        return flz_fail(-ENOMEM);
+    worker->parts = *parts;
+    int r = start_handles(worker);
+    if (r < 0)
+        return r;
+    r = journal_each(parts->journal, JOURNAL_JOBS, on_stored_job, worker);
+    if (r < 0) {
+        flz_msg_set(msg, "a job in the journal cannot be read");
+        return r;
+    }
+    arm(worker);
+    *ret_worker = steal_ptr(&worker);
+    return 0;
+}
+
+static void free_desk(struct desk *desk)
+{
+    (void)sender_free(desk->sender);
+    (void)visitor_free(desk->visitor);
+    free_errands(desk);
+    free(desk->send.jobs);
+    free(desk->visit.jobs);
+    free(desk);
+}
+
+struct worker *worker_free(struct worker *worker)
+{
+    if (!worker)
+        return NULL;
+    for (size_t i = 0; i < worker->desks_count; i++)
+        free_desk(worker->desks[i]);
+    free(worker->desks);
+    flz_map_deinit(&worker->desk_of);
+    book_deinit(&worker->book);
+    free(worker->open_ids);
+    if (worker->timer)
+        uv_close((uv_handle_t *)worker->timer, free_handle);
+    if (worker->soon)
+        uv_close((uv_handle_t *)worker->soon, free_handle);
+    free(worker);
+    return NULL;
+}
+
+void worker_set_link(struct worker *worker, struct link *link)
+{
+    worker->link = link;
+}
+
+struct worker_stats worker_stats_of(const struct worker *worker)
+{
+    struct worker_stats stats = worker->stats;
+    stats.jobs_open = worker->book.open;
+    return stats;
+}
