@@ -1,0 +1,34 @@
+/*
+ * The coordinator's configuration: fluenzr-coordinator.yaml (deploy/conf has a sample with every
+ * key). Unknown keys refuse to start (exit 78).
+ */
+#pragma once
+
+#include "common/sys/config.h"
+#include "common/sys/log.h"
+
+#include <stdbool.h>
+
+struct config {
+    char state_dir[CONFIG_TEXT_MAX];    /* log and store */
+    char identity_dir[CONFIG_TEXT_MAX]; /* issuer.sign, issuer.cert, coordinator.curve, network.yaml,
+                                           network.key, persons.key: made by `fluenzrctl init` */
+    char listen_nodes[CONFIG_TEXT_MAX];  /* tcp://ADDRESS:7400 */
+    char listen_enrol[CONFIG_TEXT_MAX];  /* tcp://ADDRESS:7401 */
+    char listen_admin[CONFIG_TEXT_MAX];  /* ipc:///run/fluenzr/coordinator.sock */
+    char listen_http[CONFIG_TEXT_MAX];   /* 127.0.0.1:7480 */
+    char content_dir[CONFIG_TEXT_MAX];   /* *.pack */
+    int64_t lease_ms;                    /* at most 15 min */
+    int64_t heartbeat_ms;                /* that nodes are told to keep; for `connected` */
+    int64_t commit_delay_ms;             /* group commit gathers at most this long; 0 = at once */
+    int64_t lab_clock_rate_milli;        /* 1000 = real time */
+    char lab_start[CONFIG_TEXT_MAX];     /* RFC 3339: network time at the first start of a lab; "" */
+    int log_level;
+    int log_format;
+    bool allow_unlocked_memory;
+};
+
+/* 0 or negative (msg with file:line:col). */
+int coordinator_config_load(const char *path, struct config *ret_config, struct flz_msg *msg);
+/* The effective values with their sources, as YAML. */
+void coordinator_config_dump(const char *path, const struct config *config, struct flz_buf *buf);

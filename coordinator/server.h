@@ -1,0 +1,70 @@
+/*
+ * The coordinator's server: the one thread that feeds the core. It stamps network time, turns what
+ * arrives (frames, requests, timers) into commands, commits what the core decided, and lets out
+ * (tasks, acknowledgements, answers) only what is committed.
+ *
+ *   nodes ──frames──► fleetd ┐                                   ┌─► tasks, acks
+ *   admin ──calls───► desk   ├─► server_submit ─► coord_step ─► committer ─► outputs
+ *   clock ──ticks───► clock  ┘        (one group commit under way while the next gathers)
+ */
+#pragma once
+
+#include "common/base/error.h"
+#include "common/sys/log.h"
+#include "common/sys/metrics.h"
+#include "coordinator/config.h"
+#include "coordinator/core/coord.h"
+#include "coordinator/persons.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct server;
+
+/* What became of a submitted command, told once its events are committed (r = 0), or will never be
+ * (negative: the log refused; nothing happened). */
+struct server_result {
+    int r;
+    bool refused;          /* the core said no: message */
+    uint32_t handle;
+    struct flz_msg message; /* for people; "" if there is nothing to say */
+};
+typedef void (*server_on_done)(const struct server_result *result, void *data);
+
+/* Gives a command to the core; `now` is stamped here. on_done may be NULL. 0 or negative. */
+int server_submit(struct server *server, struct coord_command *command, server_on_done on_done,
+                  void *data);
+
+const struct coord *server_core(const struct server *server);
+struct persons *server_persons(struct server *server);
+const struct config *server_config(const struct server *server);
+struct flz_log *server_log(struct server *server);
+int64_t server_now(struct server *server); /* network time */
+int64_t server_rate_milli(const struct server *server);
+int64_t server_started_boot(const struct server *server);
+uint64_t server_seq(const struct server *server); /* newest committed event */
+
+/* Is a node connected (welcomed, heartbeat within 30 s)? And when it was last heard, boot time ms;
+ * 0 = never in this life. */
+bool server_node_connected(const struct server *server, uint32_t node);
+int64_t server_node_heard_boot(const struct server *server, uint32_t node);
+
+/* Reads stored rows of one kind in key order (archives too); views live during the call. */
+int server_each_row(struct server *server, enum row_kind kind,
+                    int (*on_row)(const void *row, void *data), void *data);
+
+/* The store's and log's own health, for readyz: 0, or a sentence why not. */
+int server_ready(const struct server *server, struct flz_msg *msg);
+
+/* Walks the whole log and its hash chain; blocks: for `audit verify` on small logs, else offline. */
+int server_verify_log(struct server *server, struct flz_msg *ret_finding);
+
+/* Plans what is left of today for accounts that have no plan yet (after an import). Returns how many
+ * exchanges were planned; the commit is under way. */
+int server_plan_now(struct server *server);
+
+/* First planned send of an account from now on, network time; FLZ_NEVER: none planned. */
+int64_t server_first_slot(const struct server *server, uint32_t account);
+
+/* An invite for a node was signed by an administrator's key at the client; see admin verb
+ * "node invite". Everything else of the admin surface goes through server_submit(). */
