@@ -116,7 +116,8 @@ static bool is_function(const char *part, size_t len)
         "account", "accueil",  "achats",  "adresse", "agence", "atelier", "bureau", "client",
         "compta",  "comptes",  "contact", "demo",    "direction", "email", "equipe", "garage",
         "hello",   "bonjour",  "home",    "inbox",   "joueur", "mail",    "mailbox", "mairie",
-        "member",  "membre",   "node",    "person",  "personne", "reception", "salon", "secretariat",
+        "member",  "membre",   "node",    "person",  "personne", "reception", "salon",
+        "secretariat",
         "sender",  "studio",   "team",    "test",    "user",   "utilisateur", "vente", "warm",
     };
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)

@@ -25,7 +25,7 @@
 
 #define XHEADER_NAME "X-FluenzR"
 #define XHEADER_MESSAGE_ID_MAX 320 /* bytes with the NUL */
-#define XHEADER_VALUE_MAX 1024     /* a value, folds and the NUL included; longer ones are refused */
+#define XHEADER_VALUE_MAX 1024     /* a value, folds and the NUL included; more is refused */
 #define XHEADER_SIGNED_MAX 1280    /* bytes that are signed */
 #define XHEADER_STEP_MAX 4
 

@@ -117,8 +117,9 @@ static void a_first_message_starts_a_thread(void **state)
     assert_int_equal(fields.n_references, 0);
     assert_string_equal(fields.x_fluenzr, "");
     assert_null(strstr(fields.subject, "Re:"));
-    assert_non_null(strstr(fields.body, "\nCamille\n\n\u00c9change automatique entre membres consentants du "
-                                        "r\u00e9seau Essai ; pour\narr\u00eater : contact@example.net\n"));
+    assert_non_null(strstr(fields.body,
+                           "\nCamille\n\n\u00c9change automatique entre membres consentants du "
+                           "r\u00e9seau Essai ; pour\narr\u00eater : contact@example.net\n"));
 }
 
 static void a_reply_answers_its_parent_once(void **state)
@@ -208,12 +209,15 @@ static void half_of_the_replies_quote_what_was_said(void **state)
 static void a_quotation_that_does_not_fit_is_left_out(void **state)
 {
     char text[8192];
-    (void)snprintf(text, sizeof text, FIXTURE_HEAD "scenario s\nturn\nsubject = S\nline = Hi,\ngap\n");
+    (void)snprintf(text, sizeof text,
+                   FIXTURE_HEAD "scenario s\nturn\nsubject = S\nline = Hi,\ngap\n");
     for (int i = 0; i < 4; i++)
-        strcat(text, "say = Quoted words that fill a line of the message up to its very end, yes.\n");
+        strcat(text,
+               "say = Quoted words that fill a line of the message up to its very end, yes.\n");
     strcat(text, "turn\n");
     for (int i = 0; i < 27; i++)
-        strcat(text, "line = Another line of the answer that is as long as lines of mail may get.\n");
+        strcat(text,
+               "line = Another line of the answer that is as long as lines of mail may get.\n");
     _cleanup_(content_freep) struct content_pack *pack = fixture_parse(text);
     for (uint64_t seed = 0; seed < 20; seed++) {
         struct talk talk;
@@ -231,7 +235,8 @@ static void a_text_above_the_limit_is_refused(void **state)
     char text[8192];
     (void)snprintf(text, sizeof text, FIXTURE_HEAD "scenario s\nturn\nsubject = S\n");
     for (int i = 0; i < 30; i++)
-        strcat(text, "line = Another line of the letter that is as long as lines of mail may get.\n");
+        strcat(text,
+               "line = Another line of the letter that is as long as lines of mail may get.\n");
     _cleanup_(content_freep) struct content_pack *pack = fixture_parse(text);
     struct talk talk;
     struct message_fields fields;

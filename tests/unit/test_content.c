@@ -26,6 +26,11 @@ static void a_pack_is_refused_with_file_and_line(void **state)
         {"fluenzr-pack 1\nlanguage = en \n", "test.pack:2: a space at the end"},
         {"fluenzr-pack 1\nlanguage\t= en\n", "test.pack:2: not a line of UTF-8"},
         {"fluenzr-pack 1\nlanguage = \xc3\n", "test.pack:2: not a line of UTF-8"},
+        {"fluenzr-pack 1\nlist a = \xe0\x80\xaf\n",
+         "test.pack:2: not a line of UTF-8"}, /* overlong */
+        {"fluenzr-pack 1\nlist a = \xed\xa0\x80\n", "test.pack:2: not a line of UTF-8"},
+        {"fluenzr-pack 1\nlist a = \xf4\x90\x80\x80\n", "test.pack:2: not a line of UTF-8"},
+        {"fluenzr-pack 1\nlist a = x\xe2\x80\x8by\n", "test.pack:2: not a line of UTF-8"},
         {"fluenzr-pack 1\nlanguage = en\r\n", "test.pack:2: not a line of UTF-8"},
         {"fluenzr-pack 1\nfooter = see {contact}\nlist x = y\n", "test.pack:2: the footer names"},
         {"fluenzr-pack 1\nsing = la\n", "test.pack:2: unknown keyword 'sing'"},
@@ -99,27 +104,31 @@ static void assert_body(const struct content_pack *pack, uint64_t seed,
 
 static void an_unknown_name_takes_its_space_and_its_line_along(void **state)
 {
-    _cleanup_(content_freep) struct content_pack *pack =
-        fixture_parse(SCENARIO "line = Hello {to_name},\ngap\nsay = So.\nline = {from_name}\n");
+    _cleanup_(content_freep) struct content_pack *pack = fixture_parse(
+        SCENARIO "gap\nline = Hello {to_name},\ngap\nsay = So.\nline = {from_name}\ngap\n");
     assert_body(pack, 1, &names, "Hello Paul,\n\nSo.\nCamille\n");
     assert_body(pack, 1, &nobody, "Hello,\n\nSo.\n");
 }
 
 static void paragraphs_are_wrapped_but_not_before_french_marks(void **state)
 {
-    _cleanup_(content_freep) struct content_pack *pack = fixture_parse(
-        SCENARIO "say = Viendriez-vous nous aider \u00e0 d\u00e9placer les tables de la salle du fond \u00e0 9_h ?\n"
-                 "gap\ngap\nsay = Nous dirions \u00ab un deux trois quatre cinq six sept huit neuf dix douze \u00bb : oui.\n");
+    _cleanup_(content_freep) struct content_pack *pack =
+        fixture_parse(SCENARIO "say = Viendriez-vous nous aider \u00e0 d\u00e9placer les tables de "
+                               "la salle du fond \u00e0 9_h ?\n"
+                               "gap\ngap\nsay = Nous dirions \u00ab un deux trois quatre cinq six "
+                               "sept huit neuf dix douze \u00bb : oui.\n");
     assert_body(pack, 1, &nobody,
-                "Viendriez-vous nous aider \u00e0 d\u00e9placer les tables de la salle du fond \u00e0\n9 h ?\n\n"
-                "Nous dirions \u00ab un deux trois quatre cinq six sept huit neuf dix\ndouze \u00bb : oui.\n");
+                "Viendriez-vous nous aider \u00e0 d\u00e9placer les tables de la salle du fond "
+                "\u00e0\n9 h ?\n\n"
+                "Nous dirions \u00ab un deux trois quatre cinq six sept huit neuf dix\ndouze "
+                "\u00bb : oui.\n");
 }
 
 static void a_slot_with_a_capital_is_capitalised(void **state)
 {
-    _cleanup_(content_freep) struct content_pack *pack =
-        fixture_parse(FIXTURE_HEAD "scenario one\npick a b = \u00e9t\u00e9 ~ x y\nturn\nsubject = S\n"
-                                   "say = {A} {a} {B} {b}.\n");
+    _cleanup_(content_freep) struct content_pack *pack = fixture_parse(
+        FIXTURE_HEAD "scenario one\npick a b = \u00e9t\u00e9 ~ x y\nturn\nsubject = S\n"
+                     "say = {A} {a} {B} {b}.\n");
     assert_body(pack, 1, &nobody, "\u00c9t\u00e9 \u00e9t\u00e9 X y x y.\n");
 }
 
@@ -169,11 +178,20 @@ static void keep_finding(void *userdata, uint32_t line, const char *text)
 static void the_lint_sees_what_an_editor_would(void **state)
 {
     static const char *const wanted[] = {
-        "1: fewer than 8 scenarios", "capitals in 'GREAT'",       "'http' in a text",
-        "'!!' in a text",            "'free' belongs to selling", "begins with a capital",
-        "ends with . ? ! or :",      "fewer than 3 turns",        "first messages, below 10000",
-        "nothing mentions this draw", "'Re:' in a text",          "the same text twice",
-        "two spaces in a row",       "can be said as '",
+        "1: fewer than 8 scenarios",
+        "capitals in 'GREAT'",
+        "'http' in a text",
+        "'!!' in a text",
+        "'free' belongs to selling",
+        "begins with a capital",
+        "ends with . ? ! or :",
+        "fewer than 3 turns",
+        "first messages, below 10000",
+        "nothing mentions this draw",
+        "'Re:' in a text",
+        "the same text twice",
+        "two spaces in a row",
+        "can be said as '",
     };
     _cleanup_(content_freep) struct content_pack *pack = fixture_parse(
         FIXTURE_HEAD "scenario one\npick a = x | y\nturn\nsubject = Re: this\n"
@@ -293,7 +311,7 @@ static void all_turns_of_a_conversation_share_their_facts(void **state)
                      "say = {d} {n}\n");
     for (uint64_t seed = 0; seed < 100; seed++) {
         _cleanup_(flz_buf_deinit) struct flz_buf first = FLZ_BUF_NULL, reply = FLZ_BUF_NULL,
-                                                subject = FLZ_BUF_NULL;
+                                                 subject = FLZ_BUF_NULL;
         assert_int_equal(content_body(pack, 0, 0, seed, &nobody, &first), 0);
         assert_int_equal(content_body(pack, 0, 1, seed, &nobody, &reply), 0);
         assert_int_equal(content_subject(pack, 0, seed, &subject), 0);

@@ -73,7 +73,8 @@ static void the_signed_bytes_are_those_of_the_manual(void **state)
         "m=abcdefghijklmnopqrstuvwxyz234567@exemple.fr;k=0c0c0c0c0c0c0c0c\0"
         "camille.durand@exemple.fr\0paul@example.org";
     struct xheader header = sample();
-    struct flz_address from = address("Camille.Durand@Exemple.FR"), to = address("paul@example.org");
+    struct flz_address from = address("Camille.Durand@Exemple.FR"),
+                       to = address("paul@example.org");
     uint8_t bytes[XHEADER_SIGNED_MAX];
     size_t len = 0;
     assert_int_equal(xheader_signed_bytes(&header, &from, &to, bytes, &len), 0);
@@ -102,8 +103,8 @@ static void each_field_and_both_addresses_are_signed(void **state)
         changed.expiry_ms += i == 4;
         changed.message_id[0] = i == 5 ? 'z' : changed.message_id[0];
         changed.key.b[7] ^= i == 6;
-        assert_int_equal(xheader_digest(&changed, i == 7 ? &to : &from, i == 7 ? &from : &to, &other),
-                         0);
+        assert_int_equal(
+            xheader_digest(&changed, i == 7 ? &to : &from, i == 7 ? &from : &to, &other), 0);
         assert_false(flz_digest_equal(first, other));
     }
 }
@@ -176,7 +177,8 @@ static char *replaced(const char *from, const char *to)
     static char text[2048];
     const char *at = strstr(GOLDEN, from);
     assert_non_null(at);
-    (void)snprintf(text, sizeof text, "%.*s%s%s", (int)(at - GOLDEN), GOLDEN, to, at + strlen(from));
+    (void)snprintf(text, sizeof text, "%.*s%s%s", (int)(at - GOLDEN), GOLDEN, to,
+                   at + strlen(from));
     return text;
 }
 
@@ -227,9 +229,9 @@ static void a_header_that_is_not_exactly_ours_is_refused(void **state)
         assert_memory_equal(&header, &before, sizeof header);
     }
     assert_int_equal(parse("", &header), -EINVAL);
-    assert_int_equal(xheader_parse((struct flz_view){.data = (const uint8_t *)"v=1\0", .len = 4},
-                                   &header),
-                     -EINVAL);
+    assert_int_equal(
+        xheader_parse((struct flz_view){.data = (const uint8_t *)"v=1\0", .len = 4}, &header),
+        -EINVAL);
 }
 
 static void a_value_above_its_bound_is_refused(void **state)
@@ -239,9 +241,11 @@ static void a_value_above_its_bound_is_refused(void **state)
     memset(text, ' ', sizeof text);
     memcpy(text, GOLDEN, strlen(GOLDEN));
     assert_int_equal(xheader_parse((struct flz_view){(const uint8_t *)text, 4096}, &header), 0);
-    assert_int_equal(xheader_parse((struct flz_view){(const uint8_t *)text, 4097}, &header), -EINVAL);
+    assert_int_equal(xheader_parse((struct flz_view){(const uint8_t *)text, 4097}, &header),
+                     -EINVAL);
     memset(text, 'a', sizeof text);
-    assert_int_equal(xheader_parse((struct flz_view){(const uint8_t *)text, 1024}, &header), -EINVAL);
+    assert_int_equal(xheader_parse((struct flz_view){(const uint8_t *)text, 1024}, &header),
+                     -EINVAL);
 }
 
 static void a_field_out_of_range_is_not_written(void **state)
