@@ -125,12 +125,12 @@ struct pair_fact pair_look(const struct pair_history *history, uint32_t from, ui
         .wrote = wrote_on(history, from, to),
         .answered = wrote_on(history, to, from),
     };
-    if (fact.wrote == input->date || fact.answered == input->date ||
-        history->today[today_place(history, pair_key(from, to))] != 0)
-        fact.state = PAIR_STARTED;
-    else if (fact.wrote != PAIR_NEVER &&
-             !plan_cooled(input->accounts[from].days, fact.wrote, input->date,
-                          input->policy->cooldown_days))
+    /* What cools cannot be freed by moving today's exchange: it is told first. */
+    if (fact.wrote != PAIR_NEVER && !plan_cooled(input->accounts[from].days, fact.wrote,
+                                                 input->date, input->policy->cooldown_days))
         fact.state = PAIR_COOLING;
+    else if (fact.answered == input->date ||
+             history->today[today_place(history, pair_key(from, to))] != 0)
+        fact.state = PAIR_STARTED;
     return fact;
 }

@@ -17,6 +17,8 @@
 #define WEIGH_SOME 8
 /* When none of the few will do, so many are asked in turn. */
 #define ASK_MAX 512
+/* To tell a full pool from an empty one, so many accounts are looked at. */
+#define EXPLAIN_MAX 4096
 /* Work for making room by moving earlier exchanges: so many candidates an account, all together. */
 #define REPAIR_BUDGET_EACH 2000
 /* A pool this large drops who can receive no more before each round. */
@@ -437,13 +439,30 @@ static uint32_t pick_same_owner(struct drawing *drawing, uint32_t from, int64_t 
 
 /* ---- Rounds ---- */
 
-static enum plan_reason reason_of(const struct drawing *drawing, const struct tally *tally)
+/* Whether somebody it could write to has left the pool because he can receive no more today. */
+static bool met_full(struct drawing *drawing, uint32_t from, int64_t at)
+{
+    size_t n = drawing->input->accounts_count;
+    size_t start = flz_rng_below(&drawing->rng, n);
+    for (size_t i = 0; i < n && i < EXPLAIN_MAX; i++) {
+        struct pair_fact fact;
+        uint32_t to = (uint32_t)((start + i) % n);
+        if (drawing->pool.bucket[to] == drawing->pool.bucket[from] &&
+            drawing->input->accounts[to].receives &&
+            judge(drawing, from, to, at, false, &fact) == VERDICT_FULL)
+            return true;
+    }
+    return false;
+}
+
+static enum plan_reason reason_of(struct drawing *drawing, uint32_t from, int64_t at,
+                                  const struct tally *tally)
 {
     if (tally->counts[VERDICT_FULL] > 0)
         return PLAN_INBOUND_FULL;
     if (tally->counts[VERDICT_COOLING] + tally->counts[VERDICT_STARTED] > 0)
         return PLAN_COOLDOWN;
-    return PLAN_NO_PARTNER;
+    return met_full(drawing, from, at) ? PLAN_INBOUND_FULL : PLAN_NO_PARTNER;
 }
 
 /* One first message of one sender. 0 or -ENOMEM; *ret_more says whether it may draw again. */
@@ -465,7 +484,7 @@ static int draw_one(struct drawing *drawing, uint32_t from, bool *ret_more)
     if (to == NO_ACCOUNT)
         to = pick_same_owner(drawing, from, at);
     if (to == NO_ACCOUNT) {
-        drawing->reasons[from] = reason_of(drawing, &tally);
+        drawing->reasons[from] = reason_of(drawing, from, at, &tally);
         return 0;
     }
     *ret_more = true;
@@ -539,6 +558,30 @@ static void find_senders(struct drawing *drawing)
     }
 }
 
+/* Moving an exchange may have given a slot back to somebody who had drawn all of his. */
+static void recall_senders(struct drawing *drawing)
+{
+    for (uint32_t i = 0; i < drawing->input->accounts_count; i++) {
+        bool begins = drawing->reasons[i] == PLAN_FULL || drawing->reasons[i] == PLAN_NO_ROOM;
+        if (begins && seat_next_slot(&drawing->seats, i))
+            drawing->senders[drawing->senders_count++] = i;
+    }
+}
+
+/* Ends: each draw adds an exchange, of which there are no more than slots, or bars its sender. */
+static int draw_all(struct drawing *drawing)
+{
+    do {
+        while (drawing->senders_count > 0) {
+            int r = draw_round(drawing);
+            if (r < 0)
+                return r;
+        }
+        recall_senders(drawing);
+    } while (drawing->senders_count > 0);
+    return 0;
+}
+
 static int list_shortfalls(struct drawing *drawing)
 {
     const struct plan_input *input = drawing->input;
@@ -601,12 +644,9 @@ int plan_day(const struct plan_input *input, struct plan_output *ret_output)
         return r;
 
     find_senders(&drawing);
-    while (drawing.senders_count > 0) {
-        r = draw_round(&drawing);
-        if (r < 0)
-            return r;
-    }
-    r = list_shortfalls(&drawing);
+    r = draw_all(&drawing);
+    if (r == 0)
+        r = list_shortfalls(&drawing);
     if (r < 0)
         return r;
     *ret_output = drawing.output;

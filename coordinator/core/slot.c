@@ -132,15 +132,22 @@ static size_t share_out(struct stretch *stretches, size_t count, int64_t spacing
     return given;
 }
 
+/* Each anywhere in its own part; who comes too near to the one before waits, and nobody so late that
+ * those after him find no room. */
 static void fill_stretch(const struct stretch *stretch, int64_t spacing, struct flz_rng *rng,
                          int64_t *ret_times)
 {
     int64_t count = (int64_t)stretch->count;
-    int64_t slack = stretch->last - stretch->first - (count - 1) * spacing;
+    int64_t length = stretch->last - stretch->first;
     for (int64_t i = 0; i < count; i++) {
-        int64_t low = slack * i / count;
-        int64_t high = slack * (i + 1) / count;
-        ret_times[i] = stretch->first + i * spacing + flz_rng_between(rng, low, high);
+        int64_t at = stretch->first +
+                     flz_rng_between(rng, length * i / count, length * (i + 1) / count);
+        int64_t latest = stretch->last - (count - 1 - i) * spacing;
+        if (at > latest)
+            at = latest;
+        if (i > 0 && at < ret_times[i - 1] + spacing)
+            at = ret_times[i - 1] + spacing;
+        ret_times[i] = at;
     }
 }
 

@@ -1,0 +1,265 @@
+#include "coordinator/core/ramp.h"
+
+#include "common/base/rng.h"
+#include "proto/vocab.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define MONDAY_TO_FRIDAY 0x1f
+#define EVERY_DAY 0x7f
+#define ROW_END 0
+
+/* Sends the whole quota of each day and expects the row, ended by ROW_END. */
+static void expect_row(struct ramp_settings settings, struct ramp_state state, const uint32_t *row)
+{
+    struct policy policy = policy_default();
+    for (int32_t date = 1; *row != ROW_END; date++, row++) {
+        uint32_t quota = ramp_quota(&state, &settings, &policy, UINT32_MAX);
+        if (quota != *row)
+            print_error("sending day %d\n", date);
+        assert_int_equal(quota, *row);
+        bool met;
+        state = ramp_close(&state, &settings, &policy, date, quota, quota, quota, &met);
+        assert_true(met);
+    }
+}
+
+#define ROW(...) ((const uint32_t[]){__VA_ARGS__, ROW_END})
+
+static struct ramp_settings settings_of(uint32_t intensity, uint32_t days)
+{
+    return (struct ramp_settings){
+        .intensity = intensity, .profile = FLZ_PROFILE_NEW, .days = days};
+}
+
+static void medium_at_seven_days_reads_the_published_row(void **state)
+{
+    expect_row(settings_of(FLZ_INTENSITY_MEDIUM, EVERY_DAY), (struct ramp_state){0},
+               ROW(5, 5, 6, 6, 7, 7, 7, 8, 8, 8, 9, 9, 10, 10, 12, 15, 16, 16, 17, 17, 17, 18, 18,
+                   18, 19, 19, 20, 20, 20, 20));
+}
+
+static void medium_at_monday_to_friday_reads_the_published_row(void **state)
+{
+    expect_row(settings_of(FLZ_INTENSITY_MEDIUM, MONDAY_TO_FRIDAY), (struct ramp_state){0},
+               ROW(5, 6, 7, 7, 8, 8, 9, 9, 10, 10, 12, 15, 16, 17, 18, 18, 19, 19, 20, 20, 20, 20));
+}
+
+static void low_reads_the_published_row(void **state)
+{
+    expect_row(settings_of(FLZ_INTENSITY_LOW, EVERY_DAY), (struct ramp_state){0},
+               ROW(3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 6, 6, 6, 6, 6, 7, 7, 7, 8, 8, 8, 8, 9, 9, 9, 10,
+                   10, 10, 10));
+}
+
+static void high_reads_the_published_row(void **state)
+{
+    expect_row(settings_of(FLZ_INTENSITY_HIGH, EVERY_DAY), (struct ramp_state){0},
+               ROW(5, 5, 6, 6, 7, 7, 7, 8, 8, 8, 9, 9, 10, 10, 12, 15, 17, 17, 18, 19, 20, 20, 21,
+                   22, 23, 23, 24, 25, 30, 30));
+}
+
+static void low_use_climbs_from_10_to_20_in_10_sending_days(void **state)
+{
+    struct ramp_settings settings = settings_of(FLZ_INTENSITY_MEDIUM, EVERY_DAY);
+    settings.profile = FLZ_PROFILE_LOW_USE;
+    expect_row(settings, (struct ramp_state){0},
+               ROW(10, 11, 12, 13, 14, 16, 17, 18, 19, 20, 20, 20));
+}
+
+static void existing_climbs_from_10_to_its_target_in_four_weeks(void **state)
+{
+    struct ramp_settings settings = settings_of(FLZ_INTENSITY_HIGH, EVERY_DAY);
+    settings.profile = FLZ_PROFILE_EXISTING;
+    expect_row(settings, (struct ramp_state){0},
+               ROW(10, 11, 11, 12, 13, 14, 14, 15, 16, 17, 17, 18, 19, 20, 20, 21, 22, 23, 23, 24,
+                   25, 26, 26, 27, 28, 29, 29, 30, 30));
+}
+
+static void recovery_climbs_from_the_last_good_level(void **state)
+{
+    struct policy policy = policy_default();
+    struct ramp_settings settings = settings_of(0, EVERY_DAY);
+    settings.profile = FLZ_PROFILE_RECOVERY;
+    settings.target = 40;
+    struct ramp_state fresh = {0};
+    struct ramp_state known = {.reference = 24};
+    assert_int_equal(ramp_phase(&fresh, &settings), RAMP_RECOVERY);
+    assert_int_equal(ramp_quota(&fresh, &settings, &policy, UINT32_MAX), 10);
+    assert_int_equal(ramp_quota(&known, &settings, &policy, UINT32_MAX), 24);
+    bool met;
+    for (int32_t date = 1; date <= 35; date++) {
+        uint32_t quota = ramp_quota(&known, &settings, &policy, UINT32_MAX);
+        known = ramp_close(&known, &settings, &policy, date, quota, quota, quota, &met);
+    }
+    assert_int_equal(known.reference, 30);
+    assert_int_equal(ramp_phase(&known, &settings), RAMP_MAINTAIN);
+    assert_int_equal(ramp_quota(&known, &settings, &policy, UINT32_MAX), 30);
+}
+
+static void phases_end_after_two_and_four_weeks_of_sending_days(void **state)
+{
+    for (uint32_t n = 1; n <= 7; n++) {
+        struct ramp_settings settings = settings_of(FLZ_INTENSITY_MEDIUM, (1u << n) - 1);
+        struct ramp_state at = {.day = 2 * n - 1};
+        assert_int_equal(ramp_phase(&at, &settings), RAMP_START);
+        at.day = 2 * n;
+        assert_int_equal(ramp_phase(&at, &settings), RAMP_RAMP);
+        at.day = 4 * n - 1;
+        assert_int_equal(ramp_phase(&at, &settings), RAMP_RAMP);
+        at.day = 4 * n;
+        assert_int_equal(ramp_phase(&at, &settings), RAMP_MAINTAIN);
+    }
+}
+
+static void every_target_keeps_its_phase_bands_in_order(void **state)
+{
+    uint32_t last_first = 0;
+    for (uint32_t target = 1; target <= 40; target++) {
+        struct ramp_settings settings = settings_of(0, EVERY_DAY);
+        settings.target = target;
+        uint32_t before = 0;
+        for (uint32_t day = 0; day < 40; day++) {
+            struct ramp_state at = {.day = day, .reference = before};
+            uint32_t want = ramp_target(&at, &settings);
+            assert_in_range(want, before ? before : 1, target);
+            if (day < 14)
+                assert_true(want <= 10);
+            if (day < 28)
+                assert_true(want <= 25);
+            before = want;
+        }
+        assert_int_equal(before, target);
+        uint32_t first = ramp_target(&(struct ramp_state){0}, &settings);
+        assert_true(first >= last_first);
+        last_first = first;
+    }
+}
+
+static void eighty_percent_meets_a_day_and_less_does_not_advance(void **state)
+{
+    struct policy policy = policy_default();
+    struct ramp_settings settings = settings_of(FLZ_INTENSITY_MEDIUM, EVERY_DAY);
+    struct ramp_state at = {.day = 10, .reference = 10};
+    bool met;
+    struct ramp_state next = ramp_close(&at, &settings, &policy, 1, 10, 8, 10, &met);
+    assert_true(met);
+    assert_int_equal(next.day, 11);
+    next = ramp_close(&at, &settings, &policy, 1, 10, 7, 10, &met);
+    assert_false(met);
+    assert_int_equal(next.day, 10);
+    assert_int_equal(next.reference, 8); /* 10 - max(1, 25 %), though 7 were sent */
+    next = ramp_close(&at, &settings, &policy, 1, 10, 4, 5, &met);
+    assert_true(met); /* of what was possible */
+    next = ramp_close(&at, &settings, &policy, 1, 10, 0, 0, &met);
+    assert_false(met); /* nothing possible is not a sending day */
+}
+
+static void a_date_is_closed_once(void **state)
+{
+    struct policy policy = policy_default();
+    struct ramp_settings settings = settings_of(FLZ_INTENSITY_MEDIUM, EVERY_DAY);
+    struct ramp_state at = {0};
+    bool met;
+    at = ramp_close(&at, &settings, &policy, 7, 5, 5, 5, &met);
+    struct ramp_state again = ramp_close(&at, &settings, &policy, 7, 5, 5, 5, &met);
+    assert_false(met);
+    assert_memory_equal(&again, &at, sizeof(at));
+}
+
+static void a_small_pool_cuts_at_once_and_is_climbed_out_of_by_the_bound(void **state)
+{
+    struct policy policy = policy_default();
+    struct ramp_settings settings = settings_of(FLZ_INTENSITY_MEDIUM, EVERY_DAY);
+    struct ramp_state at = {.day = 50, .reference = 20};
+    bool met;
+    assert_int_equal(ramp_quota(&at, &settings, &policy, 3), 3);
+    assert_int_equal(ramp_quota(&at, &settings, &policy, 0), 0);
+    for (int32_t date = 1; date <= 20; date++)
+        at = ramp_close(&at, &settings, &policy, date, 3, 3, 3, &met);
+    assert_true(met);
+    assert_int_equal(at.reference, 3);
+    at.last_date = 0;
+    expect_row(settings, at, ROW(4, 5, 6, 7, 8, 10, 12, 15, 18, 20, 20));
+}
+
+/* Random accounts, random outcomes. */
+static void random_outcomes_never_break_the_bounds(void **state)
+{
+    for (uint64_t seed = 0; seed < 3000; seed++) {
+        struct flz_rng rng;
+        flz_rng_init(&rng, flz_view_str("ramp"), seed);
+        struct policy policy = policy_default();
+        policy.ceiling_per_day = 1 + (int64_t)flz_rng_below(&rng, 50);
+        policy.growth_percent = 1 + (int64_t)flz_rng_below(&rng, 25);
+        struct ramp_settings settings = {
+            .intensity = 1 + (uint32_t)flz_rng_below(&rng, 3),
+            .target = flz_rng_below(&rng, 2) ? (uint32_t)flz_rng_below(&rng, 41) : 0,
+            .profile = 1 + (uint32_t)flz_rng_below(&rng, 4),
+            .days = (uint32_t)flz_rng_below(&rng, 128),
+        };
+        struct ramp_state at = {0};
+        bool met;
+        for (int32_t date = 1; date <= 200; date++) {
+            uint32_t pool = flz_rng_below(&rng, 8) ? UINT32_MAX : (uint32_t)flz_rng_below(&rng, 9);
+            uint32_t quota = ramp_quota(&at, &settings, &policy, pool);
+            uint32_t r = at.reference;
+            uint32_t step = r * (uint32_t)policy.growth_percent / 100;
+            step = step ? step : 1;
+            assert_true(quota <= (uint32_t)policy.ceiling_per_day && quota <= 50 && quota <= pool);
+            assert_true(r == 0 || quota <= r + step);
+            assert_true(pool < UINT32_MAX || quota >= 1);
+            assert_true(r == 0 || quota + step >= r || quota == pool ||
+                        quota == (uint32_t)policy.ceiling_per_day);
+            uint32_t committed = (uint32_t)flz_rng_below(&rng, quota + 1);
+            if (flz_rng_below(&rng, 3))
+                committed = quota;
+            uint32_t day = at.day;
+            at = ramp_close(&at, &settings, &policy, date, quota, committed, quota, &met);
+            assert_int_equal(at.day, day + met);
+            assert_int_equal(met, quota > 0 && committed * 10 >= quota * 8);
+            assert_true(at.reference >= 1);
+            assert_true(r == 0 || (at.reference <= r + step && at.reference + step >= r));
+        }
+        /* When trouble ends, it climbs to its goal and stays. */
+        policy = policy_default();
+        for (int32_t date = 201; date <= 300; date++) {
+            uint32_t quota = ramp_quota(&at, &settings, &policy, UINT32_MAX);
+            at = ramp_close(&at, &settings, &policy, date, quota, quota, quota, &met);
+            assert_true(met);
+        }
+        uint32_t goal = settings.target      ? settings.target
+                        : settings.intensity == 1 ? 10
+                        : settings.intensity == 2 ? 20
+                                                  : 30;
+        if (settings.profile == FLZ_PROFILE_RECOVERY && goal > 30)
+            goal = 30;
+        assert_int_equal(ramp_quota(&at, &settings, &policy, UINT32_MAX), goal);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(medium_at_seven_days_reads_the_published_row),
+        cmocka_unit_test(medium_at_monday_to_friday_reads_the_published_row),
+        cmocka_unit_test(low_reads_the_published_row),
+        cmocka_unit_test(high_reads_the_published_row),
+        cmocka_unit_test(low_use_climbs_from_10_to_20_in_10_sending_days),
+        cmocka_unit_test(existing_climbs_from_10_to_its_target_in_four_weeks),
+        cmocka_unit_test(recovery_climbs_from_the_last_good_level),
+        cmocka_unit_test(phases_end_after_two_and_four_weeks_of_sending_days),
+        cmocka_unit_test(every_target_keeps_its_phase_bands_in_order),
+        cmocka_unit_test(eighty_percent_meets_a_day_and_less_does_not_advance),
+        cmocka_unit_test(a_date_is_closed_once),
+        cmocka_unit_test(a_small_pool_cuts_at_once_and_is_climbed_out_of_by_the_bound),
+        cmocka_unit_test(random_outcomes_never_break_the_bounds),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
