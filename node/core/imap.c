@@ -219,6 +219,8 @@ struct flz_view imap_output(const struct imap *imap)
 void imap_sent(struct imap *imap, size_t n)
 {
     size_t before = imap->output.len;
+    if (n == 0)
+        return;
     flz_buf_consume(&imap->output, n);
     explicit_bzero(imap->output.data + imap->output.len, before - imap->output.len);
 }

@@ -438,6 +438,7 @@ static int op_begin(struct visit *visit, struct op *op)
     case OP_CREATE:
     case OP_SUBSCRIBE:
     case OP_SOURCE:
+    case OP_HAM:
     case OP_MOVE:
     case OP_COPY:
     case OP_MARK:

@@ -31,6 +31,20 @@ static bool has_capability(const struct visit *visit, enum imap_capability capab
 /* ---- Plans, one target at a time ---- */
 
 /*
+ * Says to filters that it is no junk, before it is moved: the flags travel with it, and a visit cut
+ * in between finds it in Junk and says so again.
+ */
+static void push_ham(struct visit *visit, uint32_t target)
+{
+    struct op op = {.kind = OP_UNSTORE, .target = target, .slot = SLOT_JUNK};
+    op.number = IMAP_FLAG_JUNK;
+    visit_push(visit, op);
+    op.kind = OP_STORE;
+    op.number = IMAP_FLAG_NOTJUNK;
+    visit_push(visit, op);
+}
+
+/*
  * Takes a copy from its place to `folder`. Without MOVE: COPY, read it there, and only then remove
  * this one by UID EXPUNGE. A copy that a cut visit has left there is found first and not made again
  * (V6).
@@ -46,14 +60,17 @@ static void push_transfer(struct visit *visit, uint32_t target, enum slot slot, 
         fail(t, VISIT_REASON_NO_UIDPLUS, "the server has neither MOVE nor UIDPLUS");
         return;
     }
-    const enum op_kind by_move[] = {OP_SOURCE, OP_MOVE, OP_GONE};
-    const enum op_kind by_copy[] = {OP_SOURCE, OP_COPY, OP_LOOK,   OP_SOURCE,
-                                    OP_MARK,   OP_EXPUNGE, OP_GONE};
+    const enum op_kind by_move[] = {OP_SOURCE, OP_HAM, OP_MOVE, OP_GONE};
+    const enum op_kind by_copy[] = {OP_SOURCE, OP_HAM,  OP_COPY,    OP_LOOK,
+                                    OP_SOURCE, OP_MARK, OP_EXPUNGE, OP_GONE};
     const enum op_kind *kinds = move ? by_move : by_copy;
     size_t n = move ? sizeof by_move / sizeof *by_move : sizeof by_copy / sizeof *by_copy;
     for (size_t i = n; i-- > 0;) {
         op.kind = kinds[i];
-        visit_push(visit, op);
+        if (op.kind != OP_HAM)
+            visit_push(visit, op);
+        else if (slot == SLOT_JUNK)
+            push_ham(visit, target);
     }
     if (!move)
         look_push_one(visit, target, folder, true);
@@ -76,27 +93,16 @@ static void plan_unspam(struct visit *visit, uint32_t i)
     push_transfer(visit, i, SLOT_JUNK, folder_list_find(&visit->folders, FOLDER_INBOX));
 }
 
-/* Reads in INBOX what was moved there, and says to later filters that it is no junk. */
+/* Reads in INBOX what was moved there. */
 static void plan_unspammed(struct visit *visit, uint32_t i)
 {
     struct target *target = &visit->targets[i];
     if (!target->progress.began)
         return;
     push_settle(visit, i, VISIT_UNSPAM);
-    if (target->progress.reason != VISIT_REASON_NONE)
-        return;
-    struct op op = {.target = i, .slot = SLOT_INBOX};
-    op.kind = OP_UNSTORE;
-    op.number = IMAP_FLAG_JUNK;
-    visit_push(visit, op);
-    op.kind = OP_STORE;
-    op.number = IMAP_FLAG_NOTJUNK;
-    visit_push(visit, op);
-    op.kind = OP_SOURCE;
-    visit_push(visit, op);
-    op.kind = OP_LOOK;
-    op.folder = folder_list_find(&visit->folders, FOLDER_INBOX);
-    visit_push(visit, op);
+    visit_push(visit, (struct op){.kind = OP_LOOK,
+                                  .target = i,
+                                  .folder = folder_list_find(&visit->folders, FOLDER_INBOX)});
 }
 
 static uint32_t wanted_marks(const struct target *target)
@@ -404,6 +410,7 @@ int act_begin(struct visit *visit, struct op *op)
     case OP_STORE:
     case OP_UNSTORE:
     case OP_FLAGS: return begin_on_copy(visit, op);
+    case OP_HAM:
     case OP_ID:
     case OP_NAMESPACE:
     case OP_LIST:

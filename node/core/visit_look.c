@@ -47,7 +47,9 @@ static bool wants_look(enum phase phase, struct target *target, const struct fol
     bool found = visit_copy(target) != NULL;
     switch (phase) {
     case PHASE_SEARCH: return is_usual(target, folder) && (!found || wants_every_copy(target));
-    case PHASE_SCAN: return is_usual(target, folder) && !found;
+    case PHASE_SCAN:
+        return is_usual(target, folder) && !target->searched &&
+               (!found || wants_every_copy(target));
     case PHASE_ALL: return target->search_all && !is_usual(target, folder) && !found;
     case PHASE_FOUND:
     case PHASE_UNSPAM:
@@ -450,6 +452,7 @@ void look_verified(struct visit *visit, bool is_ours)
         return;
     }
     *copy_slot(visit, c) = c->copy;
+    target->searched |= visit->phase == PHASE_SEARCH;
     const struct header *header = &visit->asked_header;
     target->message_id[0] = '\0';
     if (!id_matches(target->look.message_id, header->message_id))

@@ -31,6 +31,7 @@ enum op_kind {
     OP_CREATE,    /* our folder */
     OP_SUBSCRIBE, /* our folder */
     OP_SOURCE,    /* opens the place of target's copy in `slot`, for writing; the validity holds */
+    OP_HAM,       /* in plans only: stands for OP_STORE $NotJunk and OP_UNSTORE $Junk */
     OP_MOVE,      /* moves it to `folder` */
     OP_COPY,      /* copies it to `folder`, unless a copy is there */
     OP_MARK,      /* \Deleted; only when a copy is in `folder`, which FOLDER_NONE waives */
@@ -84,6 +85,7 @@ struct target {
     char folder[VISIT_FOLDER_MAX];
     struct copy copies[SLOT_COUNT];
     bool looking;    /* part of the look that is going on */
+    bool searched;   /* SEARCH found one: it can be believed, and no scan is needed */
     bool unverified; /* one was seen that the caller did not know */
     bool in_doubt;   /* something was not looked through */
     unsigned relooks;
