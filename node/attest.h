@@ -7,7 +7,7 @@
 
 #include "common/base/error.h"
 #include "node/core/header.h"
-#include "node/core/xheader.h"
+#include "proto/xheader.h"
 #include "node/identity.h"
 #include "proto/vocab.h"
 

@@ -8,7 +8,7 @@
 #include "common/sys/clock.h"
 #include "node/attest.h"
 #include "node/core/compose.h"
-#include "node/core/xheader.h"
+#include "proto/xheader.h"
 #include "node/refusal.h"
 #include "node/render.h"
 #include "node/sender.h"

@@ -1,6 +1,5 @@
 #include "node/core/compose.h"
 
-#include "common/base/hash.h"
 #include "common/base/rng.h"
 #include "common/base/text.h"
 #include "common/base/time.h"
@@ -15,27 +14,6 @@
 #define ZONE_MINUTES_MAX (14 * 60)
 /* A four-digit year is all that a Date field can hold. */
 #define DATE_MS_MAX (INT64_C(253402300800) * FLZ_SECOND_MS - ZONE_MINUTES_MAX * FLZ_MINUTE_MS)
-#define MESSAGE_ID_HASH_BYTES 20
-
-void message_id_of(struct flz_view key, struct flz_id task, const char *domain,
-                   char ret_id[static XHEADER_MESSAGE_ID_MAX])
-{
-    static const char label[] = "fluenzr/mid/v1";
-    struct flz_hash hash;
-    flz_hash_init_keyed(&hash, key, MESSAGE_ID_HASH_BYTES);
-    flz_hash_add(&hash, label, sizeof label - 1);
-    flz_hash_add(&hash, task.b, sizeof task.b);
-    /* A BLAKE2b-160 is the first 20 bytes of a state that was begun for 20. */
-    struct flz_digest digest = flz_hash_digest(&hash);
-
-    static_assert(MESSAGE_ID_HASH_BYTES * 8 / 5 + 1 + FLZ_DOMAIN_MAX <= XHEADER_MESSAGE_ID_MAX,
-                  "a Message-ID fits its field");
-    flz_base32_encode(digest.b, MESSAGE_ID_HASH_BYTES, ret_id);
-    size_t len = strlen(ret_id);
-    ret_id[len++] = '@';
-    int r = flz_text_copy(ret_id + len, FLZ_DOMAIN_MAX, domain);
-    assert(r == 0);
-}
 
 static void add_reference(char references[][XHEADER_MESSAGE_ID_MAX], uint32_t *n, const char *id)
 {

@@ -10,7 +10,7 @@
 #include "common/base/error.h"
 #include "common/base/id.h"
 #include "node/core/content.h"
-#include "node/core/xheader.h"
+#include "proto/xheader.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -58,7 +58,7 @@ struct compose_input {
     uint64_t seed; /* of the exchange: the same on all its steps */
     const struct flz_address *from;
     const struct flz_address *to;
-    const char *message_id;              /* by message_id_of() */
+    const char *message_id;              /* by xheader_message_id_of(), in the task */
     const struct message_parent *parent; /* set exactly when step > 0 */
     int64_t date_ms;
     int32_t utc_offset_minutes;
@@ -75,11 +75,6 @@ struct compose_input {
  */
 int compose_message(const struct compose_input *input, struct message_fields *ret_fields,
                     struct flz_msg *msg);
-
-/* Message-ID of a task: base32(BLAKE2b-160 keyed with `key`, over "fluenzr/mid/v1" ‖ task id) "@"
- * domain. `key` 16..64 bytes; `domain` is the sender's and has been checked (FLZ_DOMAIN_MAX). */
-void message_id_of(struct flz_view key, struct flz_id task, const char *domain,
-                   char ret_id[static XHEADER_MESSAGE_ID_MAX]);
 
 /* Adds one id at the end of a parent's references when it is well formed; else it is skipped. Used
  * while reading the References header of a message found. */

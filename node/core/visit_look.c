@@ -4,7 +4,7 @@
 #include "common/base/hash.h"
 #include "common/base/text.h"
 #include "common/base/time.h"
-#include "node/core/xheader.h"
+#include "proto/xheader.h"
 
 #include <assert.h>
 #include <stdio.h>

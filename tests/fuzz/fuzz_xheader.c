@@ -1,7 +1,7 @@
 /*
  * Any bytes as the value of X-FluenzR: refused, or written again and read as the same.
  */
-#include "node/core/xheader.h"
+#include "proto/xheader.h"
 
 #include <stdlib.h>
 #include <string.h>

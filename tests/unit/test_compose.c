@@ -53,12 +53,12 @@ static void a_message_id_is_keyed_and_of_the_sender(void **state)
     memset(key, 'k', sizeof key);
     for (uint8_t i = 0; i < 16; i++)
         task.b[i] = i;
-    message_id_of((struct flz_view){key, sizeof key}, task, "exemple.fr", id);
+    xheader_message_id_of((struct flz_view){key, sizeof key}, task, "exemple.fr", id);
     /* From another implementation of BLAKE2b. */
     assert_string_equal(id, "pk5kucshs7dmquic5zk54wivxmvikoov@exemple.fr");
     assert_true(xheader_message_id_is_valid(id));
     key[0] ^= 1;
-    message_id_of((struct flz_view){key, sizeof key}, task, "exemple.fr", other);
+    xheader_message_id_of((struct flz_view){key, sizeof key}, task, "exemple.fr", other);
     assert_string_not_equal(id, other);
 }
 

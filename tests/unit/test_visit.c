@@ -12,7 +12,7 @@
 #include "common/base/text.h"
 #include "common/base/time.h"
 #include "node/core/visit.h"
-#include "node/core/xheader.h"
+#include "proto/xheader.h"
 #include "tests/lib/imapfake.h"
 
 #include <stdio.h>

@@ -2,7 +2,7 @@
 #include "common/base/hash.h"
 #include "common/base/rng.h"
 #include "common/base/text.h"
-#include "node/core/xheader.h"
+#include "proto/xheader.h"
 
 #include <errno.h>
 #include <setjmp.h>

@@ -1,4 +1,4 @@
-#include "node/core/xheader.h"
+#include "proto/xheader.h"
 
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define COLUMNS_MAX 78
+#define MESSAGE_ID_HASH_BYTES 20
 /* Longest field is "m=" and a Message-ID. */
 #define FIELD_MAX (XHEADER_MESSAGE_ID_MAX + 8)
 /* Any honest value is far below; more is not worth reading. */
@@ -301,4 +302,24 @@ int xheader_parse(struct flz_view value, struct xheader *ret_header)
         return flz_fail(-EINVAL);
     *ret_header = header;
     return 0;
+}
+
+void xheader_message_id_of(struct flz_view key, struct flz_id task, const char *domain,
+                   char ret_id[static XHEADER_MESSAGE_ID_MAX])
+{
+    static const char label[] = "fluenzr/mid/v1";
+    struct flz_hash hash;
+    flz_hash_init_keyed(&hash, key, MESSAGE_ID_HASH_BYTES);
+    flz_hash_add(&hash, label, sizeof label - 1);
+    flz_hash_add(&hash, task.b, sizeof task.b);
+    /* A BLAKE2b-160 is the first 20 bytes of a state that was begun for 20. */
+    struct flz_digest digest = flz_hash_digest(&hash);
+
+    static_assert(MESSAGE_ID_HASH_BYTES * 8 / 5 + 1 + FLZ_DOMAIN_MAX <= XHEADER_MESSAGE_ID_MAX,
+                  "a Message-ID fits its field");
+    flz_base32_encode(digest.b, MESSAGE_ID_HASH_BYTES, ret_id);
+    size_t len = strlen(ret_id);
+    ret_id[len++] = '@';
+    int r = flz_text_copy(ret_id + len, FLZ_DOMAIN_MAX, domain);
+    assert(r == 0);
 }

@@ -69,3 +69,8 @@ int xheader_format(const struct xheader *header, char ret_value[static XHEADER_V
  * signature's validity. *ret_header is untouched on failure.
  */
 int xheader_parse(struct flz_view value, struct xheader *ret_header);
+
+/* Message-ID of a task: base32(BLAKE2b-160 keyed with `key`, over "fluenzr/mid/v1" ‖ task id) "@"
+ * domain. `key` 16..64 bytes; `domain` is the sender's and has been checked (FLZ_DOMAIN_MAX). */
+void xheader_message_id_of(struct flz_view key, struct flz_id task, const char *domain,
+                   char ret_id[static XHEADER_MESSAGE_ID_MAX]);
