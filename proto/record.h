@@ -80,7 +80,8 @@ struct row_turn {
     int64_t open_at;
     int64_t open_until;
     int32_t date;        /* the sender's local date on which it counts */
-    uint32_t day_cap;    /* that day's quota when it was planned, raised when issued */
+    int32_t open_date;   /* the recipient's local date on which it is received */
+    uint32_t day_cap;    /* the sender's quota of that day, as last known */
     struct row_task send; /* SEND (turn 0) or REPLY, at the sender's node */
     struct row_task find; /* at the recipient's node, as the next two */
     struct row_task unspam;
@@ -258,7 +259,7 @@ struct row_day {
     bool planned_day;   /* a sending day of the account, planned */
     bool closed;        /* taken into the ramp */
     bool met;
-    uint32_t quota;     /* messages it may send that day, replies included */
+    uint32_t quota;     /* messages it may send that day, replies included; 0 until planned */
     uint32_t possible;  /* of these, what partners, hours and content allowed */
     uint32_t shortfall; /* messages wanted and not planned */
     uint32_t shortfall_reason;
@@ -458,6 +459,7 @@ struct event_plan_turn {
     int64_t open_at;
     int64_t open_until;
     int32_t date;
+    int32_t open_date;
     uint32_t day_cap;
 };
 

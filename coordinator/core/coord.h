@@ -232,11 +232,15 @@ const struct row_exchange *coord_exchange(const struct coord *core, uint32_t exc
 uint32_t coord_find_exchange(const struct coord *core, struct flz_id id);
 size_t coord_exchange_limit(const struct coord *core); /* one above the highest live handle */
 
-/* The day's counters of an account, or of the network (account = COORD_NONE). NULL when all zero. */
+/* The day's counters of an account, or of the network (account = COORD_NONE). NULL when all zero, or
+ * when the date is so far behind the newest plan (16 days) that its row is in the archive alone. */
 const struct row_day *coord_day(const struct coord *core, uint32_t account, int32_t date);
 
-/* Pauses in force at `now` that touch this node's accounts, appended to `pauses` (at most `max`). */
+/* Pauses in force at `now`, at most `max`: all of them; those that touch this node's accounts (what
+ * a node's pulse says: a neighbour's are not its business). */
 size_t coord_pauses(const struct coord *core, int64_t now, struct flz_pause *ret_pauses, size_t max);
+size_t coord_node_pauses(const struct coord *core, uint32_t node, int64_t now,
+                         struct flz_pause *ret_pauses, size_t max);
 
 /* Why an account sends, or does not, at `now`: one line a rule, in words, most telling first. */
 struct coord_why {

@@ -1,0 +1,265 @@
+/* Why an account sends or does not, and what its pool can carry: in words, with numbers. */
+#include "coordinator/core/state.h"
+
+#include "common/base/time.h"
+#include "coordinator/core/plan.h"
+#include "coordinator/core/ramp.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+struct explaining {
+    const struct coord *core;
+    const struct account_state *account;
+    const struct row_account *row;
+    int64_t now;
+    struct coord_why *why;
+};
+
+__attribute__((format(printf, 2, 3))) static void say(struct explaining *e, const char *format, ...)
+{
+    struct coord_why *why = e->why;
+    if (why->lines_count == sizeof why->lines / sizeof *why->lines)
+        return;
+    va_list args;
+    va_start(args, format);
+    struct flz_msg *line = &why->lines[why->lines_count++];
+    (void)vsnprintf(line->text, sizeof line->text, format, args);
+    va_end(args);
+}
+
+static void ask_again(struct explaining *e, int64_t at)
+{
+    if (at > e->now && at < e->why->ask_again)
+        e->why->ask_again = at;
+}
+
+/* What keeps it from sending, told most telling first; false when something does. */
+static bool say_binding(struct explaining *e)
+{
+    char text[FLZ_TIME_TEXT_MAX];
+    const struct row_account *row = e->row;
+    const struct row_node *node = &e->core->nodes[row->node].row;
+    if (row->state == ACCOUNT_RELEASED)
+        say(e, "its node %s gave it up: register it at a node again", node->name);
+    else if (row->state == ACCOUNT_REMOVED)
+        say(e, "it was removed from the network");
+    else if (node->state == NODE_REVOKED)
+        say(e, "its node %s was revoked: register it at another node", node->name);
+    else if (state_is_suppressed(e->core, row->address))
+        say(e, "its address is on the suppression list");
+    else if (row->consent_ended)
+        say(e, "its owner ended the consent");
+    else if (e->now > row->consent_until) {
+        flz_time_format(row->consent_until, text);
+        say(e, "its owner's consent ended at %s", text);
+    } else if (!(row->consent_actions & FLZ_ACTION_SEND))
+        say(e, "its owner's consent does not cover sending: it answers, and receives");
+    else if (e->now < row->consent_given) {
+        flz_time_format(row->consent_given, text);
+        say(e, "its owner's consent begins at %s", text);
+        ask_again(e, row->consent_given);
+    } else
+        return true;
+    return false;
+}
+
+static bool say_pause(struct explaining *e)
+{
+    uint32_t handle = pause_of_account(e->core, e->account);
+    const struct pause_state *pause = handle ? state_pause(e->core, handle - 1) : NULL;
+    if (!pause)
+        return true;
+    static const char *const scopes[] = {"", "the network", "its provider", "its domain", "it",
+                                         "its node"};
+    char text[FLZ_TIME_TEXT_MAX] = "resumed";
+    if (pause->row.until != FLZ_NEVER)
+        flz_time_format(pause->row.until, text);
+    say(e, "%s is paused by %s until %s: %s", scopes[pause->row.target.scope], pause->row.by, text,
+        pause->row.reason);
+    ask_again(e, pause->row.until);
+    return false;
+}
+
+static const char *reason_words(uint32_t reason)
+{
+    switch (reason) {
+    case FLZ_REASON_LOGIN: return "its credentials are refused";
+    case FLZ_REASON_MAILBOX_FULL: return "its mailbox is full";
+    case FLZ_REASON_NETWORK: return "its servers cannot be reached";
+    case FLZ_REASON_PROTOCOL: return "its servers do not follow their protocol";
+    case FLZ_REASON_POLICY: return "its provider is refused by policy";
+    default: return "its servers were not usable";
+    }
+}
+
+static bool say_ready(struct explaining *e)
+{
+    const struct row_account *row = e->row;
+    int64_t age = e->now - row->probe_at;
+    if (!row->probe_at)
+        say(e, "node %s has not yet logged in to it", e->core->nodes[row->node].row.name);
+    else if (age > e->core->policy.probe_age_ms_max)
+        say(e, "node %s last logged in to it %lld hours ago; at most %lld are allowed",
+            e->core->nodes[row->node].row.name, (long long)(age / FLZ_HOUR_MS),
+            (long long)(e->core->policy.probe_age_ms_max / FLZ_HOUR_MS));
+    else if (!row->login_ok)
+        say(e, "the newest login failed: %s", reason_words(row->probe_reason));
+    else if (row->denied)
+        say(e, "its provider is refused by policy");
+    else if (row->opt_out)
+        say(e, "its domain's _fluenzr TXT record says deny");
+    else if (row->mx_changed)
+        say(e, "its domain's MX hosts changed at the newest look: one more look must see the same");
+    else if (row->quota_permille >= 950 && row->quota_permille <= 1000)
+        say(e, "its mailbox is %u.%u %% full; 95 %% is the limit", row->quota_permille / 10,
+            row->quota_permille % 10);
+    else
+        return true;
+    return false;
+}
+
+static void say_shortfall(struct explaining *e, const struct row_day *day)
+{
+    static const char *const words[] = {
+        [PLAN_FULL] = "",
+        [PLAN_NO_WINDOW] = "no hours were left that day",
+        [PLAN_NO_PARTNER] = "no eligible partner",
+        [PLAN_COOLDOWN] = "all partners were written to within the cooldown, or today",
+        [PLAN_INBOUND_FULL] = "partners may receive no more that day",
+        [PLAN_NO_ROOM] = "no free time at the spacing",
+        [PLAN_NO_CONTENT] = "no content pack of its language",
+    };
+    if (day->shortfall > 0 && day->shortfall_reason < sizeof words / sizeof *words)
+        say(e, "%u fewer messages than the quota allows were planned: %s", day->shortfall,
+            words[day->shortfall_reason]);
+}
+
+static void say_day(struct explaining *e)
+{
+    char text[FLZ_TIME_TEXT_MAX];
+    const struct day_state *day = state_find_day(e->core, e->account->row.handle,
+                                                 e->row->planned_date);
+    if (!e->row->planned_date || !day) {
+        say(e, "no day of it was planned yet");
+        return;
+    }
+    flz_date_format(e->row->planned_date, text);
+    const struct row_day *row = &day->row;
+    say(e, "%s: quota %u, %u sent, %u under way or planned, %u dropped", text, row->quota,
+        row->committed, row->reserved, row->dropped);
+    say_shortfall(e, row);
+    if (e->now > row->window_end)
+        say(e, "its hours of that day are over");
+    ask_again(e, row->window_start);
+    ask_again(e, row->window_end);
+    e->why->sends = e->now < row->window_end && row->reserved > 0;
+}
+
+static void say_ramp(struct explaining *e)
+{
+    static const char *const phases[] = {"", "start", "ramp", "maintain", "recovery"};
+    struct ramp_state state = {.day = e->row->ramp_day,
+                               .reference = e->row->ramp_reference,
+                               .last_quota = e->row->ramp_last_quota,
+                               .last_date = e->row->ramp_last_date};
+    struct ramp_settings settings = {.intensity = e->row->intensity,
+                                     .target = e->row->target,
+                                     .profile = e->row->profile,
+                                     .days = e->row->days};
+    struct coord_pool pool;
+    coord_pool_of(e->core, e->row->handle, e->now, &pool);
+    say(e, "phase %s: %u sending days met, reference %u a day, the curve wants %u",
+        phases[ramp_phase(&state, &settings)], state.day, state.reference,
+        ramp_target(&state, &settings));
+    say(e, "%u eligible partners carry %u messages a day (cooldown %lld sending days); not eligible: "
+           "%u same owner, %u same domain, %u other language, %u hours apart, %u not ready",
+        pool.eligible, pool.ceiling, (long long)e->core->policy.cooldown_days, pool.excluded_owner,
+        pool.excluded_domain, pool.excluded_language, pool.excluded_hours, pool.excluded_unready);
+    if (pool.eligible == 0 && pool.excluded_owner > 0 && e->core->policy.same_owner_percent == 0)
+        say(e, "only accounts of the same owner are left: an administrator may set the policy key "
+               "same_owner_percent");
+}
+
+void coord_explain(const struct coord *core, uint32_t account, int64_t now,
+                   struct coord_why *ret_why)
+{
+    *ret_why = (struct coord_why){.ask_again = FLZ_NEVER};
+    struct explaining e = {.core = core, .now = now, .why = ret_why};
+    e.account = state_account(core, account);
+    if (!e.account) {
+        say(&e, "no such account");
+        return;
+    }
+    e.row = &e.account->row;
+    bool open = say_binding(&e);
+    if (open)
+        open = say_pause(&e) & say_ready(&e);
+    if (now < core->network.quiet_until) {
+        say(&e, "the log was restored from a backup: nothing is sent for a day");
+        ask_again(&e, core->network.quiet_until);
+        open = false;
+    }
+    if (now < e.row->begins_at) {
+        say(&e, "it moved to node %s: the slots at its old node must end first",
+            core->nodes[e.row->node].row.name);
+        ask_again(&e, e.row->begins_at);
+        open = false;
+    }
+    say_day(&e);
+    say_ramp(&e);
+    ret_why->sends = ret_why->sends && open;
+}
+
+/* ---- The pool ---- */
+
+static bool hours_meet(const struct account_state *a, const struct account_state *b)
+{
+    if (a->hours.start == a->hours.end || b->hours.start == b->hours.end)
+        return true; /* not known yet */
+    return a->hours.start < b->hours.end && b->hours.start < a->hours.end;
+}
+
+static bool is_ready(const struct coord *core, const struct account_state *b, int64_t now)
+{
+    const struct row_account *row = &b->row;
+    return core->nodes[row->node].row.state == NODE_JOINED && !row->consent_ended &&
+           now >= row->consent_given && now <= row->consent_until &&
+           (row->consent_actions & FLZ_ACTION_OPEN) && !state_is_suppressed(core, row->address) &&
+           !pause_of_account(core, b) && row->probe_at &&
+           now - row->probe_at <= core->policy.probe_age_ms_max && row->login_ok &&
+           !row->mx_changed && !row->opt_out && !row->denied &&
+           (row->quota_permille < 950 || row->quota_permille > 1000);
+}
+
+static void count_partner(const struct coord *core, const struct account_state *a,
+                          const struct account_state *b, int64_t now, struct coord_pool *pool)
+{
+    if (!core->policy.cross_language && strcmp(a->row.language, b->row.language) != 0)
+        pool->excluded_language++;
+    else if (a->row.owner == b->row.owner)
+        pool->excluded_owner++;
+    else if (a->row.domain == b->row.domain)
+        pool->excluded_domain++;
+    else if (!is_ready(core, b, now))
+        pool->excluded_unready++;
+    else if (!hours_meet(a, b))
+        pool->excluded_hours++;
+    else
+        pool->eligible++;
+}
+
+void coord_pool_of(const struct coord *core, uint32_t account, int64_t now,
+                   struct coord_pool *ret_pool)
+{
+    struct coord_pool pool = {.eligible = 0};
+    const struct account_state *a = state_account(core, account);
+    for (size_t i = 0; a && i < core->accounts_count; i++)
+        if (i != account && core->accounts[i].row.state == ACCOUNT_LIVE)
+            count_partner(core, a, &core->accounts[i], now, &pool);
+    pool.ceiling = pool.eligible / (uint32_t)core->policy.cooldown_days;
+    if (pool.ceiling == 0 && pool.eligible > 0)
+        pool.ceiling = 1;
+    *ret_pool = pool;
+}
