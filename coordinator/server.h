@@ -68,3 +68,17 @@ int64_t server_first_slot(const struct server *server, uint32_t account);
 
 /* An invite for a node was signed by an administrator's key at the client; see admin verb
  * "node invite". Everything else of the admin surface goes through server_submit(). */
+
+struct coordinator_identity;
+const struct coordinator_identity *server_identity(const struct server *server);
+
+/*
+ * Reads committed events in their order, from `from_seq` on, until on_event answers anything but 0.
+ * The event lives during the call. 0, that answer, or negative.
+ */
+int server_each_event(struct server *server, uint64_t from_seq,
+                      int (*on_event)(uint64_t seq, const struct event *event, void *data),
+                      void *data);
+
+/* COORD_REMOVE, and in the same commit the person behind the account is erased (persons_erase). */
+int server_erase(struct server *server, uint32_t account, server_on_done on_done, void *data);
