@@ -33,8 +33,8 @@ static uint64_t pair_key(uint32_t a, uint32_t b)
 static size_t today_place(const struct pair_history *history, uint64_t key)
 {
     size_t mask = history->today_size - 1;
-    uint64_t hash = key * UINT64_C(0x9e3779b97f4a7c15);
-    size_t i = (size_t)(hash ^ hash >> 29) & mask;
+    uint64_t hash = (key ^ key >> 31) * UINT64_C(0x9e3779b97f4a7c15);
+    size_t i = (size_t)(hash >> 32 ^ hash) & mask;
     while (history->today[i] != 0 && history->today[i] != key)
         i = (i + 1) & mask;
     return i;

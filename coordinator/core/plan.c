@@ -14,7 +14,7 @@
 
 /* Up to so many candidates are all weighed; of more, a few are drawn. */
 #define WEIGH_ALL_MAX 64
-#define WEIGH_SOME 8
+#define WEIGH_SOME 4
 /* When none of the few will do, so many are asked in turn. */
 #define ASK_MAX 512
 /* To tell a full pool from an empty one, so many accounts are looked at. */

@@ -68,7 +68,7 @@ int main(int argc, char **argv)
         {"shape", required_argument, NULL, 'h'}, {"long", no_argument, NULL, 'l'},
         {NULL, 0, NULL, 0},
     };
-    struct campaign campaign = {.pools = 12, .seed = 1, .shape = -1};
+    struct campaign campaign = {.pools = 6, .seed = 1, .shape = -1};
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (option == 'p')

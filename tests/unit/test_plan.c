@@ -6,6 +6,7 @@
 #include "tests/sim/plan_check.h"
 #include "tests/sim/plan_world.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -568,6 +569,52 @@ static void the_checker_catches_each_broken_rule(void **state)
     }
 }
 
+/* ---- Refused memory ---- */
+
+static int allocations_left = -1; /* -1: as many as there are */
+
+void *__real_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__real_reallocarray(void *old, size_t count, size_t size);
+void *__wrap_reallocarray(void *old, size_t count, size_t size);
+
+static bool refused(void)
+{
+    if (allocations_left > 0)
+        allocations_left--;
+    return allocations_left == 0;
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    return refused() ? NULL : __real_calloc(count, size);
+}
+
+void *__wrap_reallocarray(void *old, size_t count, size_t size)
+{
+    return refused() ? NULL : __real_reallocarray(old, count, size);
+}
+
+static void each_refused_allocation_is_an_ordinary_outcome(void **state)
+{
+    struct fixture f;
+    setup(&f, 12, 6);
+    int r = -ENOMEM;
+    int countdown = 1;
+    for (; r == -ENOMEM; countdown++) {
+        struct plan_output output = {.exchanges_count = 77};
+        allocations_left = countdown;
+        r = plan_day(&f.input, &output);
+        allocations_left = -1;
+        if (r == -ENOMEM)
+            assert_int_equal(output.exchanges_count, 77);
+        else
+            plan_output_deinit(&output);
+    }
+    assert_int_equal(r, 0);
+    assert_true(countdown > 20);
+}
+
 /* ---- Many days ---- */
 
 /* The lab of the demo: 48 accounts, 12 domains, two languages, three zones, cooldown 2. */
@@ -618,6 +665,7 @@ int main(void)
         cmocka_unit_test(a_spread_goes_around_what_is_busy),
         cmocka_unit_test(partners_are_spread_and_the_longest_unwritten_come_first),
         cmocka_unit_test(the_checker_catches_each_broken_rule),
+        cmocka_unit_test(each_refused_allocation_is_an_ordinary_outcome),
         cmocka_unit_test(the_lab_is_filled_through_fourteen_days),
         cmocka_unit_test(the_same_seed_gives_the_same_plans_for_days),
     };
