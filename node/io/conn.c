@@ -53,7 +53,7 @@ struct conn_pool {
     struct conn_limits limits;
     struct shard *shards;
     struct conn *ready; /* connections that go on in the next turn, a list */
-    uv_timer_t kick;    /* runs that turn */
+    uv_idle_t kick;     /* runs that turn; a timer of 0 ms would run for ever within one turn */
     size_t count;
     size_t handles; /* uv handles not yet closed; the last one frees the pool */
     bool freed;
@@ -243,7 +243,7 @@ static void ignore_sigpipe(void)
     }
 }
 
-static void on_kick(uv_timer_t *timer);
+static void on_kick(uv_idle_t *idle);
 
 int conn_pool_new(struct uv_loop_s *loop, const char *ca_file, const struct conn_limits *limits,
                   struct conn_pool **ret_pool)
@@ -268,7 +268,7 @@ int conn_pool_new(struct uv_loop_s *loop, const char *ca_file, const struct conn
         pool->limits.conns_max = CONNS_MAX;
     if (pool->limits.shard_max == 0)
         pool->limits.shard_max = CONN_SHARD_MAX;
-    (void)uv_timer_init(loop, &pool->kick);
+    (void)uv_idle_init(loop, &pool->kick);
     pool->kick.data = pool;
     pool->handles = 1;
     ignore_sigpipe();
@@ -340,7 +340,7 @@ static void conn_queue(struct conn *conn)
     conn->queued = true;
     conn->ready_next = pool->ready;
     pool->ready = conn;
-    (void)uv_timer_start(&pool->kick, on_kick, 0, 0);
+    (void)uv_idle_start(&pool->kick, on_kick);
 }
 
 static void conn_unqueue(struct conn *conn)
@@ -355,9 +355,9 @@ static void conn_unqueue(struct conn *conn)
 }
 
 /* Each connection that is queued now is served once; whoever queues again comes in the next turn. */
-static void on_kick(uv_timer_t *timer)
+static void on_kick(uv_idle_t *idle)
 {
-    struct conn_pool *pool = timer->data;
+    struct conn_pool *pool = idle->data;
     size_t n = 0;
     for (struct conn *conn = pool->ready; conn; conn = conn->ready_next)
         n++;
@@ -369,6 +369,8 @@ static void on_kick(uv_timer_t *timer)
         conn_unqueue(conn);
         conn_serve(conn);
     }
+    if (!pool->ready)
+        (void)uv_idle_stop(&pool->kick);
 }
 
 /* ---- waiting octets (N4) ---- */
@@ -776,13 +778,14 @@ int conn_open(struct conn_pool *pool, const struct conn_options *options,
 
 static enum conn_end end_of_verification(const struct conn *conn)
 {
+    /* A handshake that ended well had a good chain: it was libcurl's own check of the name. */
+    if (conn->peer.tls)
+        return CONN_END_NAME;
     long verify = X509_V_OK;
     (void)curl_easy_getinfo(conn->easy, CURLINFO_SSL_VERIFYRESULT, &verify);
     if (verify == X509_V_ERR_CERT_HAS_EXPIRED || verify == X509_V_ERR_CERT_NOT_YET_VALID)
         return CONN_END_EXPIRED;
-    /* The chain was fine, so it was libcurl's own check of the name. */
-    return verify == X509_V_OK || verify == X509_V_ERR_HOSTNAME_MISMATCH ? CONN_END_NAME
-                                                                         : CONN_END_UNTRUSTED;
+    return CONN_END_UNTRUSTED;
 }
 
 /* The server ended or was left while it answered libcurl's greeting and EHLO: did it say why? */
@@ -840,7 +843,8 @@ static void setup_failed(struct conn *conn, CURLcode code)
     struct flz_msg msg;
     if (conn->setup->garbage)
         words = "not a mail server's answer";
-    if (conn->setup->text[0])
+    bool certificate = end == CONN_END_EXPIRED || end == CONN_END_NAME || end == CONN_END_UNTRUSTED;
+    if (conn->setup->text[0] && !certificate)
         flz_msg_set(&msg, "%s (server said: %s)", words, conn->setup->text);
     else
         flz_msg_set(&msg, "%s", words);

@@ -30,7 +30,7 @@ static void take_result(struct run *run, enum smtp_event event)
 {
     if (event == SMTP_E_DONE)
         run->outcome->dones++;
-    if (event == SMTP_E_DONE || run->outcome->dones == 0)
+    if (event == SMTP_E_DONE || (run->outcome->dones == 0 && !run->outcome->auth_refused))
         run->outcome->result = *smtp_result(&run->smtp);
 }
 
@@ -86,7 +86,7 @@ static void on_event(struct run *run, enum smtp_event event)
         if (run->drive->drop) {
             take_result(run, smtp_drop(&run->smtp));
             finish(run);
-        } else {
+        } else if (!run->drive->hold) {
             (void)smtp_release_dot(&run->smtp);
         }
         return;

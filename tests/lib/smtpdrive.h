@@ -16,6 +16,7 @@ struct smtpdrive {
     const char *to;
     const char *body;
     bool drop;            /* drop instead of releasing the dot */
+    bool hold;            /* neither: hold the dot until something happens */
     bool noop;            /* NOOP and RSET before the message */
     int64_t timeout_ms;   /* of each SMTP stage */
 };
