@@ -1,0 +1,1041 @@
+/*
+ * The coordinator's core against model nodes that do everything nodes may do: any outcome, late,
+ * twice, never; lost frames and acks; reconnects with and without their journal; revocation, pauses,
+ * owners who say stop. The leader is killed at random commits, its uncommitted steps are discarded.
+ *
+ * After every commit a follower that only applies the (encoded, decoded) events must yield the same
+ * rows, byte for byte. At the end: faults stop, everything ends, the whole log folded from nothing
+ * gives the same store, the counters are recomputed from the exchanges, and the world's own count
+ * of messages is held against the ledger.
+ *
+ *     sim_coord [FIRST_SEED [COUNT [DAYS]]]
+ */
+#include "common/base/cleanup.h"
+#include "common/base/hash.h"
+#include "common/base/rng.h"
+#include "common/base/time.h"
+#include "coordinator/core/state.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NODES 4
+#define ACCOUNTS 24
+#define TASKS_MAX 40000
+#define START_DATE 20500
+#define WINDOW_START_MINUTE 540
+#define WINDOW_END_MINUTE 1080
+
+static uint64_t arg_seed;
+
+#define CHECK(condition, ...)                                                                      \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            struct flz_origin origin_ = flz_error_origin();                                        \
+            (void)fprintf(stderr, "seed %llu: %s:%d: %s: ", (unsigned long long)arg_seed,          \
+                          __FILE__, __LINE__, #condition);                                         \
+            (void)fprintf(stderr, __VA_ARGS__);                                                    \
+            (void)fprintf(stderr, " (last error %d at %s:%d)\n", origin_.code,                     \
+                          origin_.file ? origin_.file : "-", origin_.line);                        \
+            exit(1);                                                                               \
+        }                                                                                          \
+    } while (0)
+
+/* ---- The store: rows by (kind, key), as bytes ---- */
+
+struct entry {
+    struct flz_buf key; /* kind, key */
+    struct flz_buf value;
+};
+
+struct store {
+    struct entry *entries; /* sorted */
+    size_t count;
+    size_t capacity;
+};
+
+static int compare_entry(const struct entry *entry, struct flz_view key)
+{
+    size_t n = entry->key.len < key.len ? entry->key.len : key.len;
+    int r = memcmp(entry->key.data, key.data, n);
+    return r ? r : (entry->key.len > key.len) - (entry->key.len < key.len);
+}
+
+static size_t store_find(const struct store *store, struct flz_view key, bool *ret_found)
+{
+    size_t low = 0;
+    size_t high = store->count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (compare_entry(&store->entries[middle], key) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    *ret_found = low < store->count && compare_entry(&store->entries[low], key) == 0;
+    return low;
+}
+
+static void store_remove(struct store *store, size_t at)
+{
+    flz_buf_deinit(&store->entries[at].key);
+    flz_buf_deinit(&store->entries[at].value);
+    memmove(&store->entries[at], &store->entries[at + 1],
+            (store->count - at - 1) * sizeof *store->entries);
+    store->count--;
+}
+
+static struct entry *store_put(struct store *store, struct flz_view key)
+{
+    bool found;
+    size_t at = store_find(store, key, &found);
+    if (found)
+        return &store->entries[at];
+    CHECK(flz_grow((void **)&store->entries, &store->capacity, store->count + 1,
+                   sizeof *store->entries) == 0, "memory");
+    memmove(&store->entries[at + 1], &store->entries[at],
+            (store->count - at) * sizeof *store->entries);
+    store->count++;
+    store->entries[at] = (struct entry){.key = FLZ_BUF_NULL, .value = FLZ_BUF_NULL};
+    flz_buf_add_view(&store->entries[at].key, key);
+    return &store->entries[at];
+}
+
+static void store_deinit(struct store *store)
+{
+    while (store->count > 0)
+        store_remove(store, store->count - 1);
+    free(store->entries);
+    *store = (struct store){.count = 0};
+}
+
+static bool store_equal(const struct store *a, const struct store *b)
+{
+    if (a->count != b->count)
+        return false;
+    for (size_t i = 0; i < a->count; i++)
+        if (!flz_view_equal(flz_buf_view(&a->entries[i].key), flz_buf_view(&b->entries[i].key)) ||
+            !flz_view_equal(flz_buf_view(&a->entries[i].value), flz_buf_view(&b->entries[i].value)))
+            return false;
+    return true;
+}
+
+/* I8: a planned day's reservations and sent messages never pass its quota. */
+static void check_row(enum row_kind kind, const void *row)
+{
+    const struct row_day *day = row;
+    if (kind == ROW_DAY && day->planned_day)
+        CHECK(day->reserved + day->committed <= day->quota, "account %u date %d: %u + %u > %u",
+              day->account, day->date, day->reserved, day->committed, day->quota);
+    if (kind == ROW_DAY)
+        CHECK(day->reserved < 100000 && day->sent < 100000, "a counter fell below zero");
+}
+
+static int on_row(void *data, enum row_kind kind, const void *row, bool deleted)
+{
+    struct store *store = data;
+    _cleanup_(flz_buf_deinit) struct flz_buf key = FLZ_BUF_NULL;
+    flz_buf_add_byte(&key, (uint8_t)kind);
+    flz_row_key(kind, row, &key);
+    if (deleted) {
+        bool found;
+        size_t at = store_find(store, flz_buf_view(&key), &found);
+        if (found)
+            store_remove(store, at);
+        return 0;
+    }
+    check_row(kind, row);
+    struct entry *entry = store_put(store, flz_buf_view(&key));
+    flz_buf_reset(&entry->value);
+    return flz_encode_row(kind, row, &entry->value);
+}
+
+/* ---- Model nodes ---- */
+
+struct task {
+    struct flz_id id;
+    struct flz_id exchange;
+    struct flz_id account;
+    uint32_t node;
+    uint32_t kind;
+    uint32_t turn;
+    uint32_t attempt;
+    int64_t not_before;
+    int64_t not_after;
+    int64_t deadline;
+    int64_t act_at;
+    uint32_t message; /* index */
+    bool ended;
+    bool follows; /* AMBIGUOUS, a last word is due */
+};
+
+/* A message of the world: one (exchange, turn). */
+struct message {
+    struct flz_id exchange;
+    uint32_t turn;
+    uint32_t from;
+    int32_t date;
+    uint32_t dots;
+    int64_t arrives; /* FLZ_NEVER: lost */
+    uint32_t placement;
+    bool sender_said;
+    uint32_t sender_node;
+    bool finder_said;
+    uint32_t finder_node;
+};
+
+struct model_report {
+    struct flz_report report;
+};
+
+struct model {
+    uint32_t handle;
+    struct flz_id id;
+    struct flz_id incarnation;
+    struct flz_map tasks; /* id → index, of this journal */
+    struct model_report *reports; /* seq - 1 */
+    size_t reports_count;
+    size_t reports_capacity;
+    uint64_t acked;
+    bool connected;
+    bool revoked;
+};
+
+struct world {
+    struct flz_rng rng;
+    struct coord *leader;
+    struct coord *follower;
+    struct store store;
+    struct store mirror;
+    struct flz_buf *log;
+    size_t log_count;
+    size_t log_capacity;
+    int64_t now;
+    uint64_t epoch;
+    struct model models[NODES];
+    struct task *tasks;
+    size_t tasks_count;
+    struct message *messages;
+    size_t messages_count;
+    struct flz_map messages_by_key;
+    uint32_t serial;
+    bool faults;
+    size_t commits;
+    size_t kills;
+    size_t receipts;
+};
+
+static bool chance(struct world *w, uint32_t percent)
+{
+    return flz_rng_below(&w->rng, 100) < percent;
+}
+
+static bool fault(struct world *w, uint32_t permille)
+{
+    return w->faults && flz_rng_below(&w->rng, 1000) < permille;
+}
+
+static struct flz_id new_id(struct world *w)
+{
+    struct flz_id id = flz_id_of_u64(++w->serial);
+    id.b[0] = 0xaa;
+    return id;
+}
+
+static struct flz_digest digest(uint32_t kind, uint64_t n)
+{
+    uint8_t bytes[12];
+    flz_put_be32(bytes, kind);
+    flz_put_be64(bytes + 4, n);
+    return flz_digest_of((struct flz_view){.data = bytes, .len = sizeof bytes});
+}
+
+static struct policy sim_policy(void)
+{
+    struct policy policy = policy_default();
+    policy.cooldown_days = 1;
+    return policy;
+}
+
+static struct coord *new_core(void)
+{
+    struct policy policy = sim_policy();
+    struct coord *core;
+    CHECK(coord_new(flz_id_of_u64(77), flz_view_str("key"), &policy, &core) == 0, "memory");
+    return core;
+}
+
+/* ---- Commit, kill, load ---- */
+
+static struct coord *load(const struct store *store)
+{
+    struct coord *core = new_core();
+    _cleanup_(flz_arena_deinit) struct flz_arena arena = FLZ_ARENA_NULL;
+    for (size_t i = 0; i < store->count; i++) {
+        const struct entry *entry = &store->entries[i];
+        enum row_kind kind = entry->key.data[0];
+        union row row;
+        CHECK(flz_decode_row(kind, flz_buf_view(&entry->value), &arena, &row) == 0, "kind %d", kind);
+        CHECK(coord_load_row(core, kind, &row) == 0, "kind %d", kind);
+    }
+    return core;
+}
+
+static void append(struct world *w, const struct event *event)
+{
+    CHECK(flz_grow((void **)&w->log, &w->log_capacity, w->log_count + 1, sizeof *w->log) == 0,
+          "memory");
+    struct flz_buf *bytes = &w->log[w->log_count++];
+    *bytes = FLZ_BUF_NULL;
+    CHECK(flz_encode_event(event, bytes) == 0, "event %s", flz_event_name(event->type));
+    CHECK(bytes->len <= FLZ_EVENT_SIZE_MAX, "event of %zu bytes", bytes->len);
+
+    _cleanup_(flz_arena_deinit) struct flz_arena arena = FLZ_ARENA_NULL;
+    struct event back;
+    CHECK(flz_decode_event(flz_buf_view(bytes), &arena, &back) == 0, "event %s",
+          flz_event_name(event->type));
+    CHECK(coord_apply(w->follower, &back) == 0, "the follower refuses %s",
+          flz_event_name(event->type));
+}
+
+static void commit(struct world *w, const struct coord_update *update)
+{
+    int64_t last = coord_network(w->follower)->now;
+    for (size_t i = 0; i < update->events_count; i++) {
+        CHECK(update->events[i].at >= last, "time went back");
+        last = update->events[i].at;
+        append(w, &update->events[i]);
+    }
+    CHECK(coord_take_rows(w->leader, on_row, &w->store) == 0, "take");
+    CHECK(coord_take_rows(w->follower, on_row, &w->mirror) == 0, "take");
+    w->commits++;
+    if (w->commits % 64 == 0 || update->events_count > 20)
+        CHECK(store_equal(&w->store, &w->mirror), "follower and leader differ");
+}
+
+static void lead(struct world *w);
+static void hello(struct world *w, struct model *m);
+static void take_orders(struct world *w, const struct coord_update *update);
+
+static void reload(struct world *w)
+{
+    w->leader = coord_free(w->leader);
+    w->leader = load(&w->store);
+    w->kills++;
+    for (uint32_t i = 0; i < NODES; i++)
+        w->models[i].connected = false;
+}
+
+/* One decision; sometimes the leader dies before or after its commit. false: it was lost. */
+static bool step(struct world *w, struct coord_command *command, struct coord_update *update)
+{
+    command->now = w->now;
+    CHECK(coord_step(w->leader, command, update) == 0, "step %d", command->kind);
+    if (fault(w, 3)) {
+        reload(w);
+        lead(w);
+        return false;
+    }
+    commit(w, update);
+    if (fault(w, 3)) {
+        reload(w);
+        lead(w);
+        return false;
+    }
+    take_orders(w, update);
+    return true;
+}
+
+static void lead(struct world *w)
+{
+    struct coord_command command = {
+        .kind = COORD_LEAD,
+        .now = w->now,
+        .lead = {.epoch = ++w->epoch, .generation = flz_id_of_u64(5)},
+    };
+    struct coord_update update;
+    CHECK(coord_step(w->leader, &command, &update) == 0 && !update.refused, "lead");
+    commit(w, &update);
+}
+
+/* ---- What nodes do ---- */
+
+static struct message *message_of(struct world *w, const struct task *task)
+{
+    return &w->messages[task->message];
+}
+
+static uint32_t message_index(struct world *w, const struct coord_order *order,
+                              const struct row_exchange *x)
+{
+    struct flz_id key = x->id;
+    key.b[15] ^= (uint8_t)(order->turn + 1);
+    uint32_t i = flz_map_get(&w->messages_by_key, key);
+    if (i != FLZ_MAP_NONE)
+        return i;
+    i = (uint32_t)w->messages_count++;
+    CHECK(i < TASKS_MAX, "too many messages");
+    uint64_t lot = flz_rng_below(&w->rng, 100);
+    w->messages[i] = (struct message){
+        .exchange = x->id,
+        .turn = order->turn,
+        .from = exchange_sender(x, order->turn),
+        .date = x->turns[order->turn].date,
+        .arrives = FLZ_NEVER,
+        .placement = lot < 50   ? FLZ_PLACEMENT_INBOX
+                     : lot < 90 ? FLZ_PLACEMENT_JUNK
+                                : FLZ_PLACEMENT_OTHER,
+    };
+    CHECK(flz_map_set(&w->messages_by_key, key, i) == 0, "memory");
+    return i;
+}
+
+/* I20: a slot lies in the hours of who acts. */
+static void check_hours(const struct coord_task *said, uint32_t kind)
+{
+    if (kind == FLZ_TASK_FIND || kind == FLZ_TASK_TIDY)
+        return;
+    int64_t day = said->not_before / FLZ_DAY_MS * FLZ_DAY_MS;
+    CHECK(said->not_before >= day + WINDOW_START_MINUTE * FLZ_MINUTE_MS &&
+              said->not_after <= day + WINDOW_END_MINUTE * FLZ_MINUTE_MS,
+          "a task of kind %u outside hours", kind);
+}
+
+static void accept_task(struct world *w, const struct coord_order *order)
+{
+    const struct row_exchange *x = coord_exchange(w->leader, order->exchange);
+    struct coord_task said;
+    if (!x || coord_task(w->leader, order, &said) < 0)
+        return;
+    check_hours(&said, order->kind);
+    struct model *m = &w->models[order->node];
+    if (!m->connected || fault(w, 20) || flz_map_get(&m->tasks, said.id) != FLZ_MAP_NONE)
+        return;
+    uint32_t i = (uint32_t)w->tasks_count++;
+    CHECK(i < TASKS_MAX * 6, "too many tasks");
+    struct task *task = &w->tasks[i];
+    *task = (struct task){
+        .id = said.id,
+        .exchange = x->id,
+        .account = coord_account(w->leader, said.account)->id,
+        .node = order->node,
+        .kind = order->kind,
+        .turn = order->turn,
+        .attempt = said.attempt,
+        .not_before = said.not_before,
+        .not_after = said.not_after,
+        .deadline = said.deadline,
+    };
+    if (order->kind != FLZ_TASK_TIDY)
+        task->message = message_index(w, order, x);
+    int64_t begin = task->not_before > w->now ? task->not_before : w->now;
+    task->act_at = begin + flz_rng_between(&w->rng, 0, 3 * FLZ_MINUTE_MS);
+    CHECK(flz_map_set(&m->tasks, task->id, i) == 0, "memory");
+}
+
+static void take_orders(struct world *w, const struct coord_update *update)
+{
+    struct coord_order orders[4096];
+    size_t n = update->orders_count < 4096 ? update->orders_count : 4096;
+    if (n > 0)
+        memcpy(orders, update->orders, n * sizeof *orders);
+    for (size_t i = 0; i < n; i++)
+        accept_task(w, &orders[i]);
+}
+
+static void write_report(struct model *m, struct flz_report report)
+{
+    CHECK(flz_grow((void **)&m->reports, &m->reports_capacity, m->reports_count + 1,
+                   sizeof *m->reports) == 0, "memory");
+    report.seq = m->reports_count + 1;
+    m->reports[m->reports_count++].report = report;
+}
+
+static void say(struct world *w, struct task *task, uint32_t outcome, uint32_t reason)
+{
+    struct flz_report report = {
+        .kind = FLZ_REPORT_RECEIPT,
+        .receipt = {.task = task->id,
+                    .exchange = task->exchange,
+                    .account = task->account,
+                    .kind = task->kind,
+                    .turn = task->turn,
+                    .attempt = task->attempt,
+                    .outcome = outcome,
+                    .reason = reason,
+                    .at = w->now},
+    };
+    if (outcome == FLZ_OUTCOME_FOUND)
+        report.receipt.placement = message_of(w, task)->placement;
+    write_report(&w->models[task->node], report);
+}
+
+static void dot(struct world *w, struct task *task)
+{
+    struct message *message = message_of(w, task);
+    message->dots++;
+    CHECK(message->dots == 1, "I1: two dots for one message");
+    if (!chance(w, 6))
+        message->arrives = w->now + flz_rng_between(&w->rng, 1000, 10 * FLZ_MINUTE_MS);
+    if (chance(w, 3) && message->arrives != FLZ_NEVER)
+        message->arrives += 9 * FLZ_HOUR_MS;
+}
+
+static void act_send(struct world *w, struct task *task)
+{
+    uint64_t lot = flz_rng_below(&w->rng, 100);
+    struct message *message = message_of(w, task);
+    task->ended = true;
+    if (w->now > task->not_after) {
+        say(w, task, FLZ_OUTCOME_EXPIRED, FLZ_REASON_SLOT);
+    } else if (lot < 86 || !w->faults) {
+        dot(w, task);
+        message->sender_said = true;
+        message->sender_node = task->node;
+        say(w, task, FLZ_OUTCOME_SENT, FLZ_REASON_NONE);
+    } else if (lot < 89) {
+        say(w, task, FLZ_OUTCOME_REJECTED, FLZ_REASON_SPAM_BLOCK);
+    } else if (lot < 91) {
+        say(w, task, FLZ_OUTCOME_WITHDRAWN, FLZ_REASON_PAUSED);
+    } else if (lot < 93) {
+        say(w, task, FLZ_OUTCOME_DECLINED, FLZ_REASON_CAP);
+    } else {
+        if (chance(w, 60))
+            dot(w, task);
+        message->sender_said = true;
+        message->sender_node = task->node;
+        task->ended = false;
+        task->follows = true;
+        task->act_at = w->now + flz_rng_between(&w->rng, FLZ_MINUTE_MS, 12 * FLZ_HOUR_MS);
+        say(w, task, FLZ_OUTCOME_AMBIGUOUS, FLZ_REASON_NETWORK);
+    }
+}
+
+static void act_find(struct world *w, struct task *task)
+{
+    struct message *message = message_of(w, task);
+    if (fault(w, 10)) {
+        task->ended = true;
+        say(w, task, FLZ_OUTCOME_UNOBSERVED, FLZ_REASON_LOGIN);
+    } else if (message->arrives <= w->now) {
+        task->ended = true;
+        message->finder_said = true;
+        message->finder_node = task->node;
+        say(w, task, FLZ_OUTCOME_FOUND, FLZ_REASON_NONE);
+    } else if (w->now > task->deadline && !task->follows) {
+        say(w, task, FLZ_OUTCOME_MISSING, FLZ_REASON_NONE);
+        /* Late mail is a correction. */
+        task->follows = true;
+        task->act_at = w->now + 4 * FLZ_HOUR_MS;
+    } else if (task->follows) {
+        task->ended = true;
+    } else {
+        task->act_at = w->now + flz_rng_between(&w->rng, FLZ_MINUTE_MS, 20 * FLZ_MINUTE_MS);
+    }
+}
+
+static void act(struct world *w, struct task *task)
+{
+    if (task->follows && (task->kind == FLZ_TASK_SEND || task->kind == FLZ_TASK_REPLY)) {
+        bool found = message_of(w, task)->dots > 0 && chance(w, 50);
+        task->ended = true;
+        say(w, task, found ? FLZ_OUTCOME_SENT : FLZ_OUTCOME_INDETERMINATE, FLZ_REASON_NETWORK);
+    } else if (task->kind == FLZ_TASK_SEND || task->kind == FLZ_TASK_REPLY) {
+        act_send(w, task);
+    } else if (task->kind == FLZ_TASK_FIND) {
+        act_find(w, task);
+    } else {
+        task->ended = true;
+        if (w->now > task->not_after)
+            say(w, task, FLZ_OUTCOME_EXPIRED, FLZ_REASON_SLOT);
+        else if (fault(w, 40))
+            say(w, task, FLZ_OUTCOME_FAILED, FLZ_REASON_PROTOCOL);
+        else
+            say(w, task, chance(w, 10) ? FLZ_OUTCOME_NOOP : FLZ_OUTCOME_DONE, FLZ_REASON_NONE);
+    }
+    /* A node that lies: a second, different word. Evidence, without effect. */
+    if (task->ended && fault(w, 5))
+        say(w, task, task->kind == FLZ_TASK_SEND ? FLZ_OUTCOME_REJECTED : FLZ_OUTCOME_FAILED,
+            FLZ_REASON_PROTOCOL);
+}
+
+static void act_all(struct world *w)
+{
+    for (uint32_t i = 0; i < w->tasks_count; i++) {
+        struct task *task = &w->tasks[i];
+        const struct model *m = &w->models[task->node];
+        if (task->ended || task->act_at > w->now || m->revoked ||
+            flz_map_get(&m->tasks, task->id) != i)
+            continue;
+        act(w, task);
+    }
+}
+
+/* ---- Talking ---- */
+
+static void hello(struct world *w, struct model *m)
+{
+    _cleanup_(flz_freep) struct flz_id *open = calloc(w->tasks_count + 1, sizeof *open);
+    size_t n = 0;
+    for (uint32_t i = 0; i < w->tasks_count; i++)
+        if (w->tasks[i].node == m->handle && !w->tasks[i].ended &&
+            flz_map_get(&m->tasks, w->tasks[i].id) == i)
+            open[n++] = w->tasks[i].id;
+    struct coord_command command = {
+        .kind = COORD_HELLO,
+        .node = m->handle,
+        .hello = {.incarnation = m->incarnation,
+                  .report_seq = m->reports_count,
+                  .credit = 200,
+                  .open = open,
+                  .open_count = n},
+    };
+    m->connected = true;
+    struct coord_update update;
+    if (!step(w, &command, &update)) {
+        m->connected = false;
+        return;
+    }
+    if (update.refused) {
+        CHECK(m->revoked, "hello refused: %s", update.message.text);
+        m->connected = false;
+        return;
+    }
+    m->acked = coord_node(w->leader, m->handle)->report_seq;
+}
+
+static bool send_report(struct world *w, struct model *m, uint64_t seq)
+{
+    const struct flz_report *report = &m->reports[seq - 1].report;
+    struct coord_command command = {
+        .kind = COORD_REPORT,
+        .node = m->handle,
+        .report = {.incarnation = m->incarnation, .report = report},
+    };
+    if (report->kind == FLZ_REPORT_ACCOUNT) {
+        uint64_t n = flz_be64(report->account.id.b + 8) - 1000;
+        command.report.address = digest(1, n);
+        command.report.domain = digest(2, n % 6);
+        command.report.owner = digest(3, n % 6);
+        (void)snprintf(command.report.domain_name, sizeof command.report.domain_name, "d%u.example",
+                       (unsigned)(n % 6));
+    }
+    struct coord_update update;
+    if (!step(w, &command, &update))
+        return false;
+    if (m->revoked) {
+        CHECK(update.refused && update.events_count == 0, "I11: a revoked node was heard");
+        return false;
+    }
+    CHECK(!update.report_gap, "gap at %llu", (unsigned long long)seq);
+    CHECK(!update.report_known || update.events_count == 0, "I9: a repetition had an effect");
+    w->receipts += !update.report_known && report->kind == FLZ_REPORT_RECEIPT;
+    return true;
+}
+
+static void report_all(struct world *w, struct model *m)
+{
+    while (m->connected && m->acked < m->reports_count) {
+        uint64_t seq = m->acked + 1;
+        if (!send_report(w, m, seq))
+            return;
+        if (fault(w, 30)) /* the ack is lost: said again */
+            continue;
+        m->acked = seq;
+        if (fault(w, 10) && !send_report(w, m, seq))
+            return;
+    }
+}
+
+static void lose_journal(struct world *w, struct model *m)
+{
+    m->incarnation = new_id(w);
+    flz_map_deinit(&m->tasks);
+    m->reports_count = 0;
+    m->acked = 0;
+    m->connected = false;
+}
+
+static void probe_all(struct world *w, struct model *m)
+{
+    for (uint32_t i = 0; i < ACCOUNTS; i++) {
+        if (i % NODES != m->handle)
+            continue;
+        struct flz_report report = {
+            .kind = FLZ_REPORT_PROBE,
+            .probe = {.account = flz_id_of_u64(1000 + i),
+                      .at = w->now,
+                      .login_ok = !fault(w, 30),
+                      .quota_permille = 1001,
+                      .mx = digest(4, i)},
+        };
+        write_report(m, report);
+    }
+}
+
+static void credit_all(struct world *w)
+{
+    for (uint32_t i = 0; i < NODES; i++) {
+        struct coord_command command = {
+            .kind = COORD_CREDIT, .node = i, .credit = w->models[i].connected ? 50 : 0};
+        struct coord_update update;
+        (void)step(w, &command, &update);
+    }
+}
+
+/* ---- The administrator, the owners ---- */
+
+static void plan(struct world *w, int32_t date)
+{
+    struct coord_civil civil[ACCOUNTS];
+    size_t n = 0;
+    for (uint32_t i = 0; i < coord_account_count(w->leader); i++) {
+        struct coord_civil c = {.account = i, .sends = true};
+        for (int day = 0; day < COORD_WINDOW_DAYS; day++) {
+            int64_t midnight = (date + day) * FLZ_DAY_MS;
+            c.windows[day] = (struct coord_window){
+                .start = midnight + WINDOW_START_MINUTE * FLZ_MINUTE_MS,
+                .end = midnight + WINDOW_END_MINUTE * FLZ_MINUTE_MS,
+            };
+        }
+        civil[n++] = c;
+    }
+    struct coord_pack pack = {.digest = digest(9, 1), .language = "en", .scenarios = 3};
+    memset(pack.turns, 4, 3);
+    struct coord_command command = {
+        .kind = COORD_PLAN,
+        .plan = {.date = date,
+                 .civil = civil,
+                 .civil_count = n,
+                 .packs = &pack,
+                 .packs_count = 1,
+                 .seed = flz_rng_next(&w->rng)},
+    };
+    struct coord_update update;
+    while (!step(w, &command, &update))
+        ;
+}
+
+static void pause_something(struct world *w)
+{
+    struct coord_command command = {
+        .kind = chance(w, 60) ? COORD_PAUSE : COORD_RESUME,
+        .pause = {.until = w->now + flz_rng_between(&w->rng, FLZ_MINUTE_MS, 5 * FLZ_HOUR_MS),
+                  .reason = "test",
+                  .by = "sim"},
+    };
+    struct flz_pause *target = &command.pause.target;
+    target->scope = (uint32_t)flz_rng_between(&w->rng, FLZ_SCOPE_NETWORK, FLZ_SCOPE_NODE);
+    if (target->scope == FLZ_SCOPE_DOMAIN)
+        (void)snprintf(target->name, sizeof target->name, "d2.example");
+    if (target->scope == FLZ_SCOPE_PROVIDER)
+        (void)snprintf(target->name, sizeof target->name, "smtp");
+    if (target->scope == FLZ_SCOPE_NODE)
+        (void)snprintf(target->name, sizeof target->name, "n1");
+    if (target->scope == FLZ_SCOPE_ACCOUNT)
+        target->account = flz_id_of_u64(1000 + flz_rng_below(&w->rng, ACCOUNTS));
+    struct coord_update update;
+    (void)step(w, &command, &update);
+}
+
+static void end_something(struct world *w)
+{
+    struct coord_command command = {.kind = COORD_END_CONSENT,
+                                    .account = (uint32_t)flz_rng_below(&w->rng, ACCOUNTS)};
+    if (chance(w, 30))
+        command.kind = COORD_REMOVE;
+    struct coord_update update;
+    (void)step(w, &command, &update);
+}
+
+static void suppress_something(struct world *w)
+{
+    struct coord_command command = {
+        .kind = chance(w, 50) ? COORD_SUPPRESS : COORD_UNSUPPRESS,
+        .suppress = {.address = digest(1, flz_rng_below(&w->rng, ACCOUNTS)), .by = "sim"},
+    };
+    struct coord_update update;
+    (void)step(w, &command, &update);
+}
+
+static void revoke(struct world *w, uint32_t node)
+{
+    struct coord_command command = {.kind = COORD_REVOKE, .node = node};
+    struct coord_update update;
+    while (!step(w, &command, &update))
+        ;
+    w->models[node].revoked = true;
+    w->models[node].connected = false;
+}
+
+static void disturb(struct world *w)
+{
+    if (fault(w, 3))
+        pause_something(w);
+    if (fault(w, 2))
+        suppress_something(w);
+    if (fault(w, 1) && chance(w, 30))
+        end_something(w);
+    for (uint32_t i = 0; i < NODES; i++) {
+        if (fault(w, 6))
+            w->models[i].connected = false;
+        if (fault(w, 1) && chance(w, 30))
+            lose_journal(w, &w->models[i]);
+    }
+    if (fault(w, 1) && chance(w, 4) && !w->models[3].revoked)
+        revoke(w, 3);
+}
+
+/* ---- A run ---- */
+
+static void join_all(struct world *w)
+{
+    for (uint32_t i = 0; i < NODES; i++) {
+        struct model *m = &w->models[i];
+        *m = (struct model){.handle = i, .id = new_id(w), .incarnation = new_id(w)};
+        struct coord_command invite = {
+            .kind = COORD_INVITE,
+            .invite = {.node = m->id, .token = digest(7, i), .not_after = 100, .real_now = 1},
+        };
+        (void)snprintf(invite.invite.name, sizeof invite.invite.name, "n%u", i);
+        struct coord_update update;
+        while (!step(w, &invite, &update))
+            ;
+        struct coord_command join = {
+            .kind = COORD_JOIN,
+            .join = {.node = m->id,
+                     .token = digest(7, i),
+                     .certificate = digest(8, i),
+                     .real_now = 2},
+        };
+        memcpy(join.join.name, invite.invite.name, sizeof join.join.name);
+        memcpy(join.join.curve_key.b, digest(6, i).b, 32);
+        while (!step(w, &join, &update))
+            ;
+        CHECK(!update.refused && coord_find_node(w->leader, m->id) == i, "join: %s",
+              update.message.text);
+    }
+}
+
+static void register_all(struct world *w)
+{
+    for (uint32_t i = 0; i < ACCOUNTS; i++) {
+        struct flz_report report = {
+            .kind = FLZ_REPORT_ACCOUNT,
+            .account = {.id = flz_id_of_u64(1000 + i),
+                        .provider = "smtp",
+                        .zone = "Etc/UTC",
+                        .start_minute = WINDOW_START_MINUTE,
+                        .end_minute = WINDOW_END_MINUTE,
+                        .days = 127,
+                        .intensity = FLZ_INTENSITY_MEDIUM,
+                        .profile = FLZ_PROFILE_NEW,
+                        .language = "en",
+                        .consent = {.given = 1, .until = FLZ_NEVER, .actions = 31}},
+        };
+        write_report(&w->models[i % NODES], report);
+    }
+}
+
+static void minute(struct world *w)
+{
+    disturb(w);
+    act_all(w);
+    for (uint32_t i = 0; i < NODES; i++) {
+        struct model *m = &w->models[i];
+        if (!m->connected && !m->revoked && (!w->faults || chance(w, 30)))
+            hello(w, m);
+        report_all(w, m);
+    }
+    if (chance(w, 50))
+        credit_all(w);
+    struct coord_command tick = {.kind = COORD_TICK};
+    struct coord_update update;
+    for (int i = 0; i < 50 && coord_next(w->leader) <= w->now; i++)
+        (void)step(w, &tick, &update);
+}
+
+static void run_day(struct world *w, int32_t date)
+{
+    w->now = date * FLZ_DAY_MS + 6 * FLZ_HOUR_MS;
+    for (uint32_t i = 0; i < NODES; i++)
+        if (!w->models[i].revoked)
+            probe_all(w, &w->models[i]);
+    minute(w);
+    minute(w);
+    plan(w, date);
+    int64_t end = (date + 1) * FLZ_DAY_MS + 6 * FLZ_HOUR_MS;
+    while (w->now < end) {
+        int64_t hour = w->now / FLZ_HOUR_MS % 24;
+        w->now += hour >= 8 && hour < 19 ? flz_rng_between(&w->rng, 30000, 240000)
+                                         : 20 * FLZ_MINUTE_MS;
+        minute(w);
+    }
+}
+
+/* ---- At the end ---- */
+
+static struct message *find_message(struct world *w, struct flz_id exchange, uint32_t turn)
+{
+    exchange.b[15] ^= (uint8_t)(turn + 1);
+    uint32_t i = flz_map_get(&w->messages_by_key, exchange);
+    return i == FLZ_MAP_NONE ? NULL : &w->messages[i];
+}
+
+/* I2, I18: the ledger's word on each message against the world's. */
+static void check_exchange(struct world *w, const struct row_exchange *x, size_t *counts)
+{
+    CHECK(x->state == EXCHANGE_ENDED, "I13: an exchange is still live");
+    for (uint32_t i = 0; i < x->turns_count; i++) {
+        const struct row_turn *t = &x->turns[i];
+        const struct message *message = find_message(w, x->id, i);
+        uint32_t dots = message ? message->dots : 0;
+        bool committed = aggregate_sent(t) ||
+                         (t->send.state == TASK_ENDED &&
+                          (t->send.outcome == FLZ_OUTCOME_INDETERMINATE ||
+                           t->send.outcome == FLZ_OUTCOME_AMBIGUOUS));
+        CHECK(dots == 0 || committed || t->contradicted, "a message that the ledger does not count");
+        CHECK(!aggregate_sent(t) || dots == 1, "the ledger counts a message that never was");
+        if (aggregate_credited(x, t)) {
+            CHECK(message->sender_said && message->finder_said &&
+                      message->sender_node != message->finder_node, "I18: credit from one side");
+            counts[0]++;
+        }
+        counts[1] += aggregate_sent(t);
+        counts[2] += t->find.state == TASK_ENDED && t->find.outcome == FLZ_OUTCOME_FOUND;
+        counts[3] += i > 0 && aggregate_sent(t);
+        counts[4] += t->unspam.state == TASK_ENDED && t->unspam.outcome == FLZ_OUTCOME_DONE;
+        counts[5]++;
+    }
+}
+
+static struct row_day *day_at(struct row_day *days, size_t *count, uint32_t account, int32_t date)
+{
+    for (size_t i = 0; i < *count; i++)
+        if (days[i].account == account && days[i].date == date)
+            return &days[i];
+    CHECK(*count < 4000, "too many days");
+    days[*count] = (struct row_day){.account = account, .date = date};
+    return &days[(*count)++];
+}
+
+/* I4: the counters are the sum over all turns of all exchanges. */
+static void sum_exchange(const struct row_exchange *x, struct row_day *days, size_t *count)
+{
+    for (uint32_t i = 0; i < x->turns_count; i++) {
+        struct row_day sender;
+        struct row_day recipient;
+        aggregate_turn(x, i, &sender, &recipient);
+        aggregate_add(day_at(days, count, exchange_sender(x, i), x->turns[i].date), &sender);
+        aggregate_add(day_at(days, count, exchange_recipient(x, i), x->turns[i].open_date),
+                      &recipient);
+        aggregate_add(day_at(days, count, COORD_NONE, x->turns[i].date), &sender);
+        aggregate_add(day_at(days, count, COORD_NONE, x->turns[i].date), &recipient);
+    }
+}
+
+static void check_store(struct world *w)
+{
+    _cleanup_(flz_freep) struct row_day *days = calloc(4000, sizeof *days);
+    _cleanup_(flz_arena_deinit) struct flz_arena arena = FLZ_ARENA_NULL;
+    size_t count = 0;
+    size_t counts[6] = {0};
+    union row row;
+    for (size_t i = 0; i < w->store.count; i++) {
+        enum row_kind kind = w->store.entries[i].key.data[0];
+        if (kind != ROW_EXCHANGE && kind != ROW_EXCHANGE_OLD)
+            continue;
+        CHECK(flz_decode_row(kind, flz_buf_view(&w->store.entries[i].value), &arena, &row) == 0,
+              "decode");
+        check_exchange(w, &row.exchange, counts);
+        sum_exchange(&row.exchange, days, &count);
+    }
+    for (size_t i = 0; i < w->store.count; i++) {
+        enum row_kind kind = w->store.entries[i].key.data[0];
+        if (kind != ROW_DAY && kind != ROW_DAY_OLD)
+            continue;
+        CHECK(flz_decode_row(kind, flz_buf_view(&w->store.entries[i].value), &arena, &row) == 0,
+              "decode");
+        const struct row_day *want = day_at(days, &count, row.day.account, row.day.date);
+        CHECK(memcmp(&want->planned, &row.day.planned,
+                     sizeof *want - offsetof(struct row_day, planned)) == 0,
+              "I4: account %u date %d", row.day.account, row.day.date);
+        CHECK(row.day.reserved == 0, "I13: quota reserved for nothing");
+    }
+    (void)printf("seed %llu: %zu events, %zu commits, %zu kills, %zu receipts; %zu turns, %zu sent, "
+                 "%zu replies, %zu found, %zu rescued, %zu credited\n",
+                 (unsigned long long)arg_seed, w->log_count, w->commits, w->kills, w->receipts,
+                 counts[5], counts[1], counts[3], counts[2], counts[4], counts[0]);
+    CHECK(counts[1] > 60 && counts[0] > 40 && counts[3] > 0, "too little happened");
+}
+
+/* I10: the whole log, folded from nothing, gives the store; so does a reload. */
+static void check_fold(struct world *w)
+{
+    struct store store = {.count = 0};
+    struct coord *core = new_core();
+    for (size_t i = 0; i < w->log_count; i++) {
+        _cleanup_(flz_arena_deinit) struct flz_arena arena = FLZ_ARENA_NULL;
+        struct event event;
+        CHECK(flz_decode_event(flz_buf_view(&w->log[i]), &arena, &event) == 0, "decode");
+        CHECK(coord_apply(core, &event) == 0, "apply event %zu", i);
+    }
+    CHECK(coord_take_rows(core, on_row, &store) == 0, "take");
+    CHECK(store_equal(&store, &w->store), "the fold of the log is not the store");
+    (void)coord_free(core);
+    store_deinit(&store);
+}
+
+static void run(uint64_t seed, int32_t days)
+{
+    arg_seed = seed;
+    struct world w = {.faults = true, .now = START_DATE * FLZ_DAY_MS};
+    flz_rng_init(&w.rng, flz_view_str("sim_coord"), seed);
+    w.tasks = calloc(TASKS_MAX * 6, sizeof *w.tasks);
+    w.messages = calloc(TASKS_MAX, sizeof *w.messages);
+    w.leader = new_core();
+    w.follower = new_core();
+    w.store.count = 0;
+    struct store *stores[] = {&w.store, &w.mirror};
+    lead(&w);
+    join_all(&w);
+    register_all(&w);
+    for (int32_t i = 0; i < days; i++)
+        run_day(&w, START_DATE + i);
+
+    w.faults = false;
+    for (int i = 0; i < 40 * 24 && coord_next(w.leader) != FLZ_NEVER; i++) {
+        w.now += FLZ_HOUR_MS;
+        minute(&w);
+    }
+    CHECK(store_equal(&w.store, &w.mirror), "follower and leader differ");
+    check_store(&w);
+    check_fold(&w);
+
+    (void)coord_free(w.leader);
+    (void)coord_free(w.follower);
+    for (size_t i = 0; i < 2; i++)
+        store_deinit(stores[i]);
+    for (size_t i = 0; i < w.log_count; i++)
+        flz_buf_deinit(&w.log[i]);
+    for (size_t i = 0; i < NODES; i++) {
+        flz_map_deinit(&w.models[i].tasks);
+        free(w.models[i].reports);
+    }
+    flz_map_deinit(&w.messages_by_key);
+    free(w.log);
+    free(w.tasks);
+    free(w.messages);
+}
+
+int main(int argc, char **argv)
+{
+    uint64_t first = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
+    uint64_t count = argc > 2 ? strtoull(argv[2], NULL, 10) : 4;
+    int32_t days = argc > 3 ? (int32_t)strtol(argv[3], NULL, 10) : 4;
+    for (uint64_t seed = first; seed < first + count; seed++)
+        run(seed, days);
+    return 0;
+}
