@@ -1042,10 +1042,10 @@ static int next_response(struct imap *imap)
     if (imap->frame_used)
         imap_frame_reset(&imap->frame);
     imap->frame_used = false;
-    struct flz_view rest = {imap->input.data + imap->input_pos, imap->input.len - imap->input_pos};
     size_t used = 0;
-    if (rest.len == 0)
+    if (imap->input_pos == imap->input.len)
         return 0;
+    struct flz_view rest = {imap->input.data + imap->input_pos, imap->input.len - imap->input_pos};
     int r = imap_frame_feed(&imap->frame, rest, imap->input_max - imap->input_read, &used);
     if (r < 0)
         return die(imap, r, r == -EMSGSIZE ? "a line or literal above the limit"
