@@ -1,0 +1,564 @@
+#include "common/sys/config.h"
+
+#include "common/base/cleanup.h"
+#include "common/base/text.h"
+#include "common/sys/fsutil.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <yaml.h>
+
+struct config_doc {
+    yaml_document_t document;
+    char name[CONFIG_TEXT_MAX];
+};
+
+/* ---- The document ---- */
+
+static int parse_error(const char *name, const yaml_parser_t *parser, struct flz_msg *msg)
+{
+    flz_msg_set(msg, "%s:%zu:%zu: %s", name, parser->problem_mark.line + 1,
+                parser->problem_mark.column + 1, parser->problem ? parser->problem : "not YAML");
+    return flz_fail(-EINVAL);
+}
+
+FLZ_DEFINE_FREEP(struct config_doc, config_doc_free)
+
+int config_doc_parse(const char *name, struct flz_view text, struct config_doc **ret_doc,
+                     struct flz_msg *msg)
+{
+    struct config_doc *doc = calloc(1, sizeof *doc);
+    if (!doc)
+        return flz_fail(-ENOMEM);
+    (void)snprintf(doc->name, sizeof doc->name, "%s", name);
+    yaml_parser_t parser;
+    if (!yaml_parser_initialize(&parser)) {
+        free(doc);
+        return flz_fail(-ENOMEM);
+    }
+    yaml_parser_set_input_string(&parser, text.data ? text.data : (const uint8_t *)"", text.len);
+    int r = yaml_parser_load(&parser, &doc->document) ? 0 : parse_error(name, &parser, msg);
+    yaml_parser_delete(&parser);
+    if (r < 0) {
+        free(doc);
+        return r;
+    }
+    if (doc->document.nodes.top - doc->document.nodes.start > CONFIG_NODES_MAX) {
+        (void)config_doc_free(doc);
+        flz_msg_set(msg, "%s: more than %d values", name, CONFIG_NODES_MAX);
+        return flz_fail(-EINVAL);
+    }
+    *ret_doc = doc;
+    return 0;
+}
+
+int config_doc_open(const char *path, struct config_doc **ret_doc, struct flz_msg *msg)
+{
+    _cleanup_(flz_buf_deinit) struct flz_buf text = FLZ_BUF_NULL;
+    int r = fsutil_read(path, CONFIG_FILE_MAX, &text, msg);
+    if (r < 0)
+        return r;
+    const char *slash = strrchr(path, '/');
+    return config_doc_parse(slash ? slash + 1 : path, flz_buf_view(&text), ret_doc, msg);
+}
+
+struct config_doc *config_doc_free(struct config_doc *doc)
+{
+    if (!doc)
+        return NULL;
+    yaml_document_delete(&doc->document);
+    free(doc);
+    return NULL;
+}
+
+static yaml_node_t *node_of(const struct config_doc *doc, struct config_node node)
+{
+    /* libyaml only reads here, but takes a writable document. */
+    yaml_document_t *document = (yaml_document_t *)(uintptr_t)&doc->document;
+    return node.id > 0 ? yaml_document_get_node(document, node.id) : NULL;
+}
+
+struct config_node config_doc_root(const struct config_doc *doc)
+{
+    bool any = doc->document.nodes.top > doc->document.nodes.start;
+    return (struct config_node){.id = any ? 1 : 0};
+}
+
+enum config_kind config_node_kind(const struct config_doc *doc, struct config_node node)
+{
+    const yaml_node_t *n = node_of(doc, node);
+    if (!n)
+        return CONFIG_NONE;
+    switch (n->type) {
+    case YAML_SCALAR_NODE: return CONFIG_SCALAR;
+    case YAML_SEQUENCE_NODE: return CONFIG_SEQUENCE;
+    case YAML_MAPPING_NODE: return CONFIG_MAPPING;
+    case YAML_NO_NODE: break;
+    }
+    return CONFIG_NONE;
+}
+
+int config_node_line(const struct config_doc *doc, struct config_node node)
+{
+    const yaml_node_t *n = node_of(doc, node);
+    return n ? (int)n->start_mark.line + 1 : 0;
+}
+
+size_t config_node_count(const struct config_doc *doc, struct config_node node)
+{
+    const yaml_node_t *n = node_of(doc, node);
+    if (n && n->type == YAML_SEQUENCE_NODE)
+        return (size_t)(n->data.sequence.items.top - n->data.sequence.items.start);
+    if (n && n->type == YAML_MAPPING_NODE)
+        return (size_t)(n->data.mapping.pairs.top - n->data.mapping.pairs.start);
+    return 0;
+}
+
+struct config_node config_node_item(const struct config_doc *doc, struct config_node node,
+                                    size_t index)
+{
+    assert(index < config_node_count(doc, node));
+    return (struct config_node){.id = node_of(doc, node)->data.sequence.items.start[index]};
+}
+
+const char *config_node_pair(const struct config_doc *doc, struct config_node node, size_t index,
+                             struct config_node *ret_value)
+{
+    assert(index < config_node_count(doc, node));
+    const yaml_node_pair_t *pair = &node_of(doc, node)->data.mapping.pairs.start[index];
+    ret_value->id = pair->value;
+    const char *key = config_node_text(doc, (struct config_node){.id = pair->key});
+    return key ? key : "";
+}
+
+struct config_node config_node_get(const struct config_doc *doc, struct config_node node,
+                                   const char *key)
+{
+    if (config_node_kind(doc, node) != CONFIG_MAPPING)
+        return (struct config_node){.id = 0};
+    for (size_t i = 0; i < config_node_count(doc, node); i++) {
+        struct config_node value;
+        if (strcmp(config_node_pair(doc, node, i, &value), key) == 0)
+            return value;
+    }
+    return (struct config_node){.id = 0};
+}
+
+const char *config_node_text(const struct config_doc *doc, struct config_node node)
+{
+    const yaml_node_t *n = node_of(doc, node);
+    return n && n->type == YAML_SCALAR_NODE ? (const char *)n->data.scalar.value : NULL;
+}
+
+int config_node_error(const struct config_doc *doc, struct config_node node, struct flz_msg *msg,
+                      const char *format, ...)
+{
+    const yaml_node_t *n = node_of(doc, node);
+    struct flz_msg text;
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(text.text, sizeof text.text, format, args);
+    va_end(args);
+    flz_msg_set(msg, "%s:%zu:%zu: %s", doc->name, n ? n->start_mark.line + 1 : 1,
+                n ? n->start_mark.column + 1 : 1, text.text);
+    return flz_fail(-EINVAL);
+}
+
+/* ---- One value ---- */
+
+int config_parse_size(const char *text, int64_t *ret_bytes)
+{
+    static const struct {
+        const char *suffix;
+        int shift;
+    } units[] = {{"B", 0}, {"KiB", 10}, {"MiB", 20}, {"GiB", 30}, {"TiB", 40}};
+    size_t digits = strspn(text, "0123456789");
+    if (digits == 0 || digits > 12)
+        return flz_fail(-EINVAL);
+    int64_t n = strtoll(text, NULL, 10);
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+        if (strcmp(text + digits, units[i].suffix) != 0)
+            continue;
+        if (n > INT64_MAX >> units[i].shift)
+            return flz_fail(-ERANGE);
+        *ret_bytes = n << units[i].shift;
+        return 0;
+    }
+    return flz_fail(-EINVAL);
+}
+
+static const char *want_of(enum config_type type)
+{
+    switch (type) {
+    case CONFIG_BOOL: return "true or false";
+    case CONFIG_INT: return "a whole number";
+    case CONFIG_DURATION: return "a time with its unit: 250ms, 90s, 15m, 2h, 3d";
+    case CONFIG_SIZE: return "a size with its unit: 512B, 64KiB, 1MiB, 2GiB";
+    case CONFIG_PATH: return "an absolute path";
+    case CONFIG_LIST: return "a list of texts";
+    case CONFIG_TEXT:
+    case CONFIG_ENUM: break;
+    }
+    return "a text";
+}
+
+static int parse_int(const char *text, int64_t *ret_value)
+{
+    char *end;
+    errno = 0;
+    long long v = strtoll(text, &end, 10);
+    if (errno || end == text || *end)
+        return -EINVAL;
+    *ret_value = v;
+    return 0;
+}
+
+static int parse_enum(const char *text, const struct config_key *key, void *field)
+{
+    for (int i = 0; key->words[i]; i++)
+        if (strcmp(key->words[i], text) == 0) {
+            *(int *)field = i;
+            return 0;
+        }
+    return -EINVAL;
+}
+
+/* Reads a scalar into its field. 0, -EINVAL (not of this type) or -ERANGE. */
+static int parse_scalar(const char *text, const struct config_key *key, void *field)
+{
+    int64_t number = 0;
+    int r = 0;
+    switch (key->type) {
+    case CONFIG_TEXT:
+    case CONFIG_PATH:
+        if (key->type == CONFIG_PATH && text[0] && text[0] != '/')
+            return -EINVAL;
+        if (strlen(text) >= CONFIG_TEXT_MAX)
+            return -ERANGE;
+        memcpy(field, text, strlen(text) + 1);
+        number = (int64_t)strlen(text);
+        return key->max > 0 && (number < key->min || number > key->max) ? -ERANGE : 0;
+    case CONFIG_BOOL:
+        if (strcmp(text, "true") != 0 && strcmp(text, "false") != 0)
+            return -EINVAL;
+        *(bool *)field = text[0] == 't';
+        return 0;
+    case CONFIG_ENUM: return parse_enum(text, key, field);
+    case CONFIG_INT: r = parse_int(text, &number); break;
+    case CONFIG_DURATION: r = flz_parse_duration_ms(text, &number); break;
+    case CONFIG_SIZE: r = config_parse_size(text, &number); break;
+    case CONFIG_LIST: return -EINVAL;
+    }
+    if (r < 0)
+        return r;
+    if ((key->min || key->max) && (number < key->min || number > key->max))
+        return -ERANGE;
+    *(int64_t *)field = number;
+    return 0;
+}
+
+static int add_item(struct config_list *list, const char *text, size_t len)
+{
+    if (list->count == CONFIG_LIST_MAX || len >= CONFIG_TEXT_MAX)
+        return -ERANGE;
+    memcpy(list->items[list->count], text, len);
+    list->items[list->count++][len] = '\0';
+    return 0;
+}
+
+static void set_fallback(const struct config_key *key, void *base)
+{
+    void *field = (uint8_t *)base + key->offset;
+    if (!key->fallback)
+        return;
+    if (key->type != CONFIG_LIST) {
+        int r = parse_scalar(key->fallback, key, field);
+        assert(r == 0);
+        return;
+    }
+    struct config_list *list = field;
+    list->count = 0;
+    for (const char *at = key->fallback; *at;) {
+        size_t len = strcspn(at, ",");
+        int r = add_item(list, at, len);
+        assert(r == 0);
+        at += len;
+        at += strspn(at, ", ");
+    }
+}
+
+void config_fallbacks(const struct config_key *keys, size_t n, void *base)
+{
+    for (size_t i = 0; i < n; i++)
+        set_fallback(&keys[i], base);
+}
+
+static void format_value(const struct config_key *key, const void *base, struct flz_buf *buf);
+
+static int value_error(const struct config_doc *doc, struct config_node node,
+                       const struct config_key *key, const char *text, int r, struct flz_msg *msg)
+{
+    if (key->type == CONFIG_ENUM) {
+        size_t n = 0;
+        while (key->words[n])
+            n++;
+        const char *near = flz_did_you_mean(text, key->words, n);
+        return config_node_error(doc, node, msg, "%s: '%s' is not one of its words%s%s%s", key->name,
+                                 text, near ? " (did you mean '" : "", near ? near : "",
+                                 near ? "'?)" : "");
+    }
+    if (r == -ERANGE && (key->min || key->max))
+        return config_node_error(doc, node, msg, "%s: '%s' is out of range (%lld to %lld)",
+                                 key->name, text, (long long)key->min, (long long)key->max);
+    return config_node_error(doc, node, msg, "%s: '%s' is not %s", key->name, text,
+                             want_of(key->type));
+}
+
+static int read_list(const struct config_doc *doc, struct config_node node,
+                     const struct config_key *key, struct config_list *list, struct flz_msg *msg)
+{
+    list->count = 0;
+    if (config_node_kind(doc, node) != CONFIG_SEQUENCE)
+        return config_node_error(doc, node, msg, "%s: a list is needed: [a, b]", key->name);
+    for (size_t i = 0; i < config_node_count(doc, node); i++) {
+        struct config_node item = config_node_item(doc, node, i);
+        const char *text = config_node_text(doc, item);
+        if (!text)
+            return config_node_error(doc, item, msg, "%s: a text is needed", key->name);
+        if (add_item(list, text, strlen(text)) < 0)
+            return config_node_error(doc, item, msg, "%s: too many items, or one too long",
+                                     key->name);
+    }
+    return 0;
+}
+
+static int read_value(const struct config_doc *doc, struct config_node node,
+                      const struct config_key *key, void *base, struct flz_msg *msg)
+{
+    void *field = (uint8_t *)base + key->offset;
+    if (key->type == CONFIG_LIST)
+        return read_list(doc, node, key, field, msg);
+    const char *text = config_node_text(doc, node);
+    if (!text)
+        return config_node_error(doc, node, msg, "%s: %s is needed", key->name,
+                                 want_of(key->type));
+    int r = parse_scalar(text, key, field);
+    return r < 0 ? value_error(doc, node, key, text, r, msg) : 0;
+}
+
+/* ---- A mapping against its table ---- */
+
+struct reader {
+    const struct config_doc *doc;
+    const struct config_key *keys;
+    size_t n;
+    void *base;
+    struct config_source *sources;
+    bool *seen; /* one per key */
+    struct flz_msg *msg;
+};
+
+static const struct config_key *find_key(const struct reader *reader, const char *name)
+{
+    for (size_t i = 0; i < reader->n; i++)
+        if (strcmp(reader->keys[i].name, name) == 0)
+            return &reader->keys[i];
+    return NULL;
+}
+
+static bool is_section(const struct reader *reader, const char *name)
+{
+    size_t len = strlen(name);
+    for (size_t i = 0; i < reader->n; i++)
+        if (strncmp(reader->keys[i].name, name, len) == 0 && reader->keys[i].name[len] == '.')
+            return true;
+    return false;
+}
+
+static int unknown_key(const struct reader *reader, struct config_node at, const char *name)
+{
+    const char *words[256];
+    size_t n = 0;
+    for (size_t i = 0; i < reader->n && n < 256; i++)
+        words[n++] = reader->keys[i].name;
+    const char *near = flz_did_you_mean(name, words, n);
+    return config_node_error(reader->doc, at, reader->msg, "unknown key '%s'%s%s%s", name,
+                             near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
+}
+
+static int read_mapping(struct reader *reader, struct config_node node, const char *prefix);
+
+static int read_pair(struct reader *reader, struct config_node mapping, size_t index,
+                     const char *prefix)
+{
+    struct config_node value;
+    char name[CONFIG_NAME_MAX];
+    const char *own = config_node_pair(reader->doc, mapping, index, &value);
+    struct config_node at = {
+        .id = node_of(reader->doc, mapping)->data.mapping.pairs.start[index].key};
+    if (snprintf(name, sizeof name, "%s%s", prefix, own) >= (int)sizeof name)
+        return config_node_error(reader->doc, at, reader->msg, "unknown key '%s'", own);
+    const struct config_key *key = find_key(reader, name);
+    if (key) {
+        size_t i = (size_t)(key - reader->keys);
+        if (reader->seen[i])
+            return config_node_error(reader->doc, at, reader->msg, "the key '%s' stands twice",
+                                     name);
+        reader->seen[i] = true;
+        if (reader->sources)
+            reader->sources[i].line = config_node_line(reader->doc, value);
+        return read_value(reader->doc, value, key, reader->base, reader->msg);
+    }
+    if (is_section(reader, name) && config_node_kind(reader->doc, value) == CONFIG_MAPPING) {
+        char section[CONFIG_NAME_MAX + 1];
+        (void)snprintf(section, sizeof section, "%s.", name);
+        return read_mapping(reader, value, section);
+    }
+    return unknown_key(reader, at, name);
+}
+
+static int read_mapping(struct reader *reader, struct config_node node, const char *prefix)
+{
+    enum config_kind kind = config_node_kind(reader->doc, node);
+    if (kind == CONFIG_NONE)
+        return 0;
+    if (kind != CONFIG_MAPPING)
+        return config_node_error(reader->doc, node, reader->msg, "keys and values are needed");
+    for (size_t i = 0; i < config_node_count(reader->doc, node); i++) {
+        int r = read_pair(reader, node, i, prefix);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+int config_node_read(const struct config_doc *doc, struct config_node node,
+                     const struct config_key *keys, size_t n, void *base,
+                     struct config_source *sources, struct flz_msg *msg)
+{
+    _cleanup_(flz_freep) bool *seen = calloc(n ? n : 1, sizeof *seen);
+    if (!seen)
+        return flz_fail(-ENOMEM);
+    config_fallbacks(keys, n, base);
+    if (sources)
+        memset(sources, 0, n * sizeof *sources);
+    struct reader reader = {.doc = doc, .keys = keys, .n = n, .base = base, .sources = sources,
+                            .seen = seen, .msg = msg};
+    int r = read_mapping(&reader, node, "");
+    for (size_t i = 0; r == 0 && i < n; i++)
+        if (!keys[i].fallback && !seen[i])
+            r = config_node_error(doc, node, msg, "the key '%s' is missing (%s)", keys[i].name,
+                                  keys[i].help ? keys[i].help : want_of(keys[i].type));
+    return r;
+}
+
+int config_load(const char *path, const struct config_key *keys, size_t n, void *base,
+                struct config_source *sources, struct flz_msg *msg)
+{
+    _cleanup_(config_doc_freep) struct config_doc *doc = NULL;
+    int r = config_doc_open(path, &doc, msg);
+    if (r < 0)
+        return r;
+    return config_node_read(doc, config_doc_root(doc), keys, n, base, sources, msg);
+}
+
+/* ---- Showing ---- */
+
+static void format_duration(int64_t ms, struct flz_buf *buf)
+{
+    static const struct {
+        const char *suffix;
+        int64_t ms;
+    } units[] = {{"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}};
+    size_t i = 0;
+    while (i < 4 && (ms == 0 || ms % units[i].ms != 0))
+        i++;
+    flz_buf_printf(buf, "%lld%s", (long long)(ms / units[i].ms), units[i].suffix);
+}
+
+static void format_size(int64_t bytes, struct flz_buf *buf)
+{
+    static const char *const suffixes[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    size_t i = 0;
+    for (; i < 4 && bytes != 0 && bytes % 1024 == 0; i++)
+        bytes /= 1024;
+    flz_buf_printf(buf, "%lld%s", (long long)bytes, suffixes[i]);
+}
+
+static void format_text(const char *text, struct flz_buf *buf)
+{
+    flz_buf_add_byte(buf, '"');
+    for (; *text; text++) {
+        if (*text == '"' || *text == '\\')
+            flz_buf_add_byte(buf, '\\');
+        flz_buf_add_byte(buf, (uint8_t)*text);
+    }
+    flz_buf_add_byte(buf, '"');
+}
+
+static void format_value(const struct config_key *key, const void *base, struct flz_buf *buf)
+{
+    const void *field = (const uint8_t *)base + key->offset;
+    const struct config_list *list = field;
+    switch (key->type) {
+    case CONFIG_TEXT:
+    case CONFIG_PATH: format_text(field, buf); break;
+    case CONFIG_BOOL: flz_buf_add_str(buf, *(const bool *)field ? "true" : "false"); break;
+    case CONFIG_INT: flz_buf_printf(buf, "%lld", (long long)*(const int64_t *)field); break;
+    case CONFIG_DURATION: format_duration(*(const int64_t *)field, buf); break;
+    case CONFIG_SIZE: format_size(*(const int64_t *)field, buf); break;
+    case CONFIG_ENUM: flz_buf_add_str(buf, key->words[*(const int *)field]); break;
+    case CONFIG_LIST:
+        flz_buf_add_byte(buf, '[');
+        for (size_t i = 0; i < list->count; i++) {
+            if (i > 0)
+                flz_buf_add_str(buf, ", ");
+            format_text(list->items[i], buf);
+        }
+        flz_buf_add_byte(buf, ']');
+        break;
+    }
+}
+
+/* How many sections of `name` are shared with the one printed before. */
+static size_t shared_prefix(const char *name, const char *before)
+{
+    size_t shared = 0;
+    for (size_t i = 0; name[i] && name[i] == before[i]; i++)
+        if (name[i] == '.')
+            shared = i + 1;
+    return shared;
+}
+
+static void indent(const char *name, size_t upto, struct flz_buf *buf)
+{
+    for (size_t i = 0; i < upto; i++)
+        if (name[i] == '.')
+            flz_buf_add_str(buf, "  ");
+}
+
+void config_dump(const char *path, const struct config_key *keys, size_t n, const void *base,
+                 const struct config_source *sources, struct flz_buf *buf)
+{
+    const char *before = "";
+    for (size_t i = 0; i < n; i++) {
+        const char *name = keys[i].name;
+        size_t at = shared_prefix(name, before);
+        for (const char *dot; (dot = strchr(name + at, '.')); at = (size_t)(dot - name) + 1) {
+            indent(name, at, buf);
+            flz_buf_printf(buf, "%.*s:\n", (int)(dot - name - (ptrdiff_t)at), name + at);
+        }
+        indent(name, at, buf);
+        flz_buf_printf(buf, "%s: ", name + at);
+        format_value(&keys[i], base, buf);
+        if (sources && sources[i].line > 0)
+            flz_buf_printf(buf, "  # %s:%d\n", path, sources[i].line);
+        else
+            flz_buf_add_str(buf, "  # default\n");
+        before = name;
+    }
+}
