@@ -60,8 +60,24 @@ function spam_line(fr) {
         pick("to collect your winnings|before midnight|and double your money|risk free|at casino royal|with your credit card|by secret transfer") "!!"
 }
 
+# Unasked-for offers in the words of ordinary business: they keep the filter from taking every polite
+# letter for ham before anyone has taught it so.
+function pitch_line(fr) {
+    if (fr)
+        return pick("Je voulais vous parler de|Pouvez-vous me confirmer|Je me permets de revenir sur|Avez-vous retrouvé|Nous avons relu|Merci pour|On m'a transmis") " " \
+            pick("votre site|notre offre|votre fiche|la note|le devis|votre budget|le dossier|la réunion|la liste|la commande") " " \
+            pick("pour l'atelier|de la semaine prochaine|du printemps|de mardi|pour la rentrée|de votre secteur") ", " \
+            pick("sans engagement de votre part|si cela vous convient|et je vous réponds avant midi|comme convenu au téléphone|dites-moi ce que vous en pensez|avec une remise de bienvenue|il reste deux places") "."
+    return pick("I wanted to mention|Could you confirm|I am following up on|Did you find|We have read|Thank you for|Someone passed on") " " \
+        pick("your website|our offer|your listing|the note|the estimate|your budget|the folder|the meeting|the list|the order") " " \
+        pick("for the workshop|of next week|for the spring|from Tuesday|for the new term|in your sector") ", " \
+        pick("with no obligation on your side|if that suits you|and I will answer before noon|as we said on the phone|tell me what you think|with a welcome discount|two places are left") "."
+}
+
 function line(fr) {
-    return kind == "spam" ? spam_line(fr) : kind == "ham" ? ham_line(fr) : neutral_line(fr)
+    if (kind == "spam")
+        return rand() < PITCH ? pitch_line(fr) : spam_line(fr)
+    return kind == "ham" && rand() >= KNOWN ? ham_line(fr) : neutral_line(fr)
 }
 
 function subject(fr) {
@@ -87,6 +103,10 @@ function message(out, i,    fr, k, lines) {
 }
 
 BEGIN {
+    # Shares of the lines that ham and spam have in common with ordinary letters. With these, rspamd
+    # begins undecided about polite text, so that what recipients do can teach it.
+    PITCH = .4
+    KNOWN = .1
     srand(seed)
     if (n == 1) {
         message("/dev/stdout", 1)

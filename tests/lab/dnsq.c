@@ -23,14 +23,16 @@ static const struct {
     int type;
 } types[] = {{"MX", ns_t_mx}, {"TXT", ns_t_txt}, {"A", ns_t_a}, {"CNAME", ns_t_cname}};
 
-static int type_by_name(const char *name) {
+static int type_by_name(const char *name)
+{
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
         if (!strcmp(types[i].name, name))
             return types[i].type;
     return -1;
 }
 
-static int receive_all(int fd, unsigned char *to, size_t n) {
+static int receive_all(int fd, unsigned char *to, size_t n)
+{
     while (n > 0) {
         ssize_t got = recv(fd, to, n, 0);
 
@@ -43,7 +45,8 @@ static int receive_all(int fd, unsigned char *to, size_t n) {
 }
 
 /* Over TCP each message has its length before it (RFC 1035, 4.2.2). Returns the answer's length. */
-static int exchange(int fd, int tcp, unsigned char *packet, int n, size_t size) {
+static int exchange(int fd, int tcp, unsigned char *packet, int n, size_t size)
+{
     unsigned char length[2] = {(unsigned char)(n >> 8), (unsigned char)n};
 
     if (tcp && send(fd, length, 2, MSG_MORE) != 2)
@@ -58,25 +61,23 @@ static int exchange(int fd, int tcp, unsigned char *packet, int n, size_t size) 
     return receive_all(fd, packet, (size_t)n) < 0 ? -EIO : n;
 }
 
-static void print_txt(const unsigned char *data, size_t n) {
+static void print_txt(const unsigned char *data, size_t n)
+{
     (void)fputs("TXT ", stdout);
     for (size_t at = 0; at < n && at + data[at] < n; at += data[at] + 1U)
         (void)fwrite(data + at + 1, 1, data[at], stdout);
     (void)putchar('\n');
 }
 
-static void print_record(ns_msg *answer, ns_rr *rr) {
+static void print_record(ns_msg *answer, ns_rr *rr)
+{
     const unsigned char *data = ns_rr_rdata(*rr);
     char name[NS_MAXDNAME] = "";
     char address[INET_ADDRSTRLEN] = "";
 
     switch (ns_rr_type(*rr)) {
-    case ns_t_txt:
-        print_txt(data, ns_rr_rdlen(*rr));
-        break;
-    case ns_t_a:
-        printf("A %s\n", inet_ntop(AF_INET, data, address, sizeof address));
-        break;
+    case ns_t_txt: print_txt(data, ns_rr_rdlen(*rr)); break;
+    case ns_t_a: printf("A %s\n", inet_ntop(AF_INET, data, address, sizeof address)); break;
     case ns_t_cname:
     case ns_t_mx:
         (void)ns_name_uncompress(ns_msg_base(*answer), ns_msg_end(*answer),
@@ -86,12 +87,12 @@ static void print_record(ns_msg *answer, ns_rr *rr) {
         else
             printf("CNAME %s.\n", name);
         break;
-    default:
-        break;
+    default: break;
     }
 }
 
-static int print_answer(const unsigned char *packet, int n) {
+static int print_answer(const unsigned char *packet, int n)
+{
     ns_msg answer;
     ns_rr rr;
 
@@ -111,7 +112,8 @@ static int print_answer(const unsigned char *packet, int n) {
     return 0;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     static unsigned char packet[65536];
     struct timeval limit = {.tv_sec = 2};
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};

@@ -57,13 +57,15 @@ struct learner {
 
 static volatile sig_atomic_t stop_requested;
 
-static void on_stop(int signo) {
+static void on_stop(int signo)
+{
     (void)signo;
     stop_requested = 1;
 }
 
 /* One line per event, with the time, for a person who asks why a sender moved. */
-__attribute__((format(printf, 1, 2))) static void say(const char *format, ...) {
+__attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
+{
     struct timespec now;
     struct tm local;
     char stamp[32];
@@ -80,7 +82,8 @@ __attribute__((format(printf, 1, 2))) static void say(const char *format, ...) {
     (void)fflush(stdout);
 }
 
-static int write_all(int fd, const char *data, size_t n) {
+static int write_all(int fd, const char *data, size_t n)
+{
     while (n > 0) {
         ssize_t done = send(fd, data, n, MSG_NOSIGNAL);
 
@@ -94,14 +97,16 @@ static int write_all(int fd, const char *data, size_t n) {
     return 0;
 }
 
-static void set_timeouts(int fd) {
+static void set_timeouts(int fd)
+{
     struct timeval limit = {.tv_sec = IO_TIMEOUT_S};
 
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
 }
 
-static int connect_port(uint16_t port) {
+static int connect_port(uint16_t port)
+{
     struct sockaddr_in to = {
         .sin_family = AF_INET,
         .sin_port = htons(port),
@@ -121,10 +126,11 @@ static int connect_port(uint16_t port) {
     return fd;
 }
 
-/* ---- redis: one command out, one reply line in -------------------------------------------- */
+/* ---- redis: one command out, one reply line in ---- */
 
-static int redis_command(struct learner *l, const char *const *words, size_t n_words, char *ret_line,
-                         size_t n_line) {
+static int redis_command(struct learner *l, const char *const *words, size_t n_words,
+                         char *ret_line, size_t n_line)
+{
     char out[2048];
     int used = snprintf(out, sizeof out, "*%zu\r\n", n_words);
 
@@ -159,7 +165,8 @@ static int redis_command(struct learner *l, const char *const *words, size_t n_w
 
 /* A connection that redis closed meanwhile is opened again once. */
 static int redis(struct learner *l, const char *const *words, size_t n_words, char *ret_line,
-                 size_t n_line) {
+                 size_t n_line)
+{
     for (int attempt = 0;; attempt++) {
         int r = redis_command(l, words, n_words, ret_line, n_line);
 
@@ -173,7 +180,8 @@ static int redis(struct learner *l, const char *const *words, size_t n_words, ch
 
 /* Adds one to a counter of the sender, once per message, recipient and kind of event. */
 static bool count_once(struct learner *l, const struct mail *mail, const char *user,
-                       const char *kind) {
+                       const char *kind)
+{
     const char *domain = strrchr(user, '@');
     char event[3 * FIELD_BYTES_MAX];
     char key[FIELD_BYTES_MAX + 8];
@@ -202,9 +210,10 @@ static bool count_once(struct learner *l, const struct mail *mail, const char *u
     return true;
 }
 
-/* ---- rspamd's controller: POST /learnham or /learnspam ------------------------------------- */
+/* ---- rspamd's controller: POST /learnham or /learnspam ---- */
 
-static void bayes_learn(struct learner *l, const char *kind, const struct request *q) {
+static void bayes_learn(struct learner *l, const char *kind, const struct request *q)
+{
     char head[256];
     char reply[REPLY_BYTES_MAX];
     size_t at = 0;
@@ -233,9 +242,10 @@ static void bayes_learn(struct learner *l, const char *kind, const struct reques
     say("bayes %s %s", kind, body ? body + 4 : "no answer");
 }
 
-/* ---- one message: the header fields that matter --------------------------------------------- */
+/* ---- one message: the header fields that matter ---- */
 
-static void copy_lower(char *to, const char *from, size_t n) {
+static void copy_lower(char *to, const char *from, size_t n)
+{
     size_t i = 0;
 
     for (; i < n && i + 1 < FIELD_BYTES_MAX; i++) {
@@ -247,7 +257,8 @@ static void copy_lower(char *to, const char *from, size_t n) {
 }
 
 /* "Name <addr>" or "addr"; what stands between the last < and the following >. */
-static void take_address(char *to, const char *value, size_t n) {
+static void take_address(char *to, const char *value, size_t n)
+{
     const char *open = memrchr(value, '<', n);
 
     if (open) {
@@ -265,7 +276,8 @@ static void take_address(char *to, const char *value, size_t n) {
     copy_lower(to, value, n);
 }
 
-static void mail_read(struct mail *m, const char *text, size_t n) {
+static void mail_read(struct mail *m, const char *text, size_t n)
+{
     const char *end = text + n;
 
     memset(m, 0, sizeof *m);
@@ -286,10 +298,12 @@ static void mail_read(struct mail *m, const char *text, size_t n) {
     }
 }
 
-/* ---- one request ------------------------------------------------------------------------------ */
+/* ---- one request ------------------------------------------------------------------------------
+ */
 
 /* Splits the request in place; the message is what follows the first empty line. */
-static int request_parse(struct request *q, char *data, size_t n) {
+static int request_parse(struct request *q, char *data, size_t n)
+{
     char *line = data;
     bool in_args = false;
 
@@ -313,7 +327,8 @@ static int request_parse(struct request *q, char *data, size_t n) {
     return q->n_args >= 2 ? 0 : -EBADMSG;
 }
 
-static void count_flags(struct learner *l, const struct mail *m, const struct request *q) {
+static void count_flags(struct learner *l, const struct mail *m, const struct request *q)
+{
     const char *flags = q->n_args > 2 ? q->args[2] : "";
 
     if (strcasestr(flags, "\\Seen") && count_once(l, m, q->args[1], "seen"))
@@ -323,7 +338,8 @@ static void count_flags(struct learner *l, const struct mail *m, const struct re
 }
 
 /* Counts at once, answers, then lets Bayes learn: nobody's IMAP session waits for the tokenizer. */
-static void serve(struct learner *l, int fd, char *data, size_t n) {
+static void serve(struct learner *l, int fd, char *data, size_t n)
+{
     struct request q;
     struct mail m;
 
@@ -347,12 +363,14 @@ static void serve(struct learner *l, int fd, char *data, size_t n) {
     bayes_learn(l, ham ? "ham" : "spam", &q);
 }
 
-static void serve_connection(struct learner *l, int fd, char *buffer) {
+static void serve_connection(struct learner *l, int fd, char *buffer)
+{
     size_t at = 0;
     ssize_t got;
 
     set_timeouts(fd);
-    while (at < REQUEST_BYTES_MAX && (got = recv(fd, buffer + at, REQUEST_BYTES_MAX - at, 0)) != 0) {
+    while (at < REQUEST_BYTES_MAX &&
+           (got = recv(fd, buffer + at, REQUEST_BYTES_MAX - at, 0)) != 0) {
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0) {
@@ -364,7 +382,8 @@ static void serve_connection(struct learner *l, int fd, char *buffer) {
     serve(l, fd, buffer, at);
 }
 
-static int listen_at(const char *path) {
+static int listen_at(const char *path)
+{
     struct sockaddr_un at = {.sun_family = AF_UNIX};
     int fd;
 
@@ -381,7 +400,8 @@ static int listen_at(const char *path) {
     return fd;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     struct sigaction stop = {.sa_handler = on_stop};
     struct learner l = {.redis_fd = -1};
     char *buffer = malloc(REQUEST_BYTES_MAX);

@@ -62,7 +62,7 @@ need_lab() {
     source "$LAB_DIR/lab.env"
 }
 
-# ---- processes ---------------------------------------------------------------------------------
+# ---- processes ---
 # A lab's process is one whose program is a mail server's (or a helper built into DIR/bin) and whose
 # working or root directory lies below DIR. Process id files would forget what an interrupted start
 # left behind; this does not.
@@ -119,7 +119,7 @@ wait_for() {
     return 1
 }
 
-# ---- talking to the servers ----------------------------------------------------------------------
+# ---- talking to the servers ---
 # curl reads users and passwords from a file descriptor: arguments are visible to everyone.
 
 password_of() {

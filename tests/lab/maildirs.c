@@ -37,7 +37,8 @@ struct folder {
 };
 
 /* Unfolded, with tabs and line ends as one blank, without blanks at either end. */
-static void print_value(FILE *to, const char *value, size_t n) {
+static void print_value(FILE *to, const char *value, size_t n)
+{
     bool blank = false;
     bool any = false;
 
@@ -57,7 +58,8 @@ static void print_value(FILE *to, const char *value, size_t n) {
 }
 
 /* "Name <addr>" is reduced to addr; anything else stays as it is. */
-static void print_address(FILE *to, const char *value, size_t n) {
+static void print_address(FILE *to, const char *value, size_t n)
+{
     const char *open = n ? memrchr(value, '<', n) : NULL;
     const char *close = open ? memchr(open, '>', n - (size_t)(open - value)) : NULL;
 
@@ -67,7 +69,8 @@ static void print_address(FILE *to, const char *value, size_t n) {
         print_value(to, value, n);
 }
 
-static void print_headers(FILE *to, const char *text, size_t n) {
+static void print_headers(FILE *to, const char *text, size_t n)
+{
     const char *value[FIELD_COUNT] = {NULL};
     size_t length[FIELD_COUNT] = {0};
     const char *end = text + n;
@@ -100,7 +103,8 @@ static void print_headers(FILE *to, const char *text, size_t n) {
 }
 
 /* The info part of a Maildir name, ":2,RSa": capitals are system flags, small letters keywords. */
-static void print_flags(FILE *to, const struct folder *folder, const char *file) {
+static void print_flags(FILE *to, const struct folder *folder, const char *file)
+{
     static const struct {
         char letter;
         const char *name;
@@ -123,7 +127,8 @@ static void print_flags(FILE *to, const struct folder *folder, const char *file)
         (void)fputs("\t-", to);
 }
 
-static int print_message(FILE *to, const struct folder *folder, const char *sub, const char *file) {
+static int print_message(FILE *to, const struct folder *folder, const char *sub, const char *file)
+{
     static char text[HEADER_BYTES_MAX];
     char path[PATH_MAX + 600];
     FILE *from;
@@ -142,7 +147,8 @@ static int print_message(FILE *to, const struct folder *folder, const char *sub,
     return 0;
 }
 
-static int walk_sub(FILE *to, const struct folder *folder, const char *sub) {
+static int walk_sub(FILE *to, const struct folder *folder, const char *sub)
+{
     char path[PATH_MAX + 8];
     DIR *dir;
     int r = 0;
@@ -159,7 +165,8 @@ static int walk_sub(FILE *to, const struct folder *folder, const char *sub) {
 }
 
 /* Numbered names, "0 $NotJunk": the letter a in a file name stands for keyword 0. */
-static void load_keywords(struct folder *folder) {
+static void load_keywords(struct folder *folder)
+{
     char path[PATH_MAX + 32];
     char name[64];
     unsigned at;
@@ -177,7 +184,8 @@ static void load_keywords(struct folder *folder) {
 }
 
 /* When the directories "new" and "cur" were last changed, in one number. */
-static int64_t changed_at(const struct folder *folder) {
+static int64_t changed_at(const struct folder *folder)
+{
     static const char *const subs[] = {"new", "cur"};
     int64_t sum = 0;
 
@@ -192,7 +200,8 @@ static int64_t changed_at(const struct folder *folder) {
     return sum;
 }
 
-static int walk_both(FILE *to, struct folder *folder) {
+static int walk_both(FILE *to, struct folder *folder)
+{
     int r;
 
     load_keywords(folder);
@@ -204,7 +213,8 @@ static int walk_both(FILE *to, struct folder *folder) {
  * Output is gathered per folder, so that a folder which changes under the walk is read anew; one
  * that never stands still is printed as last seen.
  */
-static int walk_folder(struct folder *folder) {
+static int walk_folder(struct folder *folder)
+{
     int r = -EAGAIN;
     bool steady = false;
 
@@ -232,7 +242,8 @@ static int walk_folder(struct folder *folder) {
 
 /* Maildir++ keeps folder A/B as the directory ".A.B"; the layout says how IMAP spells it. */
 static void name_folder(struct folder *folder, const char *directory, const char *prefix,
-                        char separator) {
+                        char separator)
+{
     char *c;
 
     (void)snprintf(folder->name, sizeof folder->name, "%s%s", prefix, directory + 1);
@@ -241,7 +252,8 @@ static void name_folder(struct folder *folder, const char *directory, const char
             *c = separator;
 }
 
-static void load_layout(const char *home, char *ret_prefix, size_t n, char *ret_separator) {
+static void load_layout(const char *home, char *ret_prefix, size_t n, char *ret_separator)
+{
     char path[PATH_MAX + 16];
     char name[32] = "";
     FILE *from;
@@ -259,7 +271,8 @@ static void load_layout(const char *home, char *ret_prefix, size_t n, char *ret_
     *ret_separator = dotted ? '.' : '/';
 }
 
-static int walk_account(const char *home, const char *account) {
+static int walk_account(const char *home, const char *account)
+{
     struct folder folder;
     char prefix[16];
     char separator;
@@ -293,7 +306,8 @@ static int walk_account(const char *home, const char *account) {
     return r;
 }
 
-static int walk_domain(const char *root, const char *domain) {
+static int walk_domain(const char *root, const char *domain)
+{
     char path[PATH_MAX];
     char home[PATH_MAX];
     char account[512];
@@ -318,7 +332,8 @@ static int walk_domain(const char *root, const char *domain) {
     return r;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     DIR *dir;
     int r = 0;
 
