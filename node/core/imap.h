@@ -25,18 +25,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define IMAP_LINE_MAX (16 * 1024)     /* a response without its literals */
-#define IMAP_LITERAL_MAX (64 * 1024)  /* a longer one is read past and shows as absent */
-#define IMAP_RESPONSE_MAX (256 * 1024) /* a response with its literals */
-#define IMAP_UNTAGGED_MAX 10000       /* responses to one command */
-#define IMAP_DEPTH_MAX 8              /* nested parentheses */
-#define IMAP_INPUT_MAX (4 * 1024 * 1024) /* bytes of a session, unless the options say otherwise */
-#define IMAP_OUTPUT_MAX (32 * 1024)   /* a command, an access token included */
-#define IMAP_MAILBOX_MAX 512          /* a mailbox name as on the wire, bytes with the NUL */
-#define IMAP_TEXT_MAX 256             /* a server's words, bytes with the NUL */
-#define IMAP_TAG_PREFIX_MAX 16        /* bytes with the NUL */
-#define IMAP_SET_MAX 256              /* numbers in one UID set */
-#define IMAP_SEARCH_KEYS_MAX 16       /* header fields of one search */
+#define IMAP_LINE_MAX (16 * 1024)        /* a response without its literals */
+#define IMAP_LITERAL_MAX (64 * 1024)     /* a longer one is read past and shows as absent */
+#define IMAP_RESPONSE_MAX (256 * 1024)   /* a response with its literals */
+#define IMAP_UNTAGGED_MAX 10000          /* responses to one command */
+#define IMAP_DEPTH_MAX 8                 /* nested parentheses */
+#define IMAP_INPUT_MAX (4 * 1024 * 1024) /* bytes of a session, unless the options say otherwise   \
+                                          */
+#define IMAP_OUTPUT_MAX (32 * 1024)      /* a command, an access token included */
+#define IMAP_MAILBOX_MAX 512             /* a mailbox name as on the wire, bytes with the NUL */
+#define IMAP_TEXT_MAX 256                /* a server's words, bytes with the NUL */
+#define IMAP_TAG_PREFIX_MAX 16           /* bytes with the NUL */
+#define IMAP_SET_MAX 256                 /* numbers in one UID set */
+#define IMAP_SEARCH_KEYS_MAX 16          /* header fields of one search */
 
 /* What CAPABILITY announced; bits. */
 enum imap_capability {
@@ -132,8 +133,8 @@ struct imap_mailbox {
     bool read_only;
     bool uid_not_sticky;
     uint32_t exists;
-    uint32_t uidvalidity; /* 0 = not told */
-    uint32_t uidnext;     /* 0 = not told */
+    uint32_t uidvalidity;     /* 0 = not told */
+    uint32_t uidnext;         /* 0 = not told */
     uint32_t permanent_flags; /* enum imap_flag; system flags when the server did not say */
 };
 
@@ -154,8 +155,8 @@ enum imap_event_type {
 };
 
 struct imap_list {
-    uint32_t attributes; /* enum imap_attribute */
-    char delimiter;      /* 0 = flat */
+    uint32_t attributes;         /* enum imap_attribute */
+    char delimiter;              /* 0 = flat */
     char name[IMAP_MAILBOX_MAX]; /* as on the wire, modified UTF-7 */
 };
 
@@ -214,8 +215,8 @@ struct imap_event {
 
 struct imap_options {
     char tag_prefix[IMAP_TAG_PREFIX_MAX]; /* 4 or more random letters and digits */
-    bool tls;     /* the connection is encrypted; without it no login is tried (M5) */
-    bool greeted; /* the transport consumed the greeting (and CAPABILITY, STARTTLS) */
+    bool tls;           /* the connection is encrypted; without it no login is tried (M5) */
+    bool greeted;       /* the transport consumed the greeting (and CAPABILITY, STARTTLS) */
     uint64_t input_max; /* bytes of the session; 0 = IMAP_INPUT_MAX */
 };
 
@@ -234,7 +235,8 @@ int imap_feed(struct imap *imap, struct flz_view bytes);
 /* The next event, IMAP_EVENT_NONE when there is none. 0 or negative as above. */
 int imap_next(struct imap *imap, struct imap_event *ret_event);
 
-/* Bytes to send, borrowed until the next call; and the note that the first `n` of them have left. */
+/* Bytes to send, borrowed until the next call; and the note that the first `n` of them have left.
+ */
 struct flz_view imap_output(const struct imap *imap);
 void imap_sent(struct imap *imap, size_t n);
 

@@ -16,7 +16,8 @@
  *                                                                          tidy; each is re-read
  * Invariants
  *  V1  A message is acted on only when the caller said yes to its header block in this visit.
- *  V2  Foreign mail is seen by PEEK of the named header fields under EXAMINE, and in no other way.
+ *  V2  Foreign mail is seen by PEEK of the named header fields, in a folder opened by EXAMINE (or
+ *      open already for an action), and in no other way.
  *  V3  A UID is used only under the UIDVALIDITY it was found with, in this visit; when the validity
  *      changed the message is looked for again.
  *  V4  On one message: out of Junk, \Seen, \Answered, and the filing move last.
@@ -37,7 +38,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define VISIT_JOBS_MAX 128     /* jobs of one visit */
+#define VISIT_JOBS_MAX 128               /* jobs of one visit */
 #define VISIT_FOLDER_MAX FOLDER_NAME_MAX /* a folder's name on the wire, bytes with the NUL */
 #define VISIT_TEXT_MAX IMAP_TEXT_MAX
 #define VISIT_SCAN_DEFAULT 200 /* newest headers read per folder when searching found nothing */
@@ -62,9 +63,9 @@ struct visit_look {
     uint32_t step;
     char message_id[HEADER_MESSAGE_ID_MAX];      /* the one we gave it */
     char message_id_seen[HEADER_MESSAGE_ID_MAX]; /* as rewritten, from an earlier outcome; or "" */
-    char from[FLZ_ADDRESS_MAX];    /* last resort, together: From, */
-    struct flz_digest subject;     /* header_subject_digest(); all zero = not known, */
-    int64_t date_first_ms;         /* and Date in [first, last] */
+    char from[FLZ_ADDRESS_MAX];                  /* last resort, together: From, */
+    struct flz_digest subject; /* header_subject_digest(); all zero = not known, */
+    int64_t date_first_ms;     /* and Date in [first, last] */
     int64_t date_last_ms;
     int64_t arrived_after_ms; /* real time: nothing older need be read (a day of slack is added);
                                  0 = not known */
@@ -73,11 +74,11 @@ struct visit_look {
 struct visit_job {
     struct flz_id id; /* the task's; copied into the outcome */
     enum visit_job_kind kind;
-    struct visit_look look; /* unused by PROBE */
+    struct visit_look look;        /* unused by PROBE */
     char folder[VISIT_FOLDER_MAX]; /* where an earlier look saw it, or "": looked at as well */
-    bool in_sent;    /* TIDY, EXPIRE: the sender's own copy, in the Sent folder */
-    bool search_all; /* FIND: the final look, past the deadline: all folders */
-    bool may_delete; /* EXPIRE: the owner's consent covers removal */
+    bool in_sent;                  /* TIDY, EXPIRE: the sender's own copy, in the Sent folder */
+    bool search_all;               /* FIND: the final look, past the deadline: all folders */
+    bool may_delete;               /* EXPIRE: the owner's consent covers removal */
 };
 
 enum visit_placement {
@@ -96,15 +97,15 @@ enum visit_result {
 
 enum visit_reason {
     VISIT_REASON_NONE,
-    VISIT_REASON_ABSENT,       /* no such message was found (FIND: not yet) */
-    VISIT_REASON_UNVERIFIED,   /* one that looks like it was found, the caller said no */
-    VISIT_REASON_VANISHED,     /* it was there and went away between two steps */
-    VISIT_REASON_REFUSED,      /* the server said NO or BAD: text */
-    VISIT_REASON_NOT_SO,       /* the server said OK, and it is not so when read again */
-    VISIT_REASON_NO_UIDPLUS,   /* no MOVE and no UID EXPUNGE: a copy cannot be removed safely */
-    VISIT_REASON_NO_FOLDER,    /* no Sent, no Trash, or ours cannot be made */
+    VISIT_REASON_ABSENT,        /* no such message was found (FIND: not yet) */
+    VISIT_REASON_UNVERIFIED,    /* one that looks like it was found, the caller said no */
+    VISIT_REASON_VANISHED,      /* it was there and went away between two steps */
+    VISIT_REASON_REFUSED,       /* the server said NO or BAD: text */
+    VISIT_REASON_NOT_SO,        /* the server said OK, and it is not so when read again */
+    VISIT_REASON_NO_UIDPLUS,    /* no MOVE and no UID EXPUNGE: a copy cannot be removed safely */
+    VISIT_REASON_NO_FOLDER,     /* no Sent, no Trash, or ours cannot be made */
     VISIT_REASON_NO_PERMISSION, /* the mailbox is read-only or the flag is not permanent */
-    VISIT_REASON_SESSION,      /* the visit ended before its turn: see the end */
+    VISIT_REASON_SESSION,       /* the visit ended before its turn: see the end */
 };
 
 /* PROBE's facts. Folder names as on the wire, "" = none. */
@@ -127,30 +128,30 @@ struct visit_outcome {
     enum visit_job_kind kind;
     enum visit_result result;
     enum visit_reason reason;
-    char text[VISIT_TEXT_MAX]; /* the server's words, "" = none */
+    char text[VISIT_TEXT_MAX];      /* the server's words, "" = none */
     enum visit_placement placement; /* where it lies now (FIND: where it was found) */
     char folder[VISIT_FOLDER_MAX];
     uint32_t uidvalidity;
-    uint32_t uid; /* 0 = not known */
+    uint32_t uid;   /* 0 = not known */
     uint32_t flags; /* enum imap_flag, as last read */
     uint32_t size;
-    int64_t internaldate_ms; /* INT64_MIN = not told */
+    int64_t internaldate_ms;                /* INT64_MIN = not told */
     char message_id[HEADER_MESSAGE_ID_MAX]; /* as found, when it is not ours any more; else "" */
     char authentication[HEADER_AUTHENTICATION_MAX]; /* topmost Authentication-Results; or "" */
-    struct visit_probe probe; /* PROBE only */
+    struct visit_probe probe;                       /* PROBE only */
 };
 
 /* How the visit ended. Worse ones come with jobs failed for VISIT_REASON_SESSION. */
 enum visit_end {
     VISIT_END_DONE,
-    VISIT_END_GMAIL,        /* X-GM-EXT-1: refused by policy, nothing was done */
-    VISIT_END_CLEAR_TEXT,   /* no TLS: nothing was sent */
-    VISIT_END_NO_MECHANISM, /* the server offers no login we can do */
+    VISIT_END_GMAIL,         /* X-GM-EXT-1: refused by policy, nothing was done */
+    VISIT_END_CLEAR_TEXT,    /* no TLS: nothing was sent */
+    VISIT_END_NO_MECHANISM,  /* the server offers no login we can do */
     VISIT_END_LOGIN_REFUSED, /* the credentials: do not try again unchanged */
-    VISIT_END_UNAVAILABLE,  /* the server cannot now ([UNAVAILABLE], [INUSE], [LIMIT], BYE) */
-    VISIT_END_NO_FOLDERS,   /* LIST failed or showed no INBOX */
-    VISIT_END_PROTOCOL,     /* it broke the protocol or a limit */
-    VISIT_END_CLOSED,       /* the connection went away */
+    VISIT_END_UNAVAILABLE,   /* the server cannot now ([UNAVAILABLE], [INUSE], [LIMIT], BYE) */
+    VISIT_END_NO_FOLDERS,    /* LIST failed or showed no INBOX */
+    VISIT_END_PROTOCOL,      /* it broke the protocol or a limit */
+    VISIT_END_CLOSED,        /* the connection went away */
     VISIT_END_TIMED_OUT,
     VISIT_END_NO_MEMORY,
 };
@@ -184,7 +185,7 @@ struct visit_event {
         struct visit_outcome outcome;
         struct {
             enum visit_end end;
-            bool reusable; /* logged in, idle and sound: visit_take_imap() */
+            bool reusable;             /* logged in, idle and sound: visit_take_imap() */
             char text[VISIT_TEXT_MAX]; /* the server's words, or what was wrong */
         } end;
         char alert[VISIT_TEXT_MAX];

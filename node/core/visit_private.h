@@ -12,8 +12,8 @@
 #include "node/core/visit.h"
 
 #define VISIT_OPS_MAX 64
-#define VISIT_UIDS_MAX 512       /* of one look in one folder */
-#define VISIT_CANDIDATES_MAX 64  /* headers kept for verification */
+#define VISIT_UIDS_MAX 512      /* of one look in one folder */
+#define VISIT_CANDIDATES_MAX 64 /* headers kept for verification */
 #define VISIT_SCAN_BATCH 100
 #define VISIT_FETCH_BATCH 50
 #define VISIT_RELOOKS_MAX 2 /* a mailbox that changes its validity more often is left alone */
@@ -36,12 +36,12 @@ enum op_kind {
     OP_COPY,      /* copies it to `folder`, unless a copy is there */
     OP_MARK,      /* \Deleted; only when a copy is in `folder`, which FOLDER_NONE waives */
     OP_EXPUNGE,
-    OP_GONE,      /* reads whether it is gone from there */
-    OP_STORE,     /* adds `number` (flags) to it */
-    OP_UNSTORE,   /* removes them */
-    OP_FLAGS,     /* reads its flags, `number` of which are wanted */
+    OP_GONE,    /* reads whether it is gone from there */
+    OP_STORE,   /* adds `number` (flags) to it */
+    OP_UNSTORE, /* removes them */
+    OP_FLAGS,   /* reads its flags, `number` of which are wanted */
     OP_QUOTA,
-    OP_SETTLE,    /* tells the outcomes of target's jobs of kind `number` */
+    OP_SETTLE, /* tells the outcomes of target's jobs of kind `number` */
 };
 
 struct op {
@@ -91,8 +91,7 @@ struct target {
     unsigned relooks;
     char message_id[HEADER_MESSAGE_ID_MAX];
     char authentication[HEADER_AUTHENTICATION_MAX];
-    uint32_t copy_uid; /* where a transfer put it, by COPYUID */
-    uint32_t copy_uidvalidity;
+    uint32_t copy_uid; /* where a transfer put it, by COPYUID; 0 = not told */
     struct progress progress;
 };
 
@@ -142,7 +141,7 @@ struct visit {
 
     struct visit_job *jobs; /* owned */
     size_t n_jobs;
-    uint32_t *job_targets; /* owned; FOLDER_NONE for a job without message */
+    uint32_t *job_targets;  /* owned; FOLDER_NONE for a job without message */
     struct target *targets; /* owned */
     size_t n_targets;
 
@@ -180,7 +179,7 @@ struct visit {
     size_t asked_candidate;
     uint32_t scanned;
     uint32_t scan_missed; /* of the batch: not shown by the server yet */
-    bool scan_old; /* the batch has shown nothing but messages that are too old */
+    bool scan_old;        /* the batch has shown nothing but messages that are too old */
 
     bool seen; /* GONE, FLAGS: the message showed up */
     uint32_t seen_flags;
