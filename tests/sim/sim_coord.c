@@ -431,7 +431,7 @@ static void accept_task(struct world *w, const struct coord_order *order)
     if (order->kind != FLZ_TASK_TIDY)
         task->message = message_index(w, order, x);
     int64_t begin = task->not_before > w->now ? task->not_before : w->now;
-    task->act_at = begin + flz_rng_between(&w->rng, 0, 3 * FLZ_MINUTE_MS);
+    task->act_at = begin + flz_rng_between(&w->rng, 0, (chance(w, 20) ? 60 : 3) * FLZ_MINUTE_MS);
     CHECK(flz_map_set(&m->tasks, task->id, i) == 0, "memory");
 }
 
@@ -779,12 +779,12 @@ static void disturb(struct world *w)
     if (fault(w, 1) && chance(w, 30))
         end_something(w);
     for (uint32_t i = 0; i < NODES; i++) {
-        if (fault(w, 6))
+        if (fault(w, 10))
             w->models[i].connected = false;
-        if (fault(w, 1) && chance(w, 30))
+        if (fault(w, 2))
             lose_journal(w, &w->models[i]);
     }
-    if (fault(w, 1) && chance(w, 4) && !w->models[3].revoked)
+    if (fault(w, 1) && chance(w, 15) && !w->models[3].revoked)
         revoke(w, 3);
 }
 
@@ -845,8 +845,10 @@ static void minute(struct world *w)
     act_all(w);
     for (uint32_t i = 0; i < NODES; i++) {
         struct model *m = &w->models[i];
-        if (!m->connected && !m->revoked && (!w->faults || chance(w, 30)))
+        if (!m->connected && (!w->faults || chance(w, 30)))
             hello(w, m);
+        if (m->revoked && m->acked < m->reports_count)
+            (void)send_report(w, m, m->acked + 1);
         report_all(w, m);
     }
     if (chance(w, 50))
