@@ -19,8 +19,10 @@
 #define ASK_MAX 512
 /* To tell a full pool from an empty one, so many accounts are looked at. */
 #define EXPLAIN_MAX 4096
-/* Work for making room by moving earlier exchanges: so many candidates an account, all together. */
-#define REPAIR_BUDGET_EACH 2000
+/* Work for making room by moving earlier exchanges: so many candidates looked at, all together. In a
+ * pool that cannot carry its quotas every sender would search in vain; it is not let. */
+#define REPAIR_BUDGET_EACH 1000
+#define REPAIR_BUDGET_LEAST 200000
 /* A pool this large drops who can receive no more before each round. */
 #define COMPACT_MIN 2048
 
@@ -340,6 +342,19 @@ static int move_exchange(struct drawing *drawing, uint32_t index, uint32_t to, u
 
 /* ---- Making room ---- */
 
+static uint64_t tally_total(const struct tally *tally)
+{
+    uint64_t total = 0;
+    for (size_t i = 0; i <= VERDICT_FULL; i++)
+        total += tally->counts[i];
+    return total;
+}
+
+static void spend(struct drawing *drawing, uint64_t looks)
+{
+    drawing->repair_budget -= looks < drawing->repair_budget ? looks : drawing->repair_budget;
+}
+
 /* The exchange that `from` started towards `to` in this plan. */
 static uint32_t find_started(const struct drawing *drawing, uint32_t from, uint32_t to)
 {
@@ -359,6 +374,7 @@ static int try_move(struct drawing *drawing, uint32_t index, uint32_t to)
     struct tally tally = {0};
     uint32_t sender = index_of(drawing, exchange->from);
     uint32_t other = pick(drawing, sender, exchange->turns[0].send_at, &tally);
+    spend(drawing, tally_total(&tally));
     return other == NO_ACCOUNT ? 1 : move_exchange(drawing, index, to, other);
 }
 
@@ -367,7 +383,7 @@ static int free_inbound(struct drawing *drawing, uint32_t to, int64_t at)
 {
     int32_t date = drawing->input->date + seat_open_day(&drawing->seats, to, at);
     uint32_t index = drawing->received_first[to];
-    while (index != NO_EXCHANGE) {
+    while (index != NO_EXCHANGE && drawing->repair_budget > 0) {
         uint32_t next = drawing->received_next[index];
         if (drawing->output.exchanges[index].turns[0].open_date == date) {
             int r = try_move(drawing, index, to);
@@ -407,7 +423,7 @@ static int repair(struct drawing *drawing, uint32_t from, int64_t at, uint32_t *
     size_t start = view.count ? flz_rng_below(&drawing->rng, view.count) : 0;
     *ret_to = NO_ACCOUNT;
     for (size_t i = 0; i < view.count && i < ASK_MAX && drawing->repair_budget > 0; i++) {
-        drawing->repair_budget--;
+        spend(drawing, 1);
         uint32_t to = pool_at(&view, (start + i) % view.count);
         int r = make_fit(drawing, from, to, at);
         if (r < 0)
@@ -612,7 +628,7 @@ static int drawing_init(struct drawing *drawing, const struct plan_input *input)
     flz_rng_init(&drawing->rng, (struct flz_view){.data = seed, .len = sizeof(seed)},
                  (uint64_t)(int64_t)input->date);
     drawing->input = input;
-    drawing->repair_budget = (uint64_t)REPAIR_BUDGET_EACH * n;
+    drawing->repair_budget = REPAIR_BUDGET_LEAST + (uint64_t)REPAIR_BUDGET_EACH * n;
     drawing->senders = calloc(n, sizeof(*drawing->senders));
     drawing->reasons = calloc(n, sizeof(*drawing->reasons));
     drawing->same_owner_left = calloc(n, sizeof(*drawing->same_owner_left));

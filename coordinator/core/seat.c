@@ -59,9 +59,6 @@ static void init_days(struct seat *seat, const struct plan_account *account,
         if (!account->receives)
             seat->inbound[day] = 0;
     }
-    /* Whose first messages are planned elsewhere has no half to guard on that date. */
-    if (!account->sends)
-        seat->replies[0] = seat->room[0];
     seat->wanted = account->sends ? seat->room[0] : 0;
 }
 

@@ -124,9 +124,9 @@ static void set_owner_and_domain(struct world *w, struct resident *r, uint32_t i
         r->owner = i * 100 < n * 45 ? 1000 : r->domain;
         r->domain += i * 100 < n * 45 ? 500 : 0;
         break;
-    case WORLD_BIG_DOMAIN: /* of many owners, as a freemail provider is */
+    case WORLD_BIG_DOMAIN: /* of many owners, as a freemail provider is; they have others as well */
         r->domain = i * 100 < n * 45 ? 1000 : r->domain;
-        r->owner = i * 100 < n * 45 ? 2000 + i : r->domain;
+        r->owner = 2000 + i % 9;
         break;
     case WORLD_TWO_DOMAINS:
         r->domain = r->owner = i % 2;

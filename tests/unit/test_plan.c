@@ -375,6 +375,38 @@ static void partners_are_spread_and_the_longest_unwritten_come_first(void **stat
     plan_output_deinit(&f.output);
 }
 
+/* Accounts 1 and 3 share a domain: 1 can write to 2 only, and 2 to both. Whatever the chance, both
+ * get their message. */
+static void who_has_others_leaves_the_only_partner_alone(void **state)
+{
+    struct fixture f;
+    setup(&f, 3, 1);
+    f.policy.reply_percent = 0;
+    f.accounts[2].domain = f.accounts[0].domain;
+    f.accounts[2].sends = false;
+    for (f.input.seed = 0; f.input.seed < 50; f.input.seed++) {
+        draw(&f);
+        assert_int_equal(f.output.exchanges_count, 2);
+    }
+    plan_output_deinit(&f.output);
+}
+
+/* Account 2 may receive one message a day; 3 could write to 4 as well, 1 to nobody else. */
+static void who_has_others_leaves_the_last_place_to_who_has_none(void **state)
+{
+    struct fixture f;
+    setup(&f, 4, 1);
+    f.policy.reply_percent = 0;
+    f.accounts[0].domain = f.accounts[3].domain;
+    f.accounts[1].sends = f.accounts[3].sends = false;
+    f.accounts[2].receives = false;
+    for (f.input.seed = 0; f.input.seed < 50; f.input.seed++) {
+        draw(&f);
+        assert_int_equal(f.output.exchanges_count, 2);
+    }
+    plan_output_deinit(&f.output);
+}
+
 /* ---- The checker catches each broken rule ---- */
 
 typedef void (*break_fn)(struct fixture *f);
@@ -664,6 +696,8 @@ int main(void)
         cmocka_unit_test(messages_are_spread_evenly_and_not_on_the_hour),
         cmocka_unit_test(a_spread_goes_around_what_is_busy),
         cmocka_unit_test(partners_are_spread_and_the_longest_unwritten_come_first),
+        cmocka_unit_test(who_has_others_leaves_the_only_partner_alone),
+        cmocka_unit_test(who_has_others_leaves_the_last_place_to_who_has_none),
         cmocka_unit_test(the_checker_catches_each_broken_rule),
         cmocka_unit_test(each_refused_allocation_is_an_ordinary_outcome),
         cmocka_unit_test(the_lab_is_filled_through_fourteen_days),
