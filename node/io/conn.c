@@ -6,7 +6,6 @@
 #include <assert.h>
 #include <curl/curl.h>
 #include <errno.h>
-#include <limits.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <signal.h>
@@ -512,8 +511,8 @@ static size_t on_setup_body(char *data, size_t size, size_t n, void *userp)
     return size * n;
 }
 
-/* N2: libcurl closes a socket, on our order or (a dead connection found while another is opened) on
- * its own. */
+/* N2: libcurl closes a socket on our order, or on its own: until the first octet of ours a connection
+ * is an idle one in its cache, which is looked through for dead ones when another is opened. */
 static int on_close_socket(void *userp, curl_socket_t fd)
 {
     struct conn *conn = userp;
@@ -705,9 +704,6 @@ static void set_numbers(CURL *easy, const struct conn_options *options)
     (void)curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)options->connect_timeout_ms);
     /* Closing does not wait for a resolver thread. */
     (void)curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
-    /* Opening a connection closes cached ones that are idle for longer than this; ours are idle in
-     * its eyes from the start (default 118 s). */
-    (void)curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, (long)INT_MAX);
 }
 
 static void set_callbacks(struct conn *conn)
