@@ -50,9 +50,9 @@ void journal_put(struct journal *journal, enum journal_family family, struct flz
 void journal_delete(struct journal *journal, enum journal_family family, struct flz_view key);
 
 /*
- * Asks to be told when everything gathered so far is durable: r = 0, or -ENOSPC (the disk is full:
- * this group was not written; the journal goes on when there is room), or another negative code.
- * Callbacks come from the loop, in order.
+ * Asks to be told when everything gathered so far is durable: r = 0, or negative when it never will
+ * be (the journal is broken). On a full disk the answer waits until there is room. Callbacks come
+ * from the loop, in order; a broken journal answers at once.
  */
 void journal_sync(struct journal *journal, void (*on_durable)(int r, void *data), void *data);
 
@@ -60,7 +60,7 @@ void journal_sync(struct journal *journal, void (*on_durable)(int r, void *data)
 bool journal_admits(const struct journal *journal);
 
 /* Reads all pairs of a family in key order. The views live during the call. 0 or the first negative
- * answer. Reads see what is durable, not what is still gathered. */
+ * answer. Sees what is durable, not what is still gathered. */
 int journal_each(struct journal *journal, enum journal_family family,
                  int (*on_pair)(struct flz_view key, struct flz_view value, void *data),
                  void *data);
@@ -71,7 +71,7 @@ int journal_range(struct journal *journal, enum journal_family family, struct fl
                   int (*on_pair)(struct flz_view key, struct flz_view value, void *data),
                   void *data);
 
-/* Appends the value to `buf`; 0, JOURNAL_E_ABSENT or negative. */
+/* Appends the newest value to `buf`, gathered ones included; 0, JOURNAL_E_ABSENT or negative. */
 enum { JOURNAL_E_ABSENT = 1 };
 int journal_get(struct journal *journal, enum journal_family family, struct flz_view key,
                 struct flz_buf *buf);

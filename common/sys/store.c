@@ -293,6 +293,22 @@ void store_batch_append(struct store_batch *batch, struct store_batch *from)
     store_batch_clear(from);
 }
 
+int store_batch_find(const struct store_batch *batch, size_t family, struct flz_view key,
+                     struct flz_view *ret_value)
+{
+    const uint8_t *at = batch->bytes.data;
+    int found = STORE_E_ABSENT;
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct store_op *op = &batch->ops[i];
+        if (op->family == family && op->key == key.len && memcmp(at, key.data, key.len) == 0) {
+            found = op->is_delete ? STORE_E_DELETED : 0;
+            *ret_value = (struct flz_view){.data = at + op->key, .len = op->value};
+        }
+        at += op->key + op->value;
+    }
+    return found;
+}
+
 static void fill_writebatch(const struct store *store, const struct store_batch *batch,
                             rocksdb_writebatch_t *out)
 {

@@ -24,6 +24,7 @@
 enum {
     STORE_E_ABSENT = 1, /* no such key */
     STORE_E_FULL,       /* the disk is full: nothing was written; try again when there is room */
+    STORE_E_DELETED,    /* store_batch_find(): the batch deletes it */
 };
 
 struct store;
@@ -56,6 +57,11 @@ size_t store_batch_count(const struct store_batch *batch); /* puts and deletes *
 size_t store_batch_bytes(const struct store_batch *batch);
 /* Appends all of `from`, which is cleared. */
 void store_batch_append(struct store_batch *batch, struct store_batch *from);
+
+/* What the batch would make of a key: 0 and the value (a view into the batch), STORE_E_DELETED, or
+ * STORE_E_ABSENT when it does not touch it. Looks at every operation, newest last. */
+int store_batch_find(const struct store_batch *batch, size_t family, struct flz_view key,
+                     struct flz_view *ret_value);
 
 /*
  * Writes the batch whole or not at all; with `sync` it is on the disk when 0 is returned. 0,
