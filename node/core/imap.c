@@ -64,7 +64,7 @@ struct login {
     char user[USER_MAX];
     char host[HOST_MAX];
     uint16_t port;
-    bool asked; /* IMAP_EVENT_SECRET was given */
+    bool asked;                    /* IMAP_EVENT_SECRET was given */
     char challenge[IMAP_TEXT_MAX]; /* why a bearer token was refused */
     struct imap_result result;     /* held while capabilities are asked for */
 };
@@ -89,7 +89,7 @@ struct imap {
     bool frame_used;
     struct flz_buf output; /* owned; grown by output_reserve() alone */
 
-    struct flz_buf command; /* owned; the command being written, never a secret */
+    struct flz_buf command;        /* owned; the command being written, never a secret */
     size_t literals[LITERALS_MAX]; /* where in it the server's "+" must be waited for */
     size_t n_literals;
     size_t literals_passed;
@@ -314,7 +314,7 @@ static int command_send(struct imap *imap, enum verb verb)
         return die(imap, -ENOMEM, "out of memory");
     int r = command_continue(imap);
     if (r < 0)
-        return r;
+        return die(imap, r, "out of memory");
     imap->verb = verb;
     imap->untagged = 0;
     imap->result = (struct imap_result){.status = IMAP_STATUS_BAD};
@@ -374,6 +374,9 @@ int imap_list(struct imap *imap, bool ask_use)
 
 int imap_select(struct imap *imap, const char *mailbox, bool read_only)
 {
+    size_t len = strlen(mailbox);
+    if (len >= IMAP_MAILBOX_MAX)
+        return flz_fail(-EINVAL);
     int r = simple(imap, VERB_SELECT, read_only ? "EXAMINE" : "SELECT", mailbox);
     if (r < 0)
         return r;
@@ -382,8 +385,7 @@ int imap_select(struct imap *imap, const char *mailbox, bool read_only)
         .permanent_flags = IMAP_FLAG_SEEN | IMAP_FLAG_ANSWERED | IMAP_FLAG_FLAGGED |
                            IMAP_FLAG_DELETED | IMAP_FLAG_DRAFT,
     };
-    /* A longer name was never given out, so none can come back. */
-    assert(flz_text_copy(imap->mailbox.name, sizeof imap->mailbox.name, mailbox) == 0);
+    memcpy(imap->mailbox.name, mailbox, len + 1);
     return 0;
 }
 
@@ -748,8 +750,7 @@ static int login_continue(struct imap *imap, struct imap_reader *reader)
     case LOGIN_STEP_NONE:
     case LOGIN_STEP_SECRET:
     case LOGIN_STEP_LITERAL_SECRET:
-    case LOGIN_STEP_FAILED:
-        break;
+    case LOGIN_STEP_FAILED: break;
     }
     return die(imap, -EPROTO, "the server asks to continue a login that has ended");
 }
@@ -1048,8 +1049,9 @@ static int next_response(struct imap *imap)
     struct flz_view rest = {imap->input.data + imap->input_pos, imap->input.len - imap->input_pos};
     int r = imap_frame_feed(&imap->frame, rest, imap->input_max - imap->input_read, &used);
     if (r < 0)
-        return die(imap, r, r == -EMSGSIZE ? "a line or literal above the limit"
-                                           : "a line with NUL, bare CR or LF, or a bad literal");
+        return die(imap, r,
+                   r == -EMSGSIZE ? "a line or literal above the limit"
+                                  : "a line with NUL, bare CR or LF, or a bad literal");
     imap->input_pos += used;
     imap->input_read += used;
     imap->frame_used = r == IMAP_FRAME_COMPLETE;

@@ -30,8 +30,7 @@
 #define IMAP_RESPONSE_MAX (256 * 1024)   /* a response with its literals */
 #define IMAP_UNTAGGED_MAX 10000          /* responses to one command */
 #define IMAP_DEPTH_MAX 8                 /* nested parentheses */
-#define IMAP_INPUT_MAX (4 * 1024 * 1024) /* bytes of a session, unless the options say otherwise   \
-                                          */
+#define IMAP_INPUT_MAX (4 * 1024 * 1024) /* bytes of a session; the options may set another */
 #define IMAP_OUTPUT_MAX (32 * 1024)      /* a command, an access token included */
 #define IMAP_MAILBOX_MAX 512             /* a mailbox name as on the wire, bytes with the NUL */
 #define IMAP_TEXT_MAX 256                /* a server's words, bytes with the NUL */
@@ -279,22 +278,22 @@ struct imap_login {
 /*
  * Logs in. The secret is asked for by IMAP_EVENT_SECRET at the moment it can be written to the
  * output. DONE tells the result; after OK the capabilities are asked for again by the machine
- * itself before DONE is given. 0, IMAP_E_NO_TLS, IMAP_E_NO_MECHANISM, or -EINVAL (user or host with
- * characters that may not leave).
+ * itself before DONE is given. 0, IMAP_E_NO_TLS, IMAP_E_NO_MECHANISM, -EINVAL (user or host with
+ * characters that may not leave), or -ENOMEM, and the machine is dead.
  */
 int imap_login(struct imap *imap, const struct imap_login *login);
 
 /*
  * The password or access token, in answer to IMAP_EVENT_SECRET (which may come twice). Borrowed for
- * the call. 0, or -EINVAL when it is empty, too long or has CR, LF or NUL: nothing was written and
- * the session must be given up.
+ * the call. 0; -EINVAL when it is empty, too long or has CR, LF or NUL: nothing was written and the
+ * session must be given up; or -ENOMEM, likewise.
  */
 int imap_login_secret(struct imap *imap, struct flz_view secret);
 
 /*
  * Commands. Each needs imap_is_idle(), and ends with IMAP_EVENT_DONE. Mailbox names are as on the
- * wire (mutf7.h makes one from UTF-8). 0, or -EINVAL for a string that may not leave (nothing was
- * written).
+ * wire (mutf7.h makes one from UTF-8). 0; -EINVAL for a string that may not leave (nothing was
+ * written); or -ENOMEM, and the machine is dead.
  */
 int imap_id(struct imap *imap, const char *name, const char *version);
 int imap_namespace(struct imap *imap);

@@ -99,8 +99,7 @@ static void push_session(struct visit *visit)
     visit_push(visit, (struct op){.kind = OP_ID});
 }
 
-struct visit *visit_new(const struct visit_options *options, const struct visit_job *jobs,
-                        size_t n)
+struct visit *visit_new(const struct visit_options *options, const struct visit_job *jobs, size_t n)
 {
     assert(n > 0 && n <= VISIT_JOBS_MAX);
     struct visit *visit = calloc(1, sizeof *visit);
@@ -192,8 +191,7 @@ static void describe(struct visit *visit, struct target *target, struct visit_ou
     memcpy(outcome->authentication, target->authentication, sizeof outcome->authentication);
 }
 
-static void conclude_find(struct visit *visit, struct target *target,
-                          struct visit_outcome *outcome)
+static void conclude_find(struct visit *visit, struct target *target, struct visit_outcome *outcome)
 {
     if (visit_copy(target)) {
         outcome->result = VISIT_DONE;
@@ -534,7 +532,7 @@ static void log_in(struct visit *visit)
         visit_finish(visit, VISIT_END_CLEAR_TEXT, "the connection is not encrypted");
     else if (r == IMAP_E_NO_MECHANISM)
         visit_finish(visit, VISIT_END_NO_MECHANISM, "the server offers no login that fits");
-    else if (r < 0)
+    else if (r == -EINVAL)
         visit_finish(visit, VISIT_END_LOGIN_REFUSED, "the user's name cannot be sent");
 }
 
@@ -699,9 +697,13 @@ void visit_secret(struct visit *visit, struct flz_view secret)
 {
     assert(visit->wants_secret);
     visit->wants_secret = false;
-    if (imap_login_secret(visit->imap, secret) == 0)
+    int r = imap_login_secret(visit->imap, secret);
+    if (r == 0)
         return;
-    visit_finish(visit, VISIT_END_LOGIN_REFUSED, "the stored secret cannot be sent");
+    if (r == -EINVAL)
+        visit_finish(visit, VISIT_END_LOGIN_REFUSED, "the stored secret cannot be sent");
+    else
+        visit_finish(visit, VISIT_END_NO_MEMORY, "out of memory");
     visit->session = SESSION_END;
 }
 

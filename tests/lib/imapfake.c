@@ -452,8 +452,7 @@ static void logged_in(struct imapfake *fake, const char *tag, bool ok)
 
 static char base64_value(char c)
 {
-    static const char digits[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     const char *p = c ? strchr(digits, c) : NULL;
     return p ? (char)(p - digits) : 0;
 }
@@ -527,8 +526,7 @@ static void do_select(struct imapfake *fake, const char *tag, const char *name, 
     fake->read_only = read_only;
     fake->known = fake->open->count;
     say(fake, "* FLAGS (\\Answered \\Seen \\Deleted $Junk)");
-    say(fake, "* OK [PERMANENTFLAGS (%s%s)] Flags",
-        read_only ? "" : "\\Answered \\Seen \\Deleted",
+    say(fake, "* OK [PERMANENTFLAGS (%s%s)] Flags", read_only ? "" : "\\Answered \\Seen \\Deleted",
         read_only || fake->options.no_keywords ? "" : " \\*");
     say(fake, "* %zu EXISTS", fake->known);
     say(fake, "* 0 RECENT");
@@ -565,7 +563,7 @@ static void do_search(struct imapfake *fake, const char *tag, struct tokens *tok
         bool match = true;
         for (tokens->i = start; tokens->i < tokens->n;)
             match &= search_key(tokens, m);
-        if (match != fake->options.lying_search)
+        if (match != fake->options.lying_search && !fake->options.hides_mail)
             flz_buf_printf(&line, " %u", m->uid);
     }
     if (fake->options.lying_search)
@@ -639,6 +637,9 @@ static void do_fetch(struct imapfake *fake, const char *tag, struct tokens *toke
     uint32_t last = fake->known ? fake->open->messages[fake->known - 1].uid : 0;
     for (size_t i = 0; i < fake->known; i++) {
         tokens->i = start;
+        if (fake->options.hides_mail && !by_uid &&
+            strstr(fake->open->messages[i].header, "X-FluenzR"))
+            continue;
         if (in_set(set, by_uid ? fake->open->messages[i].uid : (uint32_t)i + 1,
                    by_uid ? last : (uint32_t)fake->known))
             fetch_one(fake, i, tokens);
@@ -670,6 +671,8 @@ static void do_store(struct imapfake *fake, const char *tag, struct tokens *toke
         if (!in_set(set, m->uid, 0))
             continue;
         char text[128];
+        if (fake->options.empty_words)
+            continue;
         m->flags = *how == '+' ? m->flags | flags : m->flags & ~flags;
         flags_text(m->flags, text);
         say(fake, "* %zu FETCH (UID %u FLAGS (%s))", i + 1, m->uid, text);
@@ -686,12 +689,12 @@ static void do_copy(struct imapfake *fake, const char *tag, struct tokens *token
         say(fake, "%s NO [TRYCREATE] Mailbox doesn't exist: %s", tag, name);
         return;
     }
-    for (size_t i = 0; i < fake->known; i++) {
+    for (size_t i = 0; i < fake->known && !fake->options.empty_words; i++) {
         struct message *m = &fake->open->messages[i];
         if (!in_set(set, m->uid, 0))
             continue;
-        uint32_t uid = append(target, m->header, m->flags & ~(uint32_t)IMAPFAKE_DELETED,
-                              m->date_ms);
+        uint32_t uid =
+            append(target, m->header, m->flags & ~(uint32_t)IMAPFAKE_DELETED, m->date_ms);
         if (!fake->options.no_uidplus)
             (void)snprintf(code, sizeof code, "[COPYUID %u %u %u] ", target->uidvalidity, m->uid,
                            uid);
@@ -755,9 +758,8 @@ static void do_other(struct imapfake *fake, const char *tag, const char *verb,
 {
     char words[512];
     if (strcasecmp(verb, "NAMESPACE") == 0) {
-        say(fake, "* NAMESPACE ((\"%s\" \"%c\")) NIL ((\"Shared%c\" \"%c\"))",
-            fake->options.prefix, fake->options.delimiter, fake->options.delimiter,
-            fake->options.delimiter);
+        say(fake, "* NAMESPACE ((\"%s\" \"%c\")) NIL ((\"Shared%c\" \"%c\"))", fake->options.prefix,
+            fake->options.delimiter, fake->options.delimiter, fake->options.delimiter);
         say(fake, "%s OK Namespace completed", tag);
     } else if (strcasecmp(verb, "CAPABILITY") == 0) {
         capability_words(fake, words);
@@ -853,8 +855,8 @@ static bool take_command(struct imapfake *fake)
             return false;
         from = fake->literal_at + fake->literal_len;
     }
-    const uint8_t *lf = fake->in.len > from ? memchr(fake->in.data + from, '\n', fake->in.len - from)
-                                            : NULL;
+    const uint8_t *lf =
+        fake->in.len > from ? memchr(fake->in.data + from, '\n', fake->in.len - from) : NULL;
     if (!lf)
         return false;
     size_t end = (size_t)(lf - fake->in.data) + 1;

@@ -30,17 +30,19 @@ struct imapfake_options {
     bool no_special_use;
     bool no_namespace;
     bool no_sasl_ir;
-    bool no_plain;      /* LOGIN only */
-    bool no_keywords;   /* PERMANENTFLAGS without \* */
+    bool no_plain;    /* LOGIN only */
+    bool no_keywords; /* PERMANENTFLAGS without \* */
     bool no_quota;
-    bool bearer;        /* AUTH=XOAUTH2 in the place of PLAIN */
-    bool gmail;         /* X-GM-EXT-1 */
-    bool noise;         /* untagged data between everything */
-    bool literals;      /* strings as literals where they may be */
-    bool lying_search;  /* SEARCH finds the wrong ones */
+    bool bearer;              /* AUTH=XOAUTH2 in the place of PLAIN */
+    bool gmail;               /* X-GM-EXT-1 */
+    bool noise;               /* untagged data between everything */
+    bool literals;            /* strings as literals where they may be */
+    bool empty_words;         /* says OK to STORE and MOVE and does nothing */
+    bool hides_mail;          /* SEARCH finds nothing, FETCH by number leaves out what is ours */
+    bool lying_search;        /* SEARCH finds the wrong ones */
     bool capability_in_login; /* the code in the OK to the login */
-    char delimiter;      /* 0 = '/' */
-    const char *prefix;  /* NULL = "": of the personal namespace, e.g. "INBOX." */
+    char delimiter;           /* 0 = '/' */
+    const char *prefix;       /* NULL = "": of the personal namespace, e.g. "INBOX." */
 };
 
 struct imapfake;

@@ -1,6 +1,6 @@
 /*
- * The IMAP machine against scripts: each dialogue is delivered whole, byte by byte, and cut at every
- * place. M1…M7 are the invariants of node/core/imap.h.
+ * The IMAP machine against scripts: each dialogue is delivered whole, byte by byte, and cut at
+ * every place. M1…M7 are the invariants of node/core/imap.h.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -60,7 +60,8 @@ static struct imap *ready(const char *capabilities, bool tls)
     return imap;
 }
 
-static const struct imap_login password = {.user = "ada@a.test", .host = "mail.a.test", .port = 143};
+static const struct imap_login password = {
+    .user = "ada@a.test", .host = "mail.a.test", .port = 143};
 static const struct imap_login bearer = {
     .kind = IMAP_LOGIN_BEARER, .user = "ada@a.test", .host = "mail.a.test", .port = 143};
 
@@ -424,7 +425,7 @@ static size_t write_dialogue(char *text, size_t size)
                      "* OK [ALERT] disk {3}\r\n* XFOO (a (b \"c)\") NIL)\r\n"
                      "* 1 FETCH (FLAGS (\\Seen $Odd) UID 11 RFC822.SIZE 4096 INTERNALDATE "
                      "\"22-Nov-2026 10:00:00 +0100\" BODY[HEADER.FIELDS (\"From\" {2}\r\nTo)] "
-                     "{%zu}\r\n%s X-EXTRA (1 (2)))\r\n"
+                     "{%zu}\r\n%s X-EXTRA (((((((1))))))))\r\n"
                      "* 2 FETCH (UID 12 BODY[HEADER.FIELDS (From)] \"a\\\"b\")\r\n"
                      "* 3 FETCH (UID 13 BODY[HEADER.FIELDS (From)] NIL)\r\n"
                      "* 4 EXISTS\r\nabcd3 OK Fetch completed\r\n",
@@ -492,27 +493,27 @@ static void violations_end_the_session(void **state)
 {
     (void)state;
     static const char *const bad[] = {
-        "abcd2 OK again\r\n",               /* a tag that has been */
-        "abcd4 OK early\r\n",               /* a tag to come */
-        "A001 OK forged\r\n",               /* libcurl's */
-        "abcd3 MAYBE\r\n",                  /* no condition */
-        "abcd3\r\n",                        /* nothing */
-        "+ go on\r\n",                      /* not asked for */
-        "* 1 FETCH (UID 4294967296)\r\n",   /* above u32 */
+        "abcd2 OK again\r\n",             /* a tag that has been */
+        "abcd4 OK early\r\n",             /* a tag to come */
+        "A001 OK forged\r\n",             /* libcurl's */
+        "abcd3 MAYBE\r\n",                /* no condition */
+        "abcd3\r\n",                      /* nothing */
+        "+ go on\r\n",                    /* not asked for */
+        "* 1 FETCH (UID 4294967296)\r\n", /* above u32 */
         "* 1 FETCH (UID -1)\r\n",
-        "* 1 FETCH (UID 1\r\n",             /* not closed */
+        "* 1 FETCH (UID 1\r\n", /* not closed */
         "* 1 FETCH (UID 1) x\r\n",
         "* 1 FETCH (BODY[] {-1}\r\n",
         "* 1 FETCH (BODY[] {99999999999}\r\n",
-        "* 1 FETCH (X ((((((((((1))))))))))\r\n", /* too deep */
+        "* 1 FETCH (X ((((((((1)))))))))\r\n", /* too deep */
         "* 99999999999 EXISTS\r\n",
-        "* 1 EXPUNGE\r\n",                  /* of nothing */
+        "* 1 EXPUNGE\r\n", /* of nothing */
         "* SEARCH 1 x\r\n",
         "* LIST x\r\n",
         "*\r\n",
         "\r\n",
-        "* OK x\n",                         /* bare LF */
-        "* OK a\rb\r\n",                    /* bare CR */
+        "* OK x\n",      /* bare LF */
+        "* OK a\rb\r\n", /* bare CR */
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         dies(fetching(), bad[i], -EPROTO);

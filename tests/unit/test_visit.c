@@ -77,8 +77,8 @@ static void write_letter(const struct letter *letter, char ret_header[static 409
                    "Date: Sun, 22 Nov 2026 08:00:00 +0100\r\n"
                    "Message-ID: <%s>\r\n%s%s\r\n",
                    letter->exchange, letter->step,
-                   letter->message_id ? letter->message_id : x.message_id,
-                   field, letter->extra ? letter->extra : "");
+                   letter->message_id ? letter->message_id : x.message_id, field,
+                   letter->extra ? letter->extra : "");
 }
 
 static uint32_t deliver(struct imapfake *fake, const char *folder, struct letter letter)
@@ -118,12 +118,52 @@ static struct visit_job job_of(enum visit_job_kind kind, uint8_t exchange)
     return job;
 }
 
+/* ---- Memory that is refused ---- */
+
+static unsigned
+    refused_in;       /* allocations of the code under test until one is refused; 0 = none is */
+static bool refusing; /* the code under test is running */
+
+void *__real_malloc(size_t n);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *p, size_t n);
+void *__real_reallocarray(void *p, size_t n, size_t size);
+void *__wrap_malloc(size_t n);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *p, size_t n);
+void *__wrap_reallocarray(void *p, size_t n, size_t size);
+
+static bool is_refused(void)
+{
+    return refusing && refused_in > 0 && --refused_in == 0;
+}
+
+void *__wrap_malloc(size_t n)
+{
+    return is_refused() ? NULL : __real_malloc(n);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+    return is_refused() ? NULL : __real_calloc(n, size);
+}
+
+void *__wrap_realloc(void *p, size_t n)
+{
+    return is_refused() ? NULL : __real_realloc(p, n);
+}
+
+void *__wrap_reallocarray(void *p, size_t n, size_t size)
+{
+    return is_refused() ? NULL : __real_reallocarray(p, n, size);
+}
+
 /* ---- Driving ---- */
 
 struct run {
-    size_t split;         /* bytes given to the visit at once; 0 = all */
-    unsigned cut_after;   /* the connection is cut after this many commands; 0 = never */
-    bool cut_answer;      /* … and the answer to the last one is lost */
+    size_t split;       /* bytes given to the visit at once; 0 = all */
+    unsigned cut_after; /* the connection is cut after this many commands; 0 = never */
+    bool cut_answer;    /* … and the answer to the last one is lost */
     bool clear_text;
     bool greeted;
     const char *password;
@@ -150,7 +190,11 @@ static void take(struct run *run, struct visit *visit, const struct visit_event 
 {
     const char *password = run->password ? run->password : IMAPFAKE_PASSWORD;
     switch (event->type) {
-    case VISIT_E_SECRET: visit_secret(visit, flz_view_str(password)); break;
+    case VISIT_E_SECRET:
+        refusing = true;
+        visit_secret(visit, flz_view_str(password));
+        refusing = false;
+        break;
     case VISIT_E_VERIFY:
         run->verified++;
         visit_verified(visit, is_ours(event->verify.header));
@@ -173,7 +217,9 @@ static bool drain(struct run *run, struct visit *visit)
 {
     struct visit_event event;
     do {
+        refusing = true;
         visit_next(visit, &event);
+        refusing = false;
         take(run, visit, &event);
     } while (event.type != VISIT_E_NONE && event.type != VISIT_E_END);
     return event.type != VISIT_E_END;
@@ -192,7 +238,9 @@ static bool shuttle(struct run *run, struct imapfake *fake, struct visit *visit,
     bool more = true;
     for (size_t i = 0; i < in.len && more;) {
         size_t n = run->split && run->split < in.len - i ? run->split : in.len - i;
+        refusing = true;
         visit_feed(visit, (struct flz_view){in.data + i, n});
+        refusing = false;
         more = drain(run, visit);
         i += n;
         if (visit_output(visit).len > 0 && i < in.len && run->split == 0)
@@ -222,8 +270,13 @@ static void go(struct run *run, struct imapfake *fake, const struct visit_job *j
     if (run->greeted)
         imapfake_sent(fake, imapfake_output(fake).len);
     unsigned begun = imapfake_commands(fake);
+    refusing = true;
     struct visit *visit = visit_new(&options, jobs, n);
-    assert_non_null(visit);
+    refusing = false;
+    if (!visit) {
+        run->end = VISIT_END_NO_MEMORY;
+        return;
+    }
     bool more = drain(run, visit);
     for (unsigned turns = 0; more; turns++) {
         assert_true(turns < 2000);
@@ -300,8 +353,8 @@ static const char *in_prefix(const struct imapfake_options *options, const char 
 /* The whole of an exchange's work at once: out of Junk, opened, answered, filed. */
 static size_t whole_plan(struct visit_job *jobs)
 {
-    const enum visit_job_kind kinds[] = {VISIT_TIDY, VISIT_ANSWERED, VISIT_OPEN, VISIT_UNSPAM,
-                                         VISIT_FIND, VISIT_PROBE};
+    const enum visit_job_kind kinds[] = {VISIT_TIDY,   VISIT_ANSWERED, VISIT_OPEN,
+                                         VISIT_UNSPAM, VISIT_FIND,     VISIT_PROBE};
     for (size_t i = 0; i < 6; i++)
         jobs[i] = job_of(kinds[i], 1);
     return 6;
@@ -385,6 +438,30 @@ static void a_visit_cut_after_any_command_and_repeated_ends_the_same(void **stat
     }
 }
 
+static void any_allocation_may_be_refused(void **state)
+{
+    (void)state;
+    struct visit_job jobs[JOBS_MAX];
+    size_t n = whole_plan(jobs);
+    bool refused = true;
+    for (unsigned k = 1; refused; k++) {
+        struct run run = {.split = 0};
+        struct imapfake *fake = account(&servers[1]);
+        (void)deliver_ours(fake, "Spam", 1);
+        refused_in = k;
+        go(&run, fake, jobs, n);
+        refused = refused_in == 0;
+        refused_in = 0;
+        go(&run, fake, jobs, n);
+        assert_int_equal(run.end, VISIT_END_DONE);
+        assert_int_equal(imapfake_count(fake, "FluenzR", "m1.0@"), 1);
+        assert_int_equal(imapfake_count(fake, "INBOX", "m1.0@"), 0);
+        assert_int_equal(imapfake_count(fake, "Spam", "m1.0@"), 0);
+        (void)imapfake_free(fake);
+        assert_true(k < 10000);
+    }
+}
+
 static void foreign_mail_is_never_touched(void **state)
 {
     (void)state;
@@ -447,9 +524,9 @@ static void a_rewritten_message_id_is_found_by_our_header_and_told(void **state)
     struct visit_job jobs[] = {job_of(VISIT_FIND, 1), job_of(VISIT_FIND, 2)};
     struct imapfake *fake = account(&servers[0]);
     struct run run = {.split = 0};
-    (void)deliver(fake, "INBOX", (struct letter){.exchange = 1,
-                                                 .signature = OURS,
-                                                 .message_id = "NEW1@prod.outlook.test"});
+    (void)deliver(
+        fake, "INBOX",
+        (struct letter){.exchange = 1, .signature = OURS, .message_id = "NEW1@prod.outlook.test"});
     go(&run, fake, jobs, 1);
     expect(&run, 0, VISIT_DONE, VISIT_REASON_NONE);
     assert_string_equal(outcome(&run, 0)->message_id, "NEW1@prod.outlook.test");
@@ -510,7 +587,7 @@ static void missing_is_said_only_after_every_folder(void **state)
     }
 }
 
-static void forget_trash(struct imapfake *fake, const char *command, void *userdata)
+static void deliver_meanwhile(struct imapfake *fake, const char *command, void *userdata)
 {
     bool *once = userdata;
     if (strncmp(command, "EXAMINE \"Projects\"", 18) == 0 && !*once) {
@@ -526,7 +603,7 @@ static void missing_is_not_said_when_a_scan_is_cut_short(void **state)
     bool once = false;
     job.search_all = true;
     struct imapfake *fake = account(&servers[0]);
-    imapfake_on_each(fake, forget_trash, &once);
+    imapfake_on_each(fake, deliver_meanwhile, &once);
     for (unsigned i = 0; i < VISIT_SCAN_FINAL + 10; i++)
         (void)imapfake_deliver(fake, "Projects", "Subject: x\r\n\r\n", 0, NOW);
     struct run run = {.split = 0};
@@ -596,6 +673,35 @@ static void without_move_and_uidplus_nothing_is_moved(void **state)
     assert_int_equal(imapfake_count(fake, "Spam", "m1.0@"), 1);
     assert_int_equal(imapfake_count(fake, "INBOX", "m1.0@"), 0);
     assert_null(strstr(imapfake_transcript(fake), "COPY"));
+    (void)imapfake_free(fake);
+}
+
+static void an_ok_without_a_deed_is_seen_through(void **state)
+{
+    (void)state;
+    struct imapfake_options options = {.empty_words = true};
+    struct visit_job jobs[] = {job_of(VISIT_UNSPAM, 1), job_of(VISIT_OPEN, 2)};
+    struct imapfake *fake = account(&options);
+    (void)deliver_ours(fake, "Spam", 1);
+    (void)deliver_ours(fake, "INBOX", 2);
+    struct run run = {.split = 0};
+    go(&run, fake, jobs, 2);
+    expect(&run, 0, VISIT_FAILED, VISIT_REASON_NOT_SO);
+    expect(&run, 1, VISIT_FAILED, VISIT_REASON_NOT_SO);
+    (void)imapfake_free(fake);
+}
+
+static void missing_is_not_said_when_the_server_hides_some(void **state)
+{
+    (void)state;
+    struct imapfake_options options = {.hides_mail = true};
+    struct visit_job job = job_of(VISIT_FIND, 1);
+    job.search_all = true;
+    struct imapfake *fake = account(&options);
+    (void)deliver_ours(fake, "Projects", 1);
+    struct run run = {.split = 0};
+    go(&run, fake, &job, 1);
+    assert_int_equal(outcome(&run, 0)->placement, VISIT_PLACEMENT_UNOBSERVED);
     (void)imapfake_free(fake);
 }
 
@@ -875,6 +981,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_whole_plan_is_done_on_every_server),
         cmocka_unit_test(a_visit_cut_after_any_command_and_repeated_ends_the_same),
+        cmocka_unit_test(any_allocation_may_be_refused),
         cmocka_unit_test(foreign_mail_is_never_touched),
         cmocka_unit_test(a_find_changes_nothing_and_tells_the_place),
         cmocka_unit_test(a_rewritten_message_id_is_found_by_our_header_and_told),
@@ -885,6 +992,8 @@ int main(void)
         cmocka_unit_test(a_send_of_unknown_outcome_is_looked_for_in_sent),
         cmocka_unit_test(a_second_visit_finds_nothing_to_do),
         cmocka_unit_test(without_move_and_uidplus_nothing_is_moved),
+        cmocka_unit_test(an_ok_without_a_deed_is_seen_through),
+        cmocka_unit_test(missing_is_not_said_when_the_server_hides_some),
         cmocka_unit_test(a_copy_left_by_a_cut_visit_is_completed_not_doubled),
         cmocka_unit_test(a_message_that_vanishes_is_said_to_have),
         cmocka_unit_test(a_new_uidvalidity_makes_the_visit_look_again),
