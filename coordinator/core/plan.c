@@ -19,8 +19,8 @@
 #define ASK_MAX 512
 /* To tell a full pool from an empty one, so many accounts are looked at. */
 #define EXPLAIN_MAX 4096
-/* Work for making room by moving earlier exchanges: so many candidates looked at, all together. In a
- * pool that cannot carry its quotas every sender would search in vain; it is not let. */
+/* Work for making room by moving earlier exchanges: so many candidates looked at, all together.
+ * In a pool that cannot carry its quotas every sender would search in vain; it is not let. */
 #define REPAIR_BUDGET_EACH 1000
 #define REPAIR_BUDGET_LEAST 200000
 /* A pool this large drops who can receive no more before each round. */

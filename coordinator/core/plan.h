@@ -1,7 +1,7 @@
 /*
  * The day's plan: who writes to whom, when, and with how many turns, drawn once for one planning
- * unit (a local date of one UTC-offset cohort). Pure: the same input gives the same plan. It answers
- * a choice for each message, or a reason for none.
+ * unit (a local date of one UTC-offset cohort). Pure: the same input gives the same plan. It
+ * answers a choice for each message, or a reason for none.
  *
  * Hard rules (coordinator/DESIGN.md), never broken; checkers and tests cite their numbers:
  *
@@ -10,7 +10,8 @@
  *  P3  a new first message the same way only after the cooldown: cooldown_days sending days of the
  *      sender's week, the new day included (1: not twice on a day; 5: Monday → next Monday)
  *  P4  a pair starts at most one exchange a day, whichever begins
- *  P5  what arrives on a recipient's day: at most inbound_max, later days inbound_percent of its quota
+ *  P5  what arrives on a recipient's day: at most inbound_max, on later days inbound_percent of
+ *      its quota
  *  P6  sends inside the sender's hours, opens inside the recipient's, not before now, within
  *      action_deadline of the message; each turn after the opening of the one before
  *  P7  same language; a pack and a scenario of that language with at least as many turns
@@ -20,13 +21,13 @@
  *  P10 every time within PLAN_DAYS
  *
  * How it chooses: an account's day is spread over its hours into as many slots as its quota leaves.
- * Rounds give each sender one first message a round, earliest slot first; of the partners allowed it
- * prefers those that have received least today, were not written to for longest, wrote themselves
- * and wait for a turn, and live on another node. Turns are drawn at once: a reply on the replier's
- * own day of this unit takes one of its slots, on a later day (or in another unit) it reserves a free
- * time there, at most half of that day's quota. When a sender finds nobody left, exchanges drawn
- * earlier are moved to other partners to make room, then same-owner partners serve if allowed.
- * A message is counted as received on the recipient's day of `open_date`.
+ * Rounds give each sender one first message a round, earliest slot first; of the partners allowed
+ * it prefers those that have received least today, were not written to for longest, wrote
+ * themselves and wait for a turn, and live on another node. Turns are drawn at once: a reply on the
+ * replier's own day of this unit takes one of its slots, on a later day (or in another unit) it
+ * reserves a free time there, at most half of that day's quota. When a sender finds nobody left,
+ * exchanges drawn earlier are moved to other partners to make room, then same-owner partners serve
+ * if allowed. A message is counted as received on the recipient's day of `open_date`.
  */
 #pragma once
 
@@ -53,8 +54,8 @@ struct plan_account {
     bool receives;     /* may be written to: consent, probe, not paused, not suppressed */
     uint32_t quota[PLAN_DAYS];    /* messages it may send on its date + i, replies included */
     uint32_t reserved[PLAN_DAYS]; /* of these already reserved (replies planned earlier) */
-    uint32_t inbound_max;         /* messages it may still receive on its date (first ones and replies) */
-    uint32_t inbound_taken[PLAN_DAYS]; /* messages that later days already expect; [0] is not read */
+    uint32_t inbound_max; /* messages it may still receive on its date (first ones and replies) */
+    uint32_t inbound_taken[PLAN_DAYS]; /* what later days already expect; [0] is not read */
     int64_t window_start[PLAN_DAYS];
     int64_t window_end[PLAN_DAYS]; /* equal: no window that day */
     const int64_t *busy;          /* times at which it already sends, ascending; borrowed */

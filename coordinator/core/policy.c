@@ -12,8 +12,9 @@
         .text = (text_)                                                                            \
     }
 
-/* The upper bounds of ceiling, reply, inbound, growth and same owner, and the lower ones of cooldown
- * and spacing, are promises to people and providers, not tuning: no administrator can pass them. */
+/* The upper bounds of ceiling, reply, inbound, growth and same owner, and the lower ones of
+ * cooldown and spacing, are promises to people and providers, not tuning: no administrator can
+ * pass them. */
 static const struct policy_key keys[] = {
     KEY(cooldown_days, 1, 30,
         "sending days before a new first message from the same account to the same one"),
@@ -22,7 +23,8 @@ static const struct policy_key keys[] = {
         "least time between two messages of one account, replies included"),
     KEY(reply_percent, 0, 50, "chance that a message is answered"),
     KEY(inbound_percent, 50, 150, "messages an account may receive a day, of its own quota"),
-    KEY(growth_percent, 1, 25, "most change of an account's volume from one sending day to the next"),
+    KEY(growth_percent, 1, 25,
+        "most change of an account's volume from one sending day to the next"),
     KEY(same_owner_percent, 0, 20,
         "of an account's quota that may go to its own owner's accounts when no others are left"),
     KEY(arrival_deadline_ms, 5 * FLZ_MINUTE_MS, 3 * FLZ_DAY_MS,

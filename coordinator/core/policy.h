@@ -21,7 +21,7 @@ struct policy {
     int64_t growth_percent;           /* 25: most change from one sending day to the next */
     int64_t same_owner_percent;       /* 0–20 */
     int64_t arrival_deadline_ms;      /* after which absence is `missing` */
-    int64_t action_deadline_ms;       /* OPEN, UNSPAM and REPLY end this long after the find (72 h) */
+    int64_t action_deadline_ms;       /* OPEN, UNSPAM, REPLY end this long after the find (72 h) */
     int64_t send_slot_ms;             /* how long after its planned time a message may still go */
     int64_t probe_age_ms_max;         /* a recipient's node must have logged in within this */
     int64_t tidy_delay_ms;            /* after the last planned action */
@@ -34,13 +34,13 @@ struct policy {
 struct policy policy_default(void);
 
 /*
- * The same for a lab whose network time runs `rate_milli / 1000` times as fast: deadlines, looks and
- * ages are at least their real floors (DESIGN 9) expressed in network time.
+ * The same for a lab whose network time runs `rate_milli / 1000` times as fast: deadlines, looks
+ * and ages are at least their real floors (DESIGN 9) expressed in network time.
  */
 struct policy policy_for_rate(struct policy policy, int64_t rate_milli);
 
-/* Sets one key by name (policy_keys). 0; -ENOENT (msg says which was meant) or -ERANGE (msg says the
- * bounds); on failure the policy is unchanged. `msg` may be NULL. */
+/* Sets one key by name (policy_keys). 0; -ENOENT (msg says which was meant) or -ERANGE (msg says
+ * the bounds); on failure the policy is unchanged. `msg` may be NULL. */
 int policy_set(struct policy *policy, const char *key, int64_t value, struct flz_msg *msg);
 
 /* The keys, for listing: name, where the value stands, bounds (inclusive) and one sentence. */

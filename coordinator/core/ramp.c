@@ -7,7 +7,8 @@
 #define RECOVERY_TARGET_MAX 30
 #define CLIMB_FROM 10 /* where profiles other than `new` begin */
 
-/* The bands of the phases `start` and `ramp`, by what `maintain` sends (mission tables B.1, B.2). */
+/* The bands of the phases `start` and `ramp`, by what `maintain` sends (mission tables B.1,
+ * B.2). */
 struct band {
     uint32_t target;
     uint32_t start_low;

@@ -4,21 +4,22 @@
  * Phases in weeks (mission tables): start (weeks 1–2), ramp (weeks 3–4), maintain, or recovery;
  * boundaries at 2 × and 4 × the sending days of a week. Presets low 10, medium 20, high 30 a day.
  *
- * The curve of a phase is the straight line through its band, rounded half up. With fewer than seven
- * sending days a week there are fewer steps for the same rise, and a day that rounding or a bound
- * left behind is made good: the day wants at least its equal share of what remains. Medium reads
+ * The curve of a phase is the straight line through its band, rounded half up. With fewer than
+ * seven sending days a week there are fewer steps for the same rise, and a day that rounding or a
+ * bound left behind is made good: the day wants at least its equal share of what remains. Medium
+ * reads
  *
- *     7 days a week   5 5 6 6 7 7 7 8 8 8 9 9 10 10 | 12 15 16 16 17 17 17 18 18 18 19 19 20 20 | 20
- *     Monday–Friday   5 6 7 7 8 8 9 9 10 10 | 12 15 16 17 18 18 19 19 20 20 | 20
+ *   7 days a week   5 5 6 6 7 7 7 8 8 8 9 9 10 10 | 12 15 16 16 17 17 17 18 18 18 19 19 20 20 | 20
+ *   Monday–Friday   5 6 7 7 8 8 9 9 10 10 | 12 15 16 17 18 18 19 19 20 20 | 20
  *
  * (12 and 15 where the band begins at 15: growth is bound to 25 % a day.) Other profiles climb in
  * one piece: low_use from 10 to its target in 10 sending days, existing from 10 to its target in
  * four weeks, recovery from the last good level, or 10, to its target (at most 30) in five weeks.
  *
- * The reference level r follows what was committed, clamped to r ± max(1, growth_percent) after each
- * sending day, and never falls below 1; a quota is at most r + max(1, growth_percent), and a planned
- * decline at most as steep. What the pool cannot carry is cut at once: downwards only.
- * A day that was not met (below 80 % of what was possible, or nothing possible) does not advance the
+ * The reference level r follows what was committed, clamped to r ± max(1, growth_percent) after
+ * each sending day, and never falls below 1; a quota is at most r + max(1, growth_percent), and a
+ * planned decline at most as steep. What the pool cannot carry is cut at once: downwards only. A
+ * day that was not met (below 80 % of what was possible, or nothing possible) does not advance the
  * phase.
  */
 #pragma once
@@ -30,8 +31,9 @@
 
 enum ramp_phase { RAMP_START = 1, RAMP_RAMP = 2, RAMP_MAINTAIN = 3, RAMP_RECOVERY = 4 };
 
-/* What the ramp remembers of an account. All zero: a new one. Whoever changes an account's profile
- * sets `day` to 0 and keeps `reference`: the new curve begins, and is climbed from the old level. */
+/* What the ramp remembers of an account. All zero: a new one. Whoever changes an account's
+ * profile sets `day` to 0 and keeps `reference`: the new curve begins, and is climbed from the
+ * old level. */
 struct ramp_state {
     uint32_t day;       /* sending days met so far */
     uint32_t reference; /* r: the level that ±25 % is taken from; 0 before the first day */
@@ -48,7 +50,8 @@ struct ramp_settings {
 
 enum ramp_phase ramp_phase(const struct ramp_state *state, const struct ramp_settings *settings);
 
-/* The curve's own value for the next sending day, before bounds: what the phase wants. At least 1. */
+/* The curve's own value for the next sending day, before bounds: what the phase wants. At least
+ * 1. */
 uint32_t ramp_target(const struct ramp_state *state, const struct ramp_settings *settings);
 
 /* The quota of the next sending day: curve, ±growth bound, ceilings. `pool_max`: what the pool can
@@ -56,9 +59,9 @@ uint32_t ramp_target(const struct ramp_state *state, const struct ramp_settings 
 uint32_t ramp_quota(const struct ramp_state *state, const struct ramp_settings *settings,
                     const struct policy *policy, uint32_t pool_max);
 
-/* Closes a sending day: `quota` as it was planned, `committed` messages sent, `possible` = what pool
- * and health allowed. Returns the next state; `*ret_met` says whether the day counted. A date not
- * after the last closed one changes nothing. */
+/* Closes a sending day: `quota` as it was planned, `committed` messages sent, `possible` = what
+ * pool and health allowed. Returns the next state; `*ret_met` says whether the day counted. A
+ * date not after the last closed one changes nothing. */
 struct ramp_state ramp_close(const struct ramp_state *state, const struct ramp_settings *settings,
                              const struct policy *policy, int32_t date, uint32_t quota,
                              uint32_t committed, uint32_t possible, bool *ret_met);

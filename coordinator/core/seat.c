@@ -224,7 +224,8 @@ bool seat_reply(const struct seats *seats, uint32_t account, const struct plan_t
         if (range.first < wish)
             range.first = wish;
         else
-            range.first += (int64_t)flz_rng_below(rng, (uint64_t)(range.last - range.first) / 2 + 1);
+            range.first +=
+                (int64_t)flz_rng_below(rng, (uint64_t)(range.last - range.first) / 2 + 1);
         range.last = min_i64(range.last, deadline - 1);
         if (seat->room[day] == 0 || seat->replies[day] == 0)
             continue;

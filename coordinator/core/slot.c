@@ -101,8 +101,8 @@ static size_t find_stretches(const struct slot_agenda *agenda, struct slot_range
                             (struct slot_range){.first = first, .last = busy - spacing}, spacing);
         first = busy + spacing;
     }
-    return add_stretch(ret_stretches, count, (struct slot_range){.first = first, .last = range.last},
-                       spacing);
+    return add_stretch(ret_stretches, count,
+                       (struct slot_range){.first = first, .last = range.last}, spacing);
 }
 
 /* Gives each stretch its part of `want` by length, then what is left over to whoever has room. */
@@ -132,8 +132,8 @@ static size_t share_out(struct stretch *stretches, size_t count, int64_t spacing
     return given;
 }
 
-/* Each anywhere in its own part; who comes too near to the one before waits, and nobody so late that
- * those after him find no room. */
+/* Each anywhere in its own part; who comes too near to the one before waits, and nobody so late
+ * that those after him find no room. */
 static void fill_stretch(const struct stretch *stretch, int64_t spacing, struct flz_rng *rng,
                          int64_t *ret_times)
 {

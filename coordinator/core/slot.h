@@ -39,8 +39,8 @@ bool slot_find(const struct slot_agenda *agenda, struct slot_range range, int64_
 /*
  * Spreads up to `want` times evenly over the free parts of the range, each moved by a seeded share
  * of its own stretch so that accounts do not march in step, and at least `spacing` from each other
- * and from the agenda, which is not changed. `ret_times` has room for `want`; ascending. Returns how
- * many found room.
+ * and from the agenda, which is not changed. `ret_times` has room for `want`; ascending. Returns
+ * how many found room.
  */
 size_t slot_spread(const struct slot_agenda *agenda, struct slot_range range, int64_t spacing,
                    size_t want, struct flz_rng *rng, int64_t *ret_times);

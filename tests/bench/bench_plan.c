@@ -2,8 +2,8 @@
  * How long one day's plan takes: `bench_plan [ACCOUNTS [QUOTA [SHARE]]]`, SHARE percent of the
  * accounts in one domain. Five days are planned, so that the last, which is the one told, meets the
  * history that the default cooldown asks for. One line: accounts, messages, CPU seconds, messages a
- * second, fill, peak memory; the second number is the time of writing the plan's exchanges once more
- * to fresh memory, in order: what no planner can be faster than.
+ * second, fill, peak memory; the second number is the time of writing the plan's exchanges once
+ * more to fresh memory, in order: what no planner can be faster than.
  */
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
@@ -109,7 +109,8 @@ static void tell(const struct plan_output *output, uint32_t accounts, double tak
     }
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
-    printf("accounts %u messages %llu seconds %.3f copy %.3f per_second %.0f fill %.2f%% peak_MB %ld\n",
+    printf("accounts %u messages %llu seconds %.3f copy %.3f per_second %.0f fill %.2f%% "
+           "peak_MB %ld\n",
            accounts, (unsigned long long)messages, taken, time_copy(output),
            (double)messages / taken, wanted ? 100.0 * (double)planned / (double)wanted : 100.0,
            usage.ru_maxrss / 1024);

@@ -11,7 +11,8 @@
         return rule;                                                                               \
     } while (0)
 
-/* A day that ends no later than this after the sender's hours may be too late for its last messages. */
+/* A day that ends no later than this after the sender's hours may be too late for its last
+ * messages. */
 #define LATE_MS FLZ_HOUR_MS
 
 /* One message of one account, as the output has it. */

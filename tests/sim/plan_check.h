@@ -7,7 +7,8 @@
 #include "common/base/error.h"
 #include "coordinator/core/plan.h"
 
-/* Not a rule of pairing: shortfalls complete, ascending, true; a reason where something is missing. */
+/* Not a rule of pairing: shortfalls complete, ascending, true; a reason where something is
+ * missing. */
 #define PLAN_CHECK_SHORTFALL 11
 
 /* 0, or the number of the first rule found broken, with a line about it. */

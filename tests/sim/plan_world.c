@@ -248,7 +248,8 @@ static void fill_day(const struct world *w, struct plan_account *a, const struct
     a->window_end[day] = a->window_start[day] + r->minutes * FLZ_MINUTE_MS;
     uint32_t i = (uint32_t)(r - w->residents);
     a->quota[day] = r->planned[index] ? r->quota[index]
-                                      : ramp_quota(&r->ramp, &r->settings, &w->policy, pool_max(w, i));
+                                      : ramp_quota(&r->ramp, &r->settings, &w->policy,
+                                                   pool_max(w, i));
     a->reserved[day] = r->sent[index];
     uint32_t most = a->quota[day] * (uint32_t)w->policy.inbound_percent / 100;
     a->inbound_taken[day] = r->received[index];

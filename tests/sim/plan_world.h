@@ -1,8 +1,8 @@
 /*
- * A world for the planner: a random pool of accounts and a ledger that lives through many days, unit
- * by unit, as the coordinator would: it plans each (date, UTC offset) with what is known then, books
- * what comes out, and closes days with the ramp. Each plan passes plan_check(); at the end the
- * ledger itself is checked against the rules once more, across units and days.
+ * A world for the planner: a random pool of accounts and a ledger that lives through many days,
+ * unit by unit, as the coordinator would: it plans each (date, UTC offset) with what is known then,
+ * books what comes out, and closes days with the ramp. Each plan passes plan_check(); at the end
+ * the ledger itself is checked against the rules once more, across units and days.
  */
 #pragma once
 
@@ -20,7 +20,7 @@ enum world_shape {
     WORLD_TWO_DOMAINS,
     WORLD_ROUND_THE_EARTH, /* 24 offsets, some half hours, hours across midnight */
     WORLD_TINY,      /* 2 to 12 accounts */
-    WORLD_ODD_ONE,   /* one account speaks a language of its own, one owner has everything else twice */
+    WORLD_ODD_ONE,   /* one account speaks a language of its own, one owner has every third */
     WORLD_HOPELESS,  /* one domain, or one owner */
     WORLD_NARROW,    /* short hours, high quotas, few days a week */
     WORLD_SHAPES,

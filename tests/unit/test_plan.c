@@ -305,7 +305,8 @@ static void a_late_plan_uses_what_is_left_of_the_day(void **state)
     plan_output_deinit(&f.output);
 }
 
-/* First messages of the hours 9 to 18 come about as often in each hour, and not at its beginning. */
+/* First messages of the hours 9 to 18 come about as often in each hour, and not at its
+ * beginning. */
 static void messages_are_spread_evenly_and_not_on_the_hour(void **state)
 {
     struct fixture f;
