@@ -165,13 +165,12 @@ int folder_list_add(struct folder_list *list, const struct imap_list *response)
         list->incomplete = true;
         return 0;
     }
-    int r = flz_grow((void **)&list->folders, &list->capacity, list->count + 1,
-                     sizeof *list->folders);
+    int r =
+        flz_grow((void **)&list->folders, &list->capacity, list->count + 1, sizeof *list->folders);
     if (r < 0)
         return r;
     struct folder *folder = &list->folders[list->count++];
-    *folder = (struct folder){.delimiter = response->delimiter,
-                              .attributes = response->attributes};
+    *folder = (struct folder){.delimiter = response->delimiter, .attributes = response->attributes};
     return flz_text_copy(folder->name, sizeof folder->name, response->name);
 }
 

@@ -183,8 +183,8 @@ int header_parse_date(struct flz_view text, int64_t *ret_ms)
     if (sscanf(p, " %2d %3[A-Za-z] %4d %2d:%2d:%2d %7s", &day, month, &year, &hour, &minute,
                &second, zone) < 6) {
         second = 0;
-        if (sscanf(p, " %2d %3[A-Za-z] %4d %2d:%2d %7s", &day, month, &year, &hour, &minute,
-                   zone) < 5)
+        if (sscanf(p, " %2d %3[A-Za-z] %4d %2d:%2d %7s", &day, month, &year, &hour, &minute, zone) <
+            5)
             return flz_fail(-EINVAL);
     }
     if (year >= 0 && year < 50) /* RFC 5322 4.3: two and three digits */
@@ -217,7 +217,7 @@ static void add_utf8(struct flz_buf *out, const char *charset, const uint8_t *da
 
 static int hex_digit(uint8_t c)
 {
-    return c >= '0' && c <= '9' ? c - '0'
+    return c >= '0' && c <= '9'   ? c - '0'
            : c >= 'A' && c <= 'F' ? c - 'A' + 10
            : c >= 'a' && c <= 'f' ? c - 'a' + 10
                                   : -1;
@@ -421,8 +421,7 @@ void header_parse(struct flz_view block, struct header *ret_header)
         if (!colon || field[0] == ' ' || field[0] == '\t')
             continue;
         struct flz_view name = trim((struct flz_view){field, (size_t)(colon - field)});
-        take_field(&progress, name,
-                   (struct flz_view){colon + 1, n - (size_t)(colon - field) - 1});
+        take_field(&progress, name, (struct flz_view){colon + 1, n - (size_t)(colon - field) - 1});
     }
 }
 

@@ -167,23 +167,37 @@ static const struct word flag_words[] = {
 };
 
 static const struct word attribute_words[] = {
-    {"\\Noselect", IMAP_ATTR_NOSELECT},   {"\\NonExistent", IMAP_ATTR_NOSELECT},
-    {"\\Noinferiors", IMAP_ATTR_NOINFERIORS}, {"\\All", IMAP_ATTR_ALL},
-    {"\\AllMail", IMAP_ATTR_ALL},         {"\\Archive", IMAP_ATTR_ARCHIVE},
-    {"\\Drafts", IMAP_ATTR_DRAFTS},       {"\\Flagged", IMAP_ATTR_FLAGGED},
-    {"\\Junk", IMAP_ATTR_JUNK},           {"\\Spam", IMAP_ATTR_JUNK},
-    {"\\Sent", IMAP_ATTR_SENT},           {"\\Trash", IMAP_ATTR_TRASH},
+    {"\\Noselect", IMAP_ATTR_NOSELECT},
+    {"\\NonExistent", IMAP_ATTR_NOSELECT},
+    {"\\Noinferiors", IMAP_ATTR_NOINFERIORS},
+    {"\\All", IMAP_ATTR_ALL},
+    {"\\AllMail", IMAP_ATTR_ALL},
+    {"\\Archive", IMAP_ATTR_ARCHIVE},
+    {"\\Drafts", IMAP_ATTR_DRAFTS},
+    {"\\Flagged", IMAP_ATTR_FLAGGED},
+    {"\\Junk", IMAP_ATTR_JUNK},
+    {"\\Spam", IMAP_ATTR_JUNK},
+    {"\\Sent", IMAP_ATTR_SENT},
+    {"\\Trash", IMAP_ATTR_TRASH},
 };
 
 static const struct word capability_words[] = {
-    {"IMAP4rev1", IMAP_CAP_IMAP4REV1},   {"STARTTLS", IMAP_CAP_STARTTLS},
-    {"LOGINDISABLED", IMAP_CAP_LOGINDISABLED}, {"AUTH=PLAIN", IMAP_CAP_AUTH_PLAIN},
-    {"AUTH=XOAUTH2", IMAP_CAP_AUTH_XOAUTH2}, {"AUTH=OAUTHBEARER", IMAP_CAP_AUTH_OAUTHBEARER},
-    {"SASL-IR", IMAP_CAP_SASL_IR},       {"MOVE", IMAP_CAP_MOVE},
-    {"UIDPLUS", IMAP_CAP_UIDPLUS},       {"SPECIAL-USE", IMAP_CAP_SPECIAL_USE},
-    {"NAMESPACE", IMAP_CAP_NAMESPACE},   {"ID", IMAP_CAP_ID},
-    {"QUOTA", IMAP_CAP_QUOTA},           {"LITERAL+", IMAP_CAP_LITERAL_PLUS},
-    {"IDLE", IMAP_CAP_IDLE},             {"CONDSTORE", IMAP_CAP_CONDSTORE},
+    {"IMAP4rev1", IMAP_CAP_IMAP4REV1},
+    {"STARTTLS", IMAP_CAP_STARTTLS},
+    {"LOGINDISABLED", IMAP_CAP_LOGINDISABLED},
+    {"AUTH=PLAIN", IMAP_CAP_AUTH_PLAIN},
+    {"AUTH=XOAUTH2", IMAP_CAP_AUTH_XOAUTH2},
+    {"AUTH=OAUTHBEARER", IMAP_CAP_AUTH_OAUTHBEARER},
+    {"SASL-IR", IMAP_CAP_SASL_IR},
+    {"MOVE", IMAP_CAP_MOVE},
+    {"UIDPLUS", IMAP_CAP_UIDPLUS},
+    {"SPECIAL-USE", IMAP_CAP_SPECIAL_USE},
+    {"NAMESPACE", IMAP_CAP_NAMESPACE},
+    {"ID", IMAP_CAP_ID},
+    {"QUOTA", IMAP_CAP_QUOTA},
+    {"LITERAL+", IMAP_CAP_LITERAL_PLUS},
+    {"IDLE", IMAP_CAP_IDLE},
+    {"CONDSTORE", IMAP_CAP_CONDSTORE},
     {"X-GM-EXT-1", IMAP_CAP_GMAIL},
 };
 
@@ -245,7 +259,8 @@ int imap_parse_list(struct imap_reader *reader, struct imap_list *ret_list)
     return take_mailbox(name, ret_list->name) ? 0 : IMAP_PARSE_E_UNUSABLE;
 }
 
-/* BODY[HEADER.FIELDS (…)] and the like: from the "[" to the "]" (and "<0>"), strings passed over. */
+/* BODY[HEADER.FIELDS (…)] and the like: from the "[" to the "]" (and "<0>"), strings passed over.
+ */
 static bool skip_section(struct imap_reader *reader)
 {
     while (!peek(reader, ']')) {

@@ -38,7 +38,12 @@ static int finish(struct output *out)
 static int32_t utf8_next(const char **p)
 {
     const uint8_t *s = (const uint8_t *)*p;
-    size_t n = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : s[0] < 0xf5 ? 4 : 0;
+    size_t n = s[0] < 0x80   ? 1
+               : s[0] < 0xc2 ? 0
+               : s[0] < 0xe0 ? 2
+               : s[0] < 0xf0 ? 3
+               : s[0] < 0xf5 ? 4
+                             : 0;
     if (n == 0)
         return -1;
     int32_t code = n == 1 ? s[0] : s[0] & (0x7f >> n);

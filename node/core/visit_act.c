@@ -18,7 +18,7 @@ static void fail(struct target *target, enum visit_reason reason, const char *te
 
 static enum visit_reason absent_reason(const struct target *target)
 {
-    return target->relooks > 0    ? VISIT_REASON_VANISHED
+    return target->relooks > 0  ? VISIT_REASON_VANISHED
            : target->unverified ? VISIT_REASON_UNVERIFIED
                                 : VISIT_REASON_ABSENT;
 }
@@ -179,10 +179,9 @@ static void plan_expire(struct visit *visit, uint32_t i)
         const enum op_kind kinds[] = {OP_GONE, OP_EXPUNGE, OP_MARK, OP_SOURCE};
         target->progress.began = true;
         for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++)
-            visit_push(visit, (struct op){.kind = kinds[k],
-                                          .target = i,
-                                          .slot = SLOT_OWN,
-                                          .folder = FOLDER_NONE});
+            visit_push(visit,
+                       (struct op){
+                           .kind = kinds[k], .target = i, .slot = SLOT_OWN, .folder = FOLDER_NONE});
         return;
     }
     if (trash != FOLDER_NONE) {
@@ -215,8 +214,7 @@ static bool concerns(const struct target *target, enum phase phase)
     case PHASE_UNSPAMMED: return visit_wants(target, VISIT_UNSPAM);
     case PHASE_MARK: return wanted_marks(target) != 0;
     case PHASE_TIDY:
-    case PHASE_TIDIED:
-        return visit_wants(target, VISIT_TIDY) || visit_wants(target, VISIT_EXPIRE);
+    case PHASE_TIDIED: return visit_wants(target, VISIT_TIDY) || visit_wants(target, VISIT_EXPIRE);
     case PHASE_SEARCH:
     case PHASE_SCAN:
     case PHASE_ALL:
@@ -501,6 +499,5 @@ void act_ended(struct visit *visit, const struct op *op, const struct imap_resul
         end_gone(visit, op);
     } else if (op->kind == OP_MOVE || op->kind == OP_COPY) {
         target->copy_uid = result->copy_uid;
-        target->copy_uidvalidity = result->copy_uidvalidity;
     }
 }

@@ -64,8 +64,8 @@ static bool wants_look(enum phase phase, struct target *target, const struct fol
 }
 
 /* INBOX first, since most mail is there; \All last, since it shows everything once more. */
-static const enum folder_role look_order[] = {FOLDER_INBOX, FOLDER_JUNK,  FOLDER_OWN,
-                                              FOLDER_SENT,  FOLDER_OTHER, FOLDER_TRASH,
+static const enum folder_role look_order[] = {FOLDER_INBOX,  FOLDER_JUNK,  FOLDER_OWN,
+                                              FOLDER_SENT,   FOLDER_OTHER, FOLDER_TRASH,
                                               FOLDER_DRAFTS, FOLDER_ALL};
 
 /* The folder at a place in that order, or FOLDER_NONE behind the last. */
@@ -203,8 +203,7 @@ static size_t keys_of(const struct visit_look *look, struct key_texts *texts,
 {
     texts->exchange[0] = '\0';
     if (!flz_id_is_null(look->exchange))
-        (void)snprintf(texts->exchange, sizeof texts->exchange, "x=%s",
-                       flz_id_str(look->exchange));
+        (void)snprintf(texts->exchange, sizeof texts->exchange, "x=%s", flz_id_str(look->exchange));
     (void)id_of(look->message_id, texts->id);
     (void)id_of(look->message_id_seen, texts->seen);
     n = add_key(keys, n, "Message-ID", texts->id);
@@ -253,7 +252,8 @@ static void add_uid(struct visit *visit, uint32_t uid)
 
 /* ---- The newest headers, without trusting SEARCH ---- */
 
-/* How many headers may be read in this folder now. What was moved a moment ago is among the newest. */
+/* How many headers may be read in this folder now. What was moved a moment ago is among the newest.
+ */
 static uint32_t scan_limit(const struct visit *visit)
 {
     bool final = false;
@@ -344,8 +344,8 @@ static void add_candidate(struct visit *visit, uint32_t target, enum visit_match
     for (size_t i = 0; i < visit->n_candidates; i++)
         if (visit->candidates[i].target == target && visit->candidates[i].copy.uid == fetch->uid)
             return;
-    uint8_t *block = visit->n_candidates < VISIT_CANDIDATES_MAX ? malloc(fetch->header.len + 1)
-                                                                : NULL;
+    uint8_t *block =
+        visit->n_candidates < VISIT_CANDIDATES_MAX ? malloc(fetch->header.len + 1) : NULL;
     if (!block) {
         visit->targets[target].in_doubt = true;
         return;

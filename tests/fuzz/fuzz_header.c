@@ -16,9 +16,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char id[HEADER_MESSAGE_ID_MAX];
     header_parse(block, &header);
     /* No field carries a line end or a NUL in its middle out of here. */
-    const char *const fields[] = {header.message_id, header.original_message_id, header.from,
-                                  header.to,         header.subject,             header.x_fluenzr,
-                                  header.authentication};
+    const char *const fields[] = {
+        header.message_id, header.original_message_id, header.from,          header.to,
+        header.subject,    header.x_fluenzr,           header.authentication};
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
         assert(!strpbrk(fields[i], "\r\n"));
     (void)header_subject_digest(block);

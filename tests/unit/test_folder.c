@@ -50,10 +50,22 @@ static void attributes_win_over_names(void **state)
 static void names_are_known_in_many_languages(void **state)
 {
     (void)state;
-    static const char *const junk[] = {
-        "Junk", "SPAM", "Junk Email", "Junk E-mail", "Bulk Mail", "Courrier indésirable",
-        "INDÉSIRABLES", "Pourriel", "Spamverdacht", "Correo no deseado", "Posta indesiderata",
-        "Skräppost", "Спам", "НЕЖЕЛАТЕЛЬНАЯ ПОЧТА", "迷惑メール", "Lixo Eletrônico"};
+    static const char *const junk[] = {"Junk",
+                                       "SPAM",
+                                       "Junk Email",
+                                       "Junk E-mail",
+                                       "Bulk Mail",
+                                       "Courrier indésirable",
+                                       "INDÉSIRABLES",
+                                       "Pourriel",
+                                       "Spamverdacht",
+                                       "Correo no deseado",
+                                       "Posta indesiderata",
+                                       "Skräppost",
+                                       "Спам",
+                                       "НЕЖЕЛАТЕЛЬНАЯ ПОЧТА",
+                                       "迷惑メール",
+                                       "Lixo Eletrônico"};
     for (size_t i = 0; i < sizeof junk / sizeof *junk; i++)
         assert_int_equal(folder_role_of_name(junk[i]), FOLDER_JUNK);
     assert_int_equal(folder_role_of_name("Éléments envoyés"), FOLDER_SENT);
@@ -72,8 +84,8 @@ static void prefix_and_delimiter_are_the_servers(void **state)
     add(&list, "INBOX.Clients.Spam", '.', 0);
     add(&list, "INBOX.FluenzR", '.', 0);
     add(&list, "Shared.Junk", '.', 0);
-    list.namespace = (struct imap_namespace){.prefix = "INBOX.", .delimiter = '.',
-                                             .foreign = {"Shared."}, .n_foreign = 1};
+    list.namespace = (struct imap_namespace){
+        .prefix = "INBOX.", .delimiter = '.', .foreign = {"Shared."}, .n_foreign = 1};
     assert_int_equal(folder_list_settle(&list, "FluenzR"), 0);
     assert_string_equal(name_of(&list, FOLDER_JUNK), "INBOX.Courrier ind&AOk-sirable");
     assert_int_equal(list.folders[2].role, FOLDER_OTHER); /* somebody's own folder */

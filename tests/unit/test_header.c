@@ -62,12 +62,16 @@ static void doubled_fields_are_said_to_be(void **state)
 static void only_one_plain_address_counts(void **state)
 {
     (void)state;
-    static const char *const none[] = {
-        "From: a@b.test, c@d.test\r\n",   "From: group: a@b.test;\r\n",
-        "From: <a@b.test> <c@d.test>\r\n", "From: \"a@b.test\r\n",
-        "From: a@b.test (never closed\r\n", "From: <a@b.test\r\n",
-        "From: a@b.test>\r\n",            "From: \"q\"@b.test\r\n",
-        "From: a\r\n",                    "From: <>\r\n"};
+    static const char *const none[] = {"From: a@b.test, c@d.test\r\n",
+                                       "From: group: a@b.test;\r\n",
+                                       "From: <a@b.test> <c@d.test>\r\n",
+                                       "From: \"a@b.test\r\n",
+                                       "From: a@b.test (never closed\r\n",
+                                       "From: <a@b.test\r\n",
+                                       "From: a@b.test>\r\n",
+                                       "From: \"q\"@b.test\r\n",
+                                       "From: a\r\n",
+                                       "From: <>\r\n"};
     for (size_t i = 0; i < sizeof none / sizeof *none; i++)
         assert_string_equal(parse(none[i]).from, "");
     assert_string_equal(parse("From: (c \\) (n)) a@b.test\r\n").from, "a@b.test");
@@ -134,8 +138,12 @@ static void dates_are_read_as_they_are_written(void **state)
         assert_int_equal(header_parse_date(flz_view_str(good[i].text), &ms), 0);
         assert_int_equal(ms, good[i].ms);
     }
-    static const char *const bad[] = {"", "yesterday", "Fri, 21 Nov", "99 Nov 1997 09:55:06 GMT",
-                                      "21 Xyz 1997 09:55:06 GMT", "21 Nov 1997 25:00:00 GMT"};
+    static const char *const bad[] = {"",
+                                      "yesterday",
+                                      "Fri, 21 Nov",
+                                      "99 Nov 1997 09:55:06 GMT",
+                                      "21 Xyz 1997 09:55:06 GMT",
+                                      "21 Nov 1997 25:00:00 GMT"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_int_equal(header_parse_date(flz_view_str(bad[i]), &ms), -EINVAL);
 }

@@ -213,11 +213,13 @@ static void mailbox_names_travel_in_modified_utf7(void **state)
         assert_int_equal(mutf7_decode(cases[i].wire, text, sizeof text), 0);
         assert_string_equal(text, cases[i].utf8);
     }
-    static const char *const bad_utf8[] = {"\xff", "\xc0\x80", "\xed\xa0\x80", "\xc3", "a\nb", "a\x7f"};
+    static const char *const bad_utf8[] = {"\xff", "\xc0\x80", "\xed\xa0\x80",
+                                           "\xc3", "a\nb",     "a\x7f"};
     for (size_t i = 0; i < sizeof bad_utf8 / sizeof *bad_utf8; i++)
         assert_int_equal(mutf7_encode(bad_utf8[i], text, sizeof text), -EINVAL);
     /* Not closed, not base64, an ASCII letter in a run, half a pair, bits left over. */
-    static const char *const bad_wire[] = {"&AOk", "&A=-", "&AEE-", "&2D0-", "&3gA-", "&AOl-", "\t"};
+    static const char *const bad_wire[] = {"&AOk",  "&A=-",  "&AEE-", "&2D0-",
+                                           "&3gA-", "&AOl-", "\t"};
     for (size_t i = 0; i < sizeof bad_wire / sizeof *bad_wire; i++)
         assert_int_equal(mutf7_decode(bad_wire[i], text, sizeof text), -EINVAL);
     assert_int_equal(mutf7_encode("abcdef", text, 6), -ENAMETOOLONG);
