@@ -59,7 +59,7 @@ static bool parse_enhanced(const char *text, int code, struct reply_enhanced *re
     if (class != code / 100 || class == 3)
         return false;
 
-    e.class = (uint8_t)class;
+    e.class = (uint8_t) class;
     *ret_enhanced = e;
     return true;
 }
@@ -67,7 +67,10 @@ static bool parse_enhanced(const char *text, int code, struct reply_enhanced *re
 /* The length of the UTF-8 sequence at `p` of at most `n` octets, or 0. */
 static size_t utf8_sequence(const uint8_t *p, size_t n)
 {
-    size_t len = p[0] >= 0xc2 && p[0] <= 0xdf ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 : p[0] >= 0xf0 && p[0] <= 0xf4 ? 4 : 0;
+    size_t len = p[0] >= 0xc2 && p[0] <= 0xdf   ? 2
+                 : (p[0] & 0xf0) == 0xe0        ? 3
+                 : p[0] >= 0xf0 && p[0] <= 0xf4 ? 4
+                                                : 0;
     if (len == 0 || len > n)
         return 0;
     for (size_t i = 1; i < len; i++)

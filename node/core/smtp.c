@@ -86,9 +86,10 @@ static void set_result(struct smtp *smtp, enum smtp_verdict verdict, const char 
 static void set_result_reply(struct smtp *smtp)
 {
     const struct reply *reply = &smtp->parser.reply;
-    set_result(smtp, reply->code / 100 == 4   ? SMTP_REFUSED_TEMP
-                     : reply->code / 100 == 5 ? SMTP_REFUSED_PERM
-                                              : SMTP_NONE,
+    set_result(smtp,
+               reply->code / 100 == 4   ? SMTP_REFUSED_TEMP
+               : reply->code / 100 == 5 ? SMTP_REFUSED_PERM
+                                        : SMTP_NONE,
                NULL);
     smtp->result.reply = *reply;
 }
@@ -268,7 +269,8 @@ static unsigned mechanisms_of(char *words)
     return bits;
 }
 
-/* One line of the EHLO answer (RFC 5321 4.1.1.1); "AUTH=" is what servers older than RFC 2554 say. */
+/* One line of the EHLO answer (RFC 5321 4.1.1.1); "AUTH=" is what servers older than RFC 2554 say.
+ */
 static void take_keyword(struct smtp *smtp, char *line)
 {
     struct smtp_capabilities *cap = &smtp->capabilities;
@@ -725,9 +727,8 @@ static enum smtp_event take_envelope(struct smtp *smtp, bool early)
         return take_refusal(smtp);
     if (class != 2)
         return violated_by_reply(smtp, "unexpected answer to MAIL or RCPT");
-    return smtp->stage == SMTP_STAGE_MAIL
-               ? proceed(smtp, SMTP_STAGE_RCPT, smtp->rcpt_line, early)
-               : proceed(smtp, SMTP_STAGE_DATA, "DATA", early);
+    return smtp->stage == SMTP_STAGE_MAIL ? proceed(smtp, SMTP_STAGE_RCPT, smtp->rcpt_line, early)
+                                          : proceed(smtp, SMTP_STAGE_DATA, "DATA", early);
 }
 
 static enum smtp_event take_data(struct smtp *smtp, bool early)
@@ -872,8 +873,8 @@ static bool take_pending(struct smtp *smtp, enum smtp_event *ret_event)
     if (smtp->pending == SMTP_E_MORE)
         return false;
     *ret_event = smtp->pending;
-    smtp->pending = *ret_event == SMTP_E_DONE && smtp->stage == SMTP_STAGE_CLOSED ? SMTP_E_CLOSED
-                                                                                   : SMTP_E_MORE;
+    smtp->pending =
+        *ret_event == SMTP_E_DONE && smtp->stage == SMTP_STAGE_CLOSED ? SMTP_E_CLOSED : SMTP_E_MORE;
     return true;
 }
 

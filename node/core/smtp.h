@@ -48,12 +48,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SMTP_AUTH_LINE_MAX 12288           /* RFC 4954 section 4, CRLF included */
+#define SMTP_AUTH_LINE_MAX 12288            /* RFC 4954 section 4, CRLF included */
 #define SMTP_BODY_MAX ((size_t)1024 * 1024) /* octets of one message */
-#define SMTP_BODY_LINE_MAX 1000            /* RFC 5321 4.5.3.1.6, CRLF included */
-#define SMTP_NAME_MAX 256                  /* EHLO name, user name; with NUL */
-#define SMTP_ENVID_MAX 100                 /* RFC 3461 4.4 */
-#define SMTP_COMMAND_MAX 600               /* MAIL or RCPT with the parameters we use; with NUL */
+#define SMTP_BODY_LINE_MAX 1000             /* RFC 5321 4.5.3.1.6, CRLF included */
+#define SMTP_NAME_MAX 256                   /* EHLO name, user name; with NUL */
+#define SMTP_ENVID_MAX 100                  /* RFC 3461 4.4 */
+#define SMTP_COMMAND_MAX 600                /* MAIL or RCPT with the parameters we use; with NUL */
 
 enum smtp_stage {
     SMTP_STAGE_CONNECT, /* not used by the engine: the connection itself, for classify */
@@ -64,8 +64,8 @@ enum smtp_stage {
     SMTP_STAGE_MAIL,
     SMTP_STAGE_RCPT,
     SMTP_STAGE_DATA,
-    SMTP_STAGE_BODY, /* 354 was read; the dot is held */
-    SMTP_STAGE_DOT,  /* the dot was released */
+    SMTP_STAGE_BODY,    /* 354 was read; the dot is held */
+    SMTP_STAGE_DOT,     /* the dot was released */
     SMTP_STAGE_COMMAND, /* NOOP, RSET */
     SMTP_STAGE_QUIT,
     SMTP_STAGE_CLOSED,
@@ -103,11 +103,11 @@ enum smtp_mechanism {
 };
 
 struct smtp_options {
-    const char *ehlo_name; /* a host name or address literal of visible ASCII; copied */
-    bool encrypted;        /* the transport is TLS; without it no mechanism is ever offered */
-    bool greeted;          /* the greeting has been read by the transport already: node/io/conn
-                              over smtp:// and smtps:// reads greeting, EHLO, STARTTLS and the EHLO
-                              after it. The engine sends a fresh EHLO of its own in any case. */
+    const char *ehlo_name;  /* a host name or address literal of visible ASCII; copied */
+    bool encrypted;         /* the transport is TLS; without it no mechanism is ever offered */
+    bool greeted;           /* the greeting has been read by the transport already: node/io/conn
+                               over smtp:// and smtps:// reads greeting, EHLO, STARTTLS and the EHLO
+                               after it. The engine sends a fresh EHLO of its own in any case. */
     int64_t timeout_ms_max; /* each time-out is at most this; 0: as RFC 5321 4.5.3.2 says */
 };
 
@@ -118,9 +118,9 @@ struct smtp_capabilities {
     bool eight_bit;
     bool dsn;
     bool enhanced;
-    uint64_t size_max;  /* with `size`: octets, 0 = no limit told */
+    uint64_t size_max;   /* with `size`: octets, 0 = no limit told */
     unsigned mechanisms; /* bits of smtp_mechanism; 0 on a connection that is not encrypted */
-    unsigned offered;   /* the same as the server spelt it, encrypted or not: for messages only */
+    unsigned offered;    /* the same as the server spelt it, encrypted or not: for messages only */
 };
 
 /* One transaction. Everything is borrowed during smtp_send() only. */
@@ -136,8 +136,8 @@ struct smtp_result {
     enum smtp_verdict verdict; /* SMTP_NONE for the session's own commands when they succeed */
     enum smtp_stage stage;     /* where it ended */
     struct reply reply;        /* the decisive reply; code 0 when there was none */
-    const char *reason;        /* static text for what is no reply ("lost", "NUL in a reply"), or NULL */
-    char challenge[256];       /* AUTH: the server's decoded error challenge (XOAUTH2 JSON), or "" */
+    const char *reason;  /* static text for what is no reply ("lost", "NUL in a reply"), or NULL */
+    char challenge[256]; /* AUTH: the server's decoded error challenge (XOAUTH2 JSON), or "" */
 };
 
 /* The engine. Plain storage, about 5 KB and what waits in its buffers; the fields are its own. */
@@ -191,8 +191,8 @@ int64_t smtp_timeout_ms(const struct smtp *smtp);
 
 /*
  * The orders below are for an idle session (smtp_idle()); they write to the output. -EPIPE: the
- * session is closed, its EHLO was refused, or octets nobody asked for have arrived (it is closed now; the next
- * step says so). An order to a session that is busy is our own mistake and asserted.
+ * session is closed, its EHLO was refused, or octets nobody asked for have arrived (it is closed
+ * now; the next step says so). An order to a session that is busy is our own mistake and asserted.
  */
 
 /*
@@ -230,7 +230,7 @@ enum {
  */
 int smtp_send(struct smtp *smtp, const struct smtp_message *message);
 
-/* After SMTP_E_DOT: puts the dot into the output. 0, or -EPIPE when the session was closed since. */
+/* After SMTP_E_DOT: puts the dot into the output. 0, or -EPIPE: the session was closed since. */
 int smtp_release_dot(struct smtp *smtp);
 
 /*

@@ -25,7 +25,7 @@
  */
 
 #define READ_SIZE ((size_t)64 * 1024)
-#define READS_PER_TURN 8             /* then the other connections get their turn */
+#define READS_PER_TURN 8                     /* then the other connections get their turn */
 #define SETUP_OCTETS_MAX ((size_t)64 * 1024) /* what a server may say before on_open */
 #define SERVER_TEXT_MAX 512
 #define HOST_MAX 254
@@ -207,8 +207,8 @@ static void on_shard_timer(uv_timer_t *timer)
     /* libcurl does not ask twice for the same moment; should the timer have come early, the moment
      * is still ahead. */
     long ms = -1;
-    if (!uv_is_active((uv_handle_t *)timer) &&
-        curl_multi_timeout(shard->multi, &ms) == CURLM_OK && ms >= 0)
+    if (!uv_is_active((uv_handle_t *)timer) && curl_multi_timeout(shard->multi, &ms) == CURLM_OK &&
+        ms >= 0)
         shard_arm(shard, ms);
     take_messages(shard);
 }
@@ -319,8 +319,8 @@ static struct shard *shard_new(struct conn_pool *pool)
     return shard;
 }
 
-/* libcurl walks the connections of a multi at each send and receive of one, hence the limit; a shard
- * also holds a CA store of its own, hence no more shards than needed. */
+/* libcurl walks the connections of a multi at each send and receive of one, hence the limit; a
+ * shard also holds a CA store of its own, hence no more shards than needed. */
 static struct shard *shard_with_room(struct conn_pool *pool)
 {
     for (struct shard *shard = pool->shards; shard; shard = shard->next)
@@ -353,7 +353,8 @@ static void conn_unqueue(struct conn *conn)
     conn->queued = false;
 }
 
-/* Each connection that is queued now is served once; whoever queues again comes in the next turn. */
+/* Each connection that is queued now is served once; whoever queues again comes in the next turn.
+ */
 static void on_kick(uv_idle_t *idle)
 {
     struct conn_pool *pool = idle->data;
@@ -495,8 +496,8 @@ static size_t on_setup_line(char *line, size_t size, size_t n, void *userp)
     if (!setup)
         return 0;
     setup->octets += len;
-    setup->garbage = setup->octets > SETUP_OCTETS_MAX ||
-                     (setup->smtp && !looks_like_reply(line, len));
+    setup->garbage =
+        setup->octets > SETUP_OCTETS_MAX || (setup->smtp && !looks_like_reply(line, len));
 
     size_t kept = 0;
     for (size_t i = 0; i < len && kept < sizeof(setup->text) - 1; i++)
@@ -511,8 +512,9 @@ static size_t on_setup_body(char *data, size_t size, size_t n, void *userp)
     return size * n;
 }
 
-/* N2: libcurl closes a socket on our order, or on its own: until the first octet of ours a connection
- * is an idle one in its cache, which is looked through for dead ones when another is opened. */
+/* N2: libcurl closes a socket on our order, or on its own: until the first octet of ours a
+ * connection is an idle one in its cache, which is looked through for dead ones when another is
+ * opened. */
 static int on_close_socket(void *userp, curl_socket_t fd)
 {
     struct conn *conn = userp;
@@ -556,8 +558,8 @@ static CURLcode on_tls_context(CURL *easy, void *context, void *userp)
     SSL_CTX_set_info_callback(ctx, on_tls_info);
     /* A write that has to wait is tried again from a buffer that may have moved; idle connections
      * give their record buffers back. */
-    (void)SSL_CTX_set_mode(ctx, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_ENABLE_PARTIAL_WRITE |
-                                    SSL_MODE_RELEASE_BUFFERS);
+    (void)SSL_CTX_set_mode(ctx, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                                    SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_RELEASE_BUFFERS);
     (void)SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION);
     return CURLE_OK;
 }
@@ -674,8 +676,8 @@ static int set_target(struct conn *conn, const struct conn_options *options)
     return 0;
 }
 
-/* libcurl copies strings; each of these can fail for want of memory only, and then the connection is
- * not begun: an option left out could be one that guards. */
+/* libcurl copies strings; each of these can fail for want of memory only, and then the connection
+ * is not begun: an option left out could be one that guards. */
 static int set_strings(CURL *easy, const struct conn_pool *pool, enum conn_scheme scheme)
 {
     bool fine = curl_easy_setopt(easy, CURLOPT_CAINFO, pool->ca_file) == CURLE_OK &&
@@ -788,8 +790,8 @@ static enum conn_end end_of_verification(const struct conn *conn)
 static enum conn_end end_of_talk(const struct conn *conn, enum conn_end otherwise)
 {
     const char *text = conn->setup->text;
-    bool refusal = conn->setup->smtp ? text[0] == '4' || text[0] == '5'
-                                     : strncmp(text, "* BYE", 5) == 0;
+    bool refusal =
+        conn->setup->smtp ? text[0] == '4' || text[0] == '5' : strncmp(text, "* BYE", 5) == 0;
     if (conn->setup->garbage)
         return CONN_END_PROTOCOL;
     return refusal ? CONN_END_GREETING : otherwise;
@@ -823,8 +825,7 @@ static enum conn_end end_of_setup(const struct conn *conn, CURLcode code)
     case CURLE_WRITE_ERROR: return end_of_talk(conn, CONN_END_PROTOCOL);
     case CURLE_RECV_ERROR:
     case CURLE_SEND_ERROR:
-    case CURLE_GOT_NOTHING:
-        return end_of_talk(conn, end_of_stream(conn, conn->setup->error));
+    case CURLE_GOT_NOTHING: return end_of_talk(conn, end_of_stream(conn, conn->setup->error));
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_OUT_OF_MEMORY: return CONN_END_LOCAL;
     default: break;
@@ -910,14 +911,13 @@ static void take_messages(struct shard *shard)
 static void watch_events(struct conn *conn)
 {
     if (conn->watch)
-        (void)uv_poll_start(&conn->watch->poll,
-                            UV_READABLE | UV_DISCONNECT |
-                                (conn_pending(conn) > 0 ? UV_WRITABLE : 0),
-                            on_poll);
+        (void)uv_poll_start(
+            &conn->watch->poll,
+            UV_READABLE | UV_DISCONNECT | (conn_pending(conn) > 0 ? UV_WRITABLE : 0), on_poll);
 }
 
-/* The peer is gone for writing. What it said before it went is still read: a server that refuses and
- * closes while we send deserves to be heard. */
+/* The peer is gone for writing. What it said before it went is still read: a server that refuses
+ * and closes while we send deserves to be heard. */
 static void send_broken(struct conn *conn)
 {
     conn->send_failed = true;
@@ -1021,8 +1021,8 @@ static void conn_serve(struct conn *conn)
     for (int i = 0; i < READS_PER_TURN; i++) {
         size_t n = 0;
         pool->error[0] = '\0';
-        CURLcode code = conn->lost ? CURLE_OK
-                                   : curl_easy_recv(conn->easy, pool->read_buf, READ_SIZE, &n);
+        CURLcode code =
+            conn->lost ? CURLE_OK : curl_easy_recv(conn->easy, pool->read_buf, READ_SIZE, &n);
         if (code == CURLE_AGAIN && !conn->send_failed)
             return;
         if (code == CURLE_AGAIN) {

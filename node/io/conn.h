@@ -12,8 +12,8 @@
  * server sent in front of that first command of ours without being asked are not seen.
  *
  * Always: certificate chain and host name verified against the CA file, TLS 1.2 or newer, no
- * proxy, no netrc, no redirect, no DNS cache across pools. A server that does not offer STARTTLS, or
- * refuses it, or sends bytes behind its answer to it, is not talked to (CONN_END_STARTTLS).
+ * proxy, no netrc, no redirect, no DNS cache across pools. A server that does not offer STARTTLS,
+ * or refuses it, or sends bytes behind its answer to it, is not talked to (CONN_END_STARTTLS).
  *
  * Threads: none of ours; libcurl resolves names in threads of its own unless `ip` is given.
  * SIGPIPE is set to be ignored when the first pool is made.
@@ -62,7 +62,7 @@ enum conn_end {
 
 struct conn_options {
     enum conn_scheme scheme;
-    const char *host;      /* the name that is verified, and resolved unless `ip` is given */
+    const char *host; /* the name that is verified, and resolved unless `ip` is given */
     uint16_t port;
     const char *ip;        /* numeric address to connect to, v4 or v6 without brackets; or NULL */
     const char *ehlo_name; /* what libcurl's own EHLO says; NULL: "localhost" */
@@ -86,16 +86,16 @@ struct conn_events {
 
 /* What `account test` shows. */
 struct conn_peer {
-    char address[64];     /* numeric */
-    const char *tls;      /* "TLSv1.3", static; NULL without TLS */
-    char subject[128];    /* of the leaf certificate */
+    char address[64];  /* numeric */
+    const char *tls;   /* "TLSv1.3", static; NULL without TLS */
+    char subject[128]; /* of the leaf certificate */
     char issuer[128];
-    int64_t expires_ms;   /* since 1970; 0 without TLS */
+    int64_t expires_ms; /* since 1970; 0 without TLS */
 };
 
 struct conn_limits {
-    size_t conns_max;  /* open and opening; 0: 100,000 */
-    size_t shard_max;  /* 0: CONN_SHARD_MAX */
+    size_t conns_max; /* open and opening; 0: 100,000 */
+    size_t shard_max; /* 0: CONN_SHARD_MAX */
 };
 
 /*
@@ -116,17 +116,18 @@ struct conn_pool *conn_pool_free(struct conn_pool *pool);
 size_t conn_pool_count(const struct conn_pool *pool);
 
 /*
- * Begins to connect. Options are copied; `events` is borrowed while the connection lives. 0; -EINVAL
- * (host, ip, port or EHLO name malformed); -EPERM (CONN_SMTP_PLAIN elsewhere than loopback); -EMFILE
- * (conns_max); -ENOMEM.
+ * Begins to connect. Options are copied; `events` is borrowed while the connection lives. 0;
+ * -EINVAL (host, ip, port or EHLO name malformed); -EPERM (CONN_SMTP_PLAIN elsewhere than
+ * loopback); -EMFILE (conns_max); -ENOMEM.
  */
 int conn_open(struct conn_pool *pool, const struct conn_options *options,
               const struct conn_events *events, void *userdata, struct conn **ret_conn);
 
 /*
  * Sends, or keeps and sends when the socket allows. The octets are copied as far as they wait, and
- * the copies wiped when they are sent or forgotten: secrets may go this way. 0; -ENOTCONN (not open,
- * or ended, and nothing of these octets can reach the peer; on_closed follows); -ENOBUFS (CONN_SEND_MAX; nothing was taken); -ENOMEM (nothing was taken).
+ * the copies wiped when they are sent or forgotten: secrets may go this way. 0; -ENOTCONN (not
+ * open, or ended, and nothing of these octets can reach the peer; on_closed follows); -ENOBUFS
+ * (CONN_SEND_MAX; nothing was taken); -ENOMEM (nothing was taken).
  */
 int conn_send(struct conn *conn, struct flz_view data);
 
@@ -140,7 +141,8 @@ int conn_peer_info(const struct conn *conn, struct conn_peer *ret_peer);
  * accepts NULL; returns NULL. */
 struct conn *conn_close(struct conn *conn);
 
-/* The last line the server said during the set-up, "421 4.7.0 Too many connections" or "* BYE …", or
+/* The last line the server said during the set-up, "421 4.7.0 Too many connections" or "* BYE …",
+ * or
  * "" when the set-up succeeded or nothing was said. Borrowed until conn_close(). */
 const char *conn_server_text(const struct conn *conn);
 

@@ -17,9 +17,9 @@ struct session {
     struct smtp smtp;
     uint8_t options;
     unsigned orders;
-    bool in_body;  /* between SMTP_E_DOT and the end of the transaction */
+    bool in_body; /* between SMTP_E_DOT and the end of the transaction */
     bool released;
-    bool taken;    /* the released dot was taken */
+    bool taken; /* the released dot was taken */
     bool over;
     char body[SENT_MAX];
     size_t body_len;
@@ -60,7 +60,7 @@ static void check_result(struct session *s)
 {
     const struct smtp_result *result = smtp_result(&s->smtp);
     assert(result->verdict != SMTP_NONE);
-    assert(result->verdict != SMTP_UNKNOWN || s->taken);                      /* S2 */
+    assert(result->verdict != SMTP_UNKNOWN || s->taken); /* S2 */
     assert(result->verdict != SMTP_ACCEPTED || s->taken);
     assert(result->verdict != SMTP_NOT_SENT || !s->taken);
     assert(strlen(result->reply.text) < sizeof(result->reply.text));

@@ -76,19 +76,20 @@ static void run(const struct smtpdrive *drive, struct smtpdrive_outcome *outcome
 }
 
 /* What libcurl says by itself, and then one message. */
-#define CURL_TLS MS_SAY("220 hi\r\n"), MS_HEAR("EHLO client.test"), MS_SAY("250-mail.test\r\n250 AUTH PLAIN\r\n")
+#define CURL_TLS                                                                                   \
+    MS_SAY("220 hi\r\n"), MS_HEAR("EHLO client.test"), MS_SAY("250-mail.test\r\n250 AUTH PLAIN\r\n")
 #define CURL_STARTTLS                                                                              \
     MS_SAY("220 hi\r\n"), MS_HEAR("EHLO client.test"),                                             \
-        MS_SAY("250-mail.test\r\n250 STARTTLS\r\n"), MS_HEAR("STARTTLS"), MS_SAY("220 go\r\n"), MS_TLS, \
-        MS_HEAR("EHLO client.test"), MS_SAY("250-mail.test\r\n250 AUTH PLAIN\r\n")
+        MS_SAY("250-mail.test\r\n250 STARTTLS\r\n"), MS_HEAR("STARTTLS"), MS_SAY("220 go\r\n"),    \
+        MS_TLS, MS_HEAR("EHLO client.test"), MS_SAY("250-mail.test\r\n250 AUTH PLAIN\r\n")
 #define OURS_EHLO                                                                                  \
-    MS_HEAR("EHLO client.test"),                                                                   \
-        MS_SAY("250-mail.test\r\n250-PIPELINING\r\n250-SIZE 100000\r\n250-DSN\r\n250 AUTH PLAIN LOGIN\r\n")
+    MS_HEAR("EHLO client.test"), MS_SAY("250-mail.test\r\n250-PIPELINING\r\n250-SIZE "             \
+                                        "100000\r\n250-DSN\r\n250 AUTH PLAIN LOGIN\r\n")
 #define OURS_AUTH MS_HEAR("AUTH PLAIN " PLAIN_B64), MS_SAY("235 2.7.0 in\r\n")
 #define OURS_SEND                                                                                  \
     MS_HEAR("MAIL FROM:<alice@a.test> SIZE=22 RET=HDRS ENVID=task-1"),                             \
         MS_HEAR("RCPT TO:<bob@b.test> NOTIFY=FAILURE,DELAY"), MS_HEAR("DATA"),                     \
-        MS_SAY("250 2.1.0 ok\r\n250 2.1.5 ok\r\n354 go\r\n"), MS_HEAR("Subject: x"), MS_HEAR(""),   \
+        MS_SAY("250 2.1.0 ok\r\n250 2.1.5 ok\r\n354 go\r\n"), MS_HEAR("Subject: x"), MS_HEAR(""),  \
         MS_HEAR("..hello"), MS_HEAR("."), MS_SAY("250 2.0.0 queued\r\n")
 #define OURS_QUIT MS_HEAR("QUIT"), MS_SAY("221 bye\r\n")
 
@@ -106,8 +107,8 @@ static void assert_accepted(const struct mailserver *server, const struct smtpdr
 
 static void a_message_is_accepted_over_tls(void **state)
 {
-    static const struct mailserver_step script[] = {CURL_TLS,  OURS_EHLO, OURS_AUTH,
-                                                    OURS_SEND, OURS_QUIT};
+    static const struct mailserver_step script[] = {CURL_TLS, OURS_EHLO, OURS_AUTH, OURS_SEND,
+                                                    OURS_QUIT};
     struct mailserver *server = serve(script, MS_COUNT(script), true, TESTCERT_GOOD);
     struct smtpdrive drive = drive_to(server, CONN_SMTPS);
     struct smtpdrive_outcome out;
@@ -134,21 +135,37 @@ static void a_message_is_accepted_over_starttls(void **state)
     server = mailserver_stop(server);
 }
 
-
 /* ---- each stage of SMTP failing in each way (E-20) ---- */
 
 enum fault { TEMP, PERM, DROP, RESET, HANG, GARBAGE, FLOOD, DRIP, FAULTS };
 static const char *const fault_names[] = {"4xx",  "5xx",     "drop",  "reset",
                                           "hang", "garbage", "flood", "drip"};
 
-enum place { CONNECT, BANNER, CURL_EHLO, STARTTLS, EHLO, AUTH, MAIL, RCPT, DATA, BODY, DOT, QUIT, PLACES };
+enum place {
+    CONNECT,
+    BANNER,
+    CURL_EHLO,
+    STARTTLS,
+    EHLO,
+    AUTH,
+    MAIL,
+    RCPT,
+    DATA,
+    BODY,
+    DOT,
+    QUIT,
+    PLACES
+};
 static const struct {
     const char *name;
     struct mailserver_step hear;
     struct mailserver_step say;
     struct mailserver_step drip;
 } places[] = {
-#define PLACE(name, hear, text) {name, hear, MS_SAY(text), MS_DRIP(text)}
+#define PLACE(name, hear, text)                                                                    \
+    {                                                                                              \
+        name, hear, MS_SAY(text), MS_DRIP(text)                                                    \
+    }
     [CONNECT] = {"connect"},
     [BANNER] = PLACE("banner", {0}, "220-hi\r\n220 there\r\n"),
     [CURL_EHLO] = PLACE("libcurl's ehlo", MS_HEAR("EHLO"), "250-mail.test\r\n250 STARTTLS\r\n"),
@@ -272,9 +289,15 @@ static void only_a_fault_at_the_dot_leaves_the_outcome_unknown(void **state)
 
 static void a_recipient_refused_behind_a_pipeline_costs_the_connection_not_a_dot(void **state)
 {
-    static const struct mailserver_step script[] = {
-        CURL_TLS, OURS_EHLO, OURS_AUTH, MS_HEAR("MAIL"), MS_HEAR("RCPT"), MS_HEAR("DATA"),
-        MS_SAY("250 ok\r\n550 5.1.1 no\r\n354 go\r\n"), MS_HEAR("anything"), MS_SAY("250 queued\r\n")};
+    static const struct mailserver_step script[] = {CURL_TLS,
+                                                    OURS_EHLO,
+                                                    OURS_AUTH,
+                                                    MS_HEAR("MAIL"),
+                                                    MS_HEAR("RCPT"),
+                                                    MS_HEAR("DATA"),
+                                                    MS_SAY("250 ok\r\n550 5.1.1 no\r\n354 go\r\n"),
+                                                    MS_HEAR("anything"),
+                                                    MS_SAY("250 queued\r\n")};
     struct mailserver *server = serve(script, MS_COUNT(script), true, TESTCERT_GOOD);
     struct smtpdrive drive = drive_to(server, CONN_SMTPS);
     struct smtpdrive_outcome out;
@@ -289,9 +312,14 @@ static void a_recipient_refused_behind_a_pipeline_costs_the_connection_not_a_dot
 
 static void a_dropped_dot_never_reaches_the_server(void **state)
 {
-    static const struct mailserver_step script[] = {
-        CURL_TLS, OURS_EHLO, OURS_AUTH, MS_HEAR("MAIL"), MS_HEAR("RCPT"), MS_HEAR("DATA"),
-        MS_SAY("250 ok\r\n250 ok\r\n354 go\r\n"), MS_HEAR_BODY};
+    static const struct mailserver_step script[] = {CURL_TLS,
+                                                    OURS_EHLO,
+                                                    OURS_AUTH,
+                                                    MS_HEAR("MAIL"),
+                                                    MS_HEAR("RCPT"),
+                                                    MS_HEAR("DATA"),
+                                                    MS_SAY("250 ok\r\n250 ok\r\n354 go\r\n"),
+                                                    MS_HEAR_BODY};
     struct mailserver *server = serve(script, MS_COUNT(script), true, TESTCERT_GOOD);
     struct smtpdrive drive = drive_to(server, CONN_SMTPS);
     struct smtpdrive_outcome out;
@@ -305,15 +333,29 @@ static void a_dropped_dot_never_reaches_the_server(void **state)
 
 static void other_mechanisms_and_session_commands_work(void **state)
 {
-    static const struct mailserver_step login[] = {
-        CURL_TLS, MS_HEAR("EHLO"), MS_SAY("250-hi\r\n250 AUTH LOGIN XOAUTH2\r\n"),
-        MS_HEAR("AUTH LOGIN"), MS_SAY("334 VXNlcm5hbWU6\r\n"), MS_HEAR("YWxpY2U="),
-        MS_SAY("334 UGFzc3dvcmQ6\r\n"), MS_HEAR("czNjcmV0LXBhc3M="), MS_SAY("235 in\r\n"),
-        MS_HEAR("NOOP"), MS_SAY("250 ok\r\n"), MS_HEAR("RSET"), MS_SAY("250 ok\r\n"), OURS_QUIT};
+    static const struct mailserver_step login[] = {CURL_TLS,
+                                                   MS_HEAR("EHLO"),
+                                                   MS_SAY("250-hi\r\n250 AUTH LOGIN XOAUTH2\r\n"),
+                                                   MS_HEAR("AUTH LOGIN"),
+                                                   MS_SAY("334 VXNlcm5hbWU6\r\n"),
+                                                   MS_HEAR("YWxpY2U="),
+                                                   MS_SAY("334 UGFzc3dvcmQ6\r\n"),
+                                                   MS_HEAR("czNjcmV0LXBhc3M="),
+                                                   MS_SAY("235 in\r\n"),
+                                                   MS_HEAR("NOOP"),
+                                                   MS_SAY("250 ok\r\n"),
+                                                   MS_HEAR("RSET"),
+                                                   MS_SAY("250 ok\r\n"),
+                                                   OURS_QUIT};
     static const struct mailserver_step token[] = {
-        CURL_TLS, MS_HEAR("EHLO"), MS_SAY("250-hi\r\n250 AUTH LOGIN XOAUTH2\r\n"),
+        CURL_TLS,
+        MS_HEAR("EHLO"),
+        MS_SAY("250-hi\r\n250 AUTH LOGIN XOAUTH2\r\n"),
         MS_HEAR("AUTH XOAUTH2 dXNlcj1hbGljZQFhdXRoPUJlYXJlciBzM2NyZXQtcGFzcwEB"),
-        MS_SAY("334 eyJzdGF0dXMiOiI0MDAifQ==\r\n"), MS_HEAR(""), MS_SAY("535 5.7.3 no\r\n"), OURS_QUIT};
+        MS_SAY("334 eyJzdGF0dXMiOiI0MDAifQ==\r\n"),
+        MS_HEAR(""),
+        MS_SAY("535 5.7.3 no\r\n"),
+        OURS_QUIT};
     struct smtpdrive_outcome out;
     struct mailserver *server = serve(login, MS_COUNT(login), true, TESTCERT_GOOD);
     struct smtpdrive drive = drive_to(server, CONN_SMTPS);
@@ -338,9 +380,10 @@ static void other_mechanisms_and_session_commands_work(void **state)
 
 static void a_wrong_certificate_is_refused_and_no_credential_leaves(void **state)
 {
-    static const struct mailserver_step tls[] = {CURL_TLS, OURS_EHLO, OURS_AUTH, OURS_SEND, OURS_QUIT};
-    static const struct mailserver_step starttls[] = {CURL_STARTTLS, OURS_EHLO, OURS_AUTH, OURS_SEND,
-                                                      OURS_QUIT};
+    static const struct mailserver_step tls[] = {CURL_TLS, OURS_EHLO, OURS_AUTH, OURS_SEND,
+                                                 OURS_QUIT};
+    static const struct mailserver_step starttls[] = {CURL_STARTTLS, OURS_EHLO, OURS_AUTH,
+                                                      OURS_SEND, OURS_QUIT};
     static const struct {
         const char *cert;
         enum conn_end end;
@@ -353,8 +396,9 @@ static void a_wrong_certificate_is_refused_and_no_credential_leaves(void **state
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         for (int implicit = 0; implicit <= 1; implicit++) {
-            struct mailserver *server = implicit ? serve(tls, MS_COUNT(tls), true, rows[i].cert)
-                                                 : serve(starttls, MS_COUNT(starttls), false, rows[i].cert);
+            struct mailserver *server =
+                implicit ? serve(tls, MS_COUNT(tls), true, rows[i].cert)
+                         : serve(starttls, MS_COUNT(starttls), false, rows[i].cert);
             struct smtpdrive drive = drive_to(server, implicit ? CONN_SMTPS : CONN_SMTP);
             struct smtpdrive_outcome out;
             run(&drive, &out);
@@ -373,13 +417,23 @@ static void a_wrong_certificate_is_refused_and_no_credential_leaves(void **state
 static void starttls_cannot_be_stripped(void **state)
 {
     static const struct mailserver_step absent[] = {
-        MS_SAY("220 hi\r\n"), MS_HEAR("EHLO"), MS_SAY("250-mail.test\r\n250 AUTH PLAIN LOGIN\r\n"), MS_HANG};
+        MS_SAY("220 hi\r\n"), MS_HEAR("EHLO"), MS_SAY("250-mail.test\r\n250 AUTH PLAIN LOGIN\r\n"),
+        MS_HANG};
     static const struct mailserver_step refused[] = {
-        MS_SAY("220 hi\r\n"), MS_HEAR("EHLO"), MS_SAY("250-mail.test\r\n250-AUTH PLAIN\r\n250 STARTTLS\r\n"),
-        MS_HEAR("STARTTLS"), MS_SAY("454 4.7.0 TLS not available\r\n"), MS_HANG};
+        MS_SAY("220 hi\r\n"),
+        MS_HEAR("EHLO"),
+        MS_SAY("250-mail.test\r\n250-AUTH PLAIN\r\n250 STARTTLS\r\n"),
+        MS_HEAR("STARTTLS"),
+        MS_SAY("454 4.7.0 TLS not available\r\n"),
+        MS_HANG};
     static const struct mailserver_step injected[] = {
-        MS_SAY("220 hi\r\n"), MS_HEAR("EHLO"), MS_SAY("250-mail.test\r\n250 STARTTLS\r\n"),
-        MS_HEAR("STARTTLS"), MS_SAY("220 go\r\n250-mail.test\r\n250 AUTH PLAIN\r\n"), MS_TLS, MS_HANG};
+        MS_SAY("220 hi\r\n"),
+        MS_HEAR("EHLO"),
+        MS_SAY("250-mail.test\r\n250 STARTTLS\r\n"),
+        MS_HEAR("STARTTLS"),
+        MS_SAY("220 go\r\n250-mail.test\r\n250 AUTH PLAIN\r\n"),
+        MS_TLS,
+        MS_HANG};
     static const struct {
         const struct mailserver_step *script;
         size_t steps;
@@ -406,9 +460,12 @@ static void starttls_cannot_be_stripped(void **state)
 static void tls_older_than_1_2_is_refused(void **state)
 {
     static const struct mailserver_step script[] = {CURL_TLS, OURS_EHLO};
-    struct mailserver *server = mailserver_start(&(struct mailserver_options){
-        .script = script, .steps = MS_COUNT(script), .tls = true, .tls_old = true,
-        .cert = testcert_path(certs, TESTCERT_GOOD)});
+    struct mailserver *server =
+        mailserver_start(&(struct mailserver_options){.script = script,
+                                                      .steps = MS_COUNT(script),
+                                                      .tls = true,
+                                                      .tls_old = true,
+                                                      .cert = testcert_path(certs, TESTCERT_GOOD)});
     struct smtpdrive drive = drive_to(server, CONN_SMTPS);
     struct smtpdrive_outcome out;
     run(&drive, &out);
@@ -466,14 +523,16 @@ static void nobody_there_and_no_such_name_are_told_apart(void **state)
 
     /* A label of more than 63 octets: no resolver asks anybody for it. */
     drive.target.ip = NULL;
-    drive.target.host = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.test";
+    drive.target.host =
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.test";
     run(&drive, &out);
     assert_int_equal(out.end, CONN_END_RESOLVE);
 }
 
 static void names_are_resolved_when_no_address_is_given(void **state)
 {
-    static const struct mailserver_step script[] = {CURL_TLS, OURS_EHLO, OURS_AUTH, OURS_SEND, OURS_QUIT};
+    static const struct mailserver_step script[] = {CURL_TLS, OURS_EHLO, OURS_AUTH, OURS_SEND,
+                                                    OURS_QUIT};
     struct mailserver *server = serve(script, MS_COUNT(script), true, TESTCERT_GOOD);
     struct smtpdrive drive = drive_to(server, CONN_SMTPS);
     struct smtpdrive_outcome out;
@@ -604,15 +663,24 @@ static void run_until_got(struct raw *raw, size_t n)
 static void an_imap_connection_begins_behind_libcurls_capability(void **state)
 {
     static const struct mailserver_step imaps[] = {
-        MS_SAY("* OK hi\r\n"), MS_HEAR_TAGGED("CAPABILITY"),
-        MS_SAY("* CAPABILITY IMAP4rev1\r\n%T OK done\r\n"), MS_HEAR("x1 NOOP"),
-        MS_SAY("* 1 EXISTS\r\nx1 OK done\r\n"), MS_HANG};
+        MS_SAY("* OK hi\r\n"),
+        MS_HEAR_TAGGED("CAPABILITY"),
+        MS_SAY("* CAPABILITY IMAP4rev1\r\n%T OK done\r\n"),
+        MS_HEAR("x1 NOOP"),
+        MS_SAY("* 1 EXISTS\r\nx1 OK done\r\n"),
+        MS_HANG};
     static const struct mailserver_step imap[] = {
-        MS_SAY("* OK hi\r\n"), MS_HEAR_TAGGED("CAPABILITY"),
+        MS_SAY("* OK hi\r\n"),
+        MS_HEAR_TAGGED("CAPABILITY"),
         MS_SAY("* CAPABILITY IMAP4rev1 STARTTLS LOGINDISABLED\r\n%T OK done\r\n"),
-        MS_HEAR_TAGGED("STARTTLS"), MS_SAY("%T OK go\r\n"), MS_TLS, MS_HEAR_TAGGED("CAPABILITY"),
-        MS_SAY("* CAPABILITY IMAP4rev1\r\n%T OK done\r\n"), MS_HEAR("x1 NOOP"),
-        MS_SAY("* 1 EXISTS\r\nx1 OK done\r\n"), MS_HANG};
+        MS_HEAR_TAGGED("STARTTLS"),
+        MS_SAY("%T OK go\r\n"),
+        MS_TLS,
+        MS_HEAR_TAGGED("CAPABILITY"),
+        MS_SAY("* CAPABILITY IMAP4rev1\r\n%T OK done\r\n"),
+        MS_HEAR("x1 NOOP"),
+        MS_SAY("* 1 EXISTS\r\nx1 OK done\r\n"),
+        MS_HANG};
     for (int implicit = 0; implicit <= 1; implicit++) {
         struct mailserver *server = implicit ? serve(imaps, MS_COUNT(imaps), true, TESTCERT_GOOD)
                                              : serve(imap, MS_COUNT(imap), false, TESTCERT_GOOD);
@@ -704,8 +772,8 @@ static void a_flood_is_read_without_starving_the_loop_and_can_be_closed_inside(v
 /* The words of a server that refuses and goes while we still send are read (send_broken). */
 static void a_last_word_is_heard_although_the_server_does_not_read(void **state)
 {
-    static const struct mailserver_step script[] = {CURL_TLS, MS_SAY("554 no more\r\n"), MS_PAUSE_MS(100),
-                                                    MS_CLOSE};
+    static const struct mailserver_step script[] = {CURL_TLS, MS_SAY("554 no more\r\n"),
+                                                    MS_PAUSE_MS(100), MS_CLOSE};
     struct mailserver *server = serve(script, MS_COUNT(script), true, TESTCERT_GOOD);
     struct raw raw;
     raw_open(&raw, server, CONN_SMTPS);
@@ -726,8 +794,8 @@ static void a_last_word_is_heard_although_the_server_does_not_read(void **state)
 }
 
 /* libcurl looks for dead connections when it opens another, at most once a second, and closes those
- * that have not carried an octet of ours: the loop must not go on watching the descriptor, whose number
- * the next connection gets (N2). */
+ * that have not carried an octet of ours: the loop must not go on watching the descriptor, whose
+ * number the next connection gets (N2). */
 static struct raw late;
 static const struct mailserver *late_server;
 
@@ -787,7 +855,8 @@ static void the_pool_refuses_more_connections_than_its_limit(void **state)
     struct conn *more = NULL;
     /* Two connections a shard: five are three shards. */
     assert_int_equal(conn_pool_new(&loop, testcert_path(certs, TESTCERT_CA),
-                                   &(struct conn_limits){.conns_max = 5, .shard_max = 2}, &small), 0);
+                                   &(struct conn_limits){.conns_max = 5, .shard_max = 2}, &small),
+                     0);
     for (int i = 0; i < 5; i++) {
         raws[i] = (struct raw){.opened = false};
         assert_int_equal(conn_open(small, &options, &raw_events, &raws[i], &raws[i].conn), 0);

@@ -268,7 +268,8 @@ static bool run_step(struct link *link, const struct mailserver_step *step, SSL_
     return false;
 }
 
-/* In order: our end first, then whatever the client still says, so that no RST destroys our words. */
+/* In order: our end first, then whatever the client still says, so that no RST destroys our words.
+ */
 static void close_in_order(struct link *link)
 {
     char drain[4096];
@@ -346,7 +347,8 @@ static void serve_one(int fd, int listener, struct shared *shared,
     (void)close(fd);
 }
 
-static void child_main(int listener, struct shared *shared, const struct mailserver_options *options)
+static void child_main(int listener, struct shared *shared,
+                       const struct mailserver_options *options)
 {
     (void)setpgid(0, 0);
     bound_life();

@@ -79,10 +79,10 @@ struct mailserver_step {
 struct mailserver_options {
     const struct mailserver_step *script; /* borrowed until mailserver_stop() */
     size_t steps;
-    const char *cert;  /* PEM with certificate and key; needed for TLS */
-    bool tls;          /* TLS from the first octet */
-    bool tls_old;      /* offers TLS 1.1 at most */
-    bool sequential;   /* one process for all connections, one after the other */
+    const char *cert; /* PEM with certificate and key; needed for TLS */
+    bool tls;         /* TLS from the first octet */
+    bool tls_old;     /* offers TLS 1.1 at most */
+    bool sequential;  /* one process for all connections, one after the other */
 };
 
 struct mailserver;
@@ -102,7 +102,8 @@ unsigned mailserver_bodies(const struct mailserver *server);
 /* The first thing that was not as the script expected, or NULL. */
 const char *mailserver_failure(const struct mailserver *server);
 
-/* True if the clients' octets (after decryption), as far as they are kept (1 MiB), contain the text. */
+/* True if the clients' octets (after decryption), as far as they are kept (1 MiB), contain the
+ * text. */
 bool mailserver_heard(const struct mailserver *server, const char *text);
 /* The octets themselves; they end with a NUL. */
 const char *mailserver_transcript(const struct mailserver *server, size_t *ret_len);

@@ -86,8 +86,10 @@ void testcert_make(char ret_folder[static 64])
         const struct pair *issuer;
         long end_s;
     } kinds[] = {
-        {TESTCERT_GOOD, NAMES, &ca, 86400},        {TESTCERT_EXPIRED, NAMES, &ca, -3600},
-        {TESTCERT_WRONG_HOST, "DNS:other.test", &ca, 86400}, {TESTCERT_FOREIGN, NAMES, &other, 86400},
+        {TESTCERT_GOOD, NAMES, &ca, 86400},
+        {TESTCERT_EXPIRED, NAMES, &ca, -3600},
+        {TESTCERT_WRONG_HOST, "DNS:other.test", &ca, 86400},
+        {TESTCERT_FOREIGN, NAMES, &other, 86400},
         {TESTCERT_SELF, NAMES, NULL, 86400},
     };
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {

@@ -5,12 +5,12 @@
 #pragma once
 
 /* Files in the folder given to testcert_make(); NAME.pem holds certificate and key. */
-#define TESTCERT_CA "ca.pem"             /* the certificate only */
-#define TESTCERT_GOOD "good.pem"         /* DNS:mail.test, DNS:localhost, IP:127.0.0.1 */
-#define TESTCERT_EXPIRED "expired.pem"   /* the same names, ended an hour ago */
-#define TESTCERT_WRONG_HOST "wrong.pem"  /* DNS:other.test */
-#define TESTCERT_FOREIGN "foreign.pem"   /* the right names, signed by the other CA */
-#define TESTCERT_SELF "self.pem"         /* the right names, signed by itself */
+#define TESTCERT_CA "ca.pem"            /* the certificate only */
+#define TESTCERT_GOOD "good.pem"        /* DNS:mail.test, DNS:localhost, IP:127.0.0.1 */
+#define TESTCERT_EXPIRED "expired.pem"  /* the same names, ended an hour ago */
+#define TESTCERT_WRONG_HOST "wrong.pem" /* DNS:other.test */
+#define TESTCERT_FOREIGN "foreign.pem"  /* the right names, signed by the other CA */
+#define TESTCERT_SELF "self.pem"        /* the right names, signed by itself */
 
 /* Makes a new folder below /tmp with all of them; its path is written to `ret_folder` (64 bytes).
  * Aborts the test on failure. */
