@@ -12,13 +12,31 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* What the client does, whatever it is told: never a line end or NUL inside what it sends, never
- * an EXPUNGE without UID, never a body. */
-static void check_output(struct flz_view out)
+/* What the client says, whatever it is told: never an EXPUNGE without UID, never a body. Quoted
+ * strings may hold such words, since folders may be called so, and so may the piece that follows an
+ * announced literal. */
+static void check_output(struct flz_view out, bool *literal)
 {
-    static const char *const never[] = {"\nabcd EXPUNGE", "BODY[", "RFC822 ", "\r\r"};
-    for (size_t i = 0; out.len > 0 && i < sizeof never / sizeof *never; i++)
-        assert(!memmem(out.data, out.len, never[i], strlen(never[i])));
+    static const char *const never[] = {"BODY[", "RFC822 ", "RFC822.TEXT", "CLOSE", "\r\r"};
+    char *bare = calloc(1, out.len + 1);
+    size_t n = 0;
+    bool quoted = false, skip = *literal;
+    assert(bare);
+    *literal = out.len > 3 && memcmp(out.data + out.len - 3, "}\r\n", 3) == 0;
+    for (size_t i = 0; i < out.len && !skip; i++) {
+        if (quoted && out.data[i] == '\\')
+            i++;
+        else if (out.data[i] == '"')
+            quoted = !quoted;
+        else if (!quoted)
+            bare[n++] = (char)out.data[i];
+    }
+    assert(!quoted);
+    for (size_t i = 0; i < sizeof never / sizeof *never; i++)
+        assert(!strstr(bare, never[i]));
+    const char *expunge = strstr(bare, "EXPUNGE");
+    assert(!expunge || (expunge - bare > 4 && memcmp(expunge - 4, "UID ", 4) == 0));
+    free(bare);
 }
 
 /* Replaces "%T" by the newest tag seen in the output. */
@@ -87,6 +105,7 @@ static void run_visit(const uint8_t *data, size_t size, size_t max, bool yes)
     }
     struct visit *visit = visit_new(&options, jobs, 7);
     struct server server = {.tag = "abcd1", .data = data, .size = size};
+    bool literal = false;
     assert(visit);
     take_events(visit, yes);
     for (;;) {
@@ -96,7 +115,8 @@ static void run_visit(const uint8_t *data, size_t size, size_t max, bool yes)
         visit_feed(visit, piece);
         take_events(visit, yes);
         struct flz_view out = visit_output(visit);
-        check_output(out);
+        if (out.len > 0)
+            check_output(out, &literal);
         see_tag(&server, out);
         visit_sent(visit, out.len);
     }
