@@ -496,6 +496,11 @@ static int draw_one(struct drawing *drawing, uint32_t from, bool *ret_more)
         int r = repair(drawing, from, at, &to);
         if (r < 0)
             return r;
+        /* What was moved may now be answered by this very sender, in this slot. */
+        if (slot->used) {
+            *ret_more = true;
+            return 0;
+        }
     }
     if (to == NO_ACCOUNT)
         to = pick_same_owner(drawing, from, at);
@@ -584,7 +589,8 @@ static void recall_senders(struct drawing *drawing)
     }
 }
 
-/* Ends: each draw adds an exchange, of which there are no more than slots, or bars its sender. */
+/* Ends: each draw adds an exchange, of which there are no more than slots, or bars its sender, or
+ * has spent of what may be spent on repairs. */
 static int draw_all(struct drawing *drawing)
 {
     do {

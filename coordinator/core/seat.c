@@ -264,7 +264,9 @@ int seat_reserve(struct seats *seats, uint32_t from, uint32_t to, const struct p
     assert(recipient->inbound[open_day] > 0);
 
     if (has_slots(seats, from, day)) {
-        slot_at(seats, from, turn->send_at)->used = true;
+        struct seat_slot *slot = slot_at(seats, from, turn->send_at);
+        assert(!slot->used);
+        slot->used = true;
         sender->sent++;
     } else {
         int r = slot_take(&sender->agenda, turn->send_at);

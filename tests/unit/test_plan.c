@@ -681,6 +681,18 @@ static void the_same_seed_gives_the_same_plans_for_days(void **state)
     assert_int_not_equal(one.hash, two.hash);
 }
 
+/* Found by the campaign: to make room for a sender, an exchange was moved to that sender itself,
+ * whose answer took the slot the room was made for. */
+static void a_slot_is_used_once_when_a_moved_exchange_is_answered_in_it(void **state)
+{
+    struct world_settings settings = {.shape = WORLD_BIG_DOMAIN, .seed = 1078, .days = 10,
+                                      .faults = true};
+    struct world_result result;
+    struct flz_msg msg = FLZ_MSG_NULL;
+    if (world_run(&settings, &result, &msg) < 0)
+        fail_msg("%s", msg.text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -702,6 +714,7 @@ int main(void)
         cmocka_unit_test(the_checker_catches_each_broken_rule),
         cmocka_unit_test(each_refused_allocation_is_an_ordinary_outcome),
         cmocka_unit_test(the_lab_is_filled_through_fourteen_days),
+        cmocka_unit_test(a_slot_is_used_once_when_a_moved_exchange_is_answered_in_it),
         cmocka_unit_test(the_same_seed_gives_the_same_plans_for_days),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
