@@ -1,0 +1,244 @@
+/* Accounts: what they are, whether they may be written to, and all that is held of one. */
+#include "coordinator/core/ramp.h"
+#include "coordinator/view_json.h"
+#include "coordinator/words.h"
+
+#include "common/base/text.h"
+#include "common/base/time.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static json_t *hours_json(const struct row_account *row)
+{
+    char text[16];
+    (void)snprintf(text, sizeof text, "%02u:%02u-%02u:%02u", row->start_minute / 60 % 100,
+                   row->start_minute % 60, row->end_minute / 60 % 100, row->end_minute % 60);
+    return json_string(text);
+}
+
+static json_t *days_json(uint32_t days)
+{
+    static const char *const names[] = {"Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"};
+    json_t *list = json_array();
+    for (unsigned i = 0; i < 7; i++)
+        if (days & (1u << i))
+            (void)json_array_append_new(list, json_string(names[i]));
+    return list;
+}
+
+static json_t *consent_json(const struct view *view, const struct row_account *row)
+{
+    const struct person *person =
+        view->names ? persons_find(server_persons(view->server), row->handle) : NULL;
+    json_t *json = json_object();
+    view_put_text(json, "by", person ? person->consent_by : "");
+    view_put(json, "given", view_time(row->consent_given));
+    view_put(json, "until", view_time(row->consent_until));
+    view_put(json, "ended", view_time(row->consent_ended));
+    view_put(json, "actions", view_bits(row->consent_actions, words_action));
+    return json;
+}
+
+static json_t *probe_json(const struct row_account *row)
+{
+    if (row->probe_at == 0)
+        return json_null();
+    json_t *json = json_object();
+    view_put(json, "at", view_time(row->probe_at));
+    view_put_bool(json, "loginOk", row->login_ok);
+    view_put_text(json, "reason", words_reason(row->probe_reason));
+    view_put(json, "quotaPermille",
+             row->quota_permille > 1000 ? json_null() : json_integer(row->quota_permille));
+    view_put_bool(json, "mxChanged", row->mx_changed);
+    view_put_bool(json, "optOut", row->opt_out);
+    view_put_bool(json, "denied", row->denied);
+    return json;
+}
+
+static json_t *account_json(const struct view *view, uint32_t account)
+{
+    const struct row_account *row = coord_account(view->core, account);
+    enum view_readiness readiness = view_readiness(view, account);
+    json_t *json = json_object();
+    view_put(json, "id", view_id(row->id));
+    view_put_text(json, "address", view_address(view, account));
+    view_put_text(json, "owner", view_owner(view, account));
+    view_put_text(json, "domain", view_name(view, NAME_DOMAIN, row->domain));
+    view_put_text(json, "provider", view_name(view, NAME_PROVIDER, row->provider));
+    view_put_text(json, "node", view_node_name(view, row->node));
+    view_put_text(json, "state", words_account_state(row->state));
+    view_put_bool(json, "ready", readiness == VIEW_READY);
+    view_put_text(json, "readiness", view_readiness_word(readiness));
+    view_put_text(json, "phase", words_phase(view_phase(row)));
+    view_put_int(json, "day", row->ramp_day);
+    view_put_int(json, "level", row->ramp_reference);
+    view_put_text(json, "language", row->language);
+    view_put_text(json, "zone", row->zone);
+    view_put(json, "hours", hours_json(row));
+    view_put(json, "days", days_json(row->days));
+    view_put_text(json, "intensity", words_intensity(row->intensity));
+    view_put(json, "target", row->target ? json_integer(row->target) : json_null());
+    view_put_text(json, "profile", words_profile(row->profile));
+    view_put_int(json, "volume", row->volume);
+    json_t *today = json_object();
+    int32_t date = view_today(view, account);
+    view_put(today, "date", view_date(date));
+    view_put_counters(today, coord_day(view->core, account, date));
+    view_put(json, "today", today);
+    return json;
+}
+
+/* Everything of the list, and what only one account is asked for. */
+static json_t *account_full(const struct view *view, uint32_t account)
+{
+    const struct row_account *row = coord_account(view->core, account);
+    json_t *json = account_json(view, account);
+    view_put_int(json, "binding", row->generation);
+    view_put(json, "registeredAt", view_time(row->registered_at));
+    view_put(json, "boundAt", view_time(row->bound_at));
+    view_put(json, "beginsAt", view_time(row->begins_at));
+    view_put(json, "consent", consent_json(view, row));
+    view_put(json, "probe", probe_json(row));
+    view_put(json, "plannedDate", view_date(row->planned_date));
+    view_put(json, "closedDate", view_date(row->closed_date));
+    view_put(json, "firstSlot", view_time(server_first_slot(view->server, account)));
+    return json;
+}
+
+static bool is_wanted(const struct view *view, uint32_t account,
+                      const struct view_account_filter *filter)
+{
+    const struct row_account *row = coord_account(view->core, account);
+    if (!view_sees_account(view, account) || (row->state != ACCOUNT_LIVE && !filter->all))
+        return false;
+    if (filter->node != COORD_NONE && row->node != filter->node)
+        return false;
+    if (filter->domain && strcmp(view_name(view, NAME_DOMAIN, row->domain), filter->domain) != 0)
+        return false;
+    if (filter->phase && strcmp(words_phase(view_phase(row)), filter->phase) != 0)
+        return false;
+    return !filter->unready || view_readiness(view, account) != VIEW_READY;
+}
+
+json_t *view_accounts(const struct view *view, const struct view_account_filter *filter)
+{
+    json_t *items = json_array();
+    for (uint32_t i = 0; i < coord_account_count(view->core); i++)
+        if (is_wanted(view, i, filter))
+            (void)json_array_append_new(items, account_json(view, i));
+    return view_list(view, "AccountList", items);
+}
+
+json_t *view_account(const struct view *view, uint32_t account)
+{
+    return view_document(view, "Account", account_full(view, account));
+}
+
+static json_t *pool_json(const struct view *view, uint32_t account)
+{
+    struct coord_pool pool;
+    coord_pool_of(view->core, account, view->now, &pool);
+    json_t *json = json_object();
+    view_put_int(json, "eligible", pool.eligible);
+    view_put_int(json, "ceiling", pool.ceiling);
+    json_t *excluded = json_object();
+    view_put_int(excluded, "owner", pool.excluded_owner);
+    view_put_int(excluded, "domain", pool.excluded_domain);
+    view_put_int(excluded, "language", pool.excluded_language);
+    view_put_int(excluded, "hours", pool.excluded_hours);
+    view_put_int(excluded, "unready", pool.excluded_unready);
+    view_put(json, "excluded", excluded);
+    return json;
+}
+
+static json_t *identity_json(const struct view *view, uint32_t account)
+{
+    json_t *json = json_object();
+    view_put(json, "id", view_id(coord_account(view->core, account)->id));
+    view_put_text(json, "address", view_address(view, account));
+    return json;
+}
+
+json_t *view_account_why(const struct view *view, uint32_t account)
+{
+    struct coord_why why;
+    coord_explain(view->core, account, view->now, &why);
+    json_t *json = identity_json(view, account);
+    view_put(json, "at", view_time(view->now));
+    view_put_bool(json, "sends", why.sends);
+    view_put_text(json, "readiness", view_readiness_word(view_readiness(view, account)));
+    json_t *lines = json_array();
+    for (size_t i = 0; i < why.lines_count; i++)
+        (void)json_array_append_new(lines, view_text(why.lines[i].text));
+    view_put(json, "why", lines);
+    view_put(json, "askAgain", view_time(why.ask_again));
+    view_put(json, "firstSlot", view_time(server_first_slot(view->server, account)));
+    view_put(json, "pool", pool_json(view, account));
+    return view_document(view, "AccountWhy", json);
+}
+
+json_t *view_account_reachable(const struct view *view, uint32_t account)
+{
+    enum view_readiness readiness = view_readiness(view, account);
+    json_t *json = identity_json(view, account);
+    view_put_bool(json, "reachable", readiness == VIEW_READY);
+    view_put_text(json, "readiness", view_readiness_word(readiness));
+    view_put(json, "pool", pool_json(view, account));
+    return view_document(view, "AccountReachable", json);
+}
+
+/* ---- Export ---- */
+
+struct export {
+    const struct view *view;
+    uint32_t account;
+    json_t *days;
+    json_t *exchanges;
+};
+
+static int on_day(const void *row, void *data)
+{
+    struct export *export = data;
+    const struct row_day *day = row;
+    if (day->account != export->account)
+        return 0;
+    json_t *json = json_object();
+    view_put(json, "date", view_date(day->date));
+    view_put_bool(json, "closed", day->closed);
+    view_put_bool(json, "met", day->met);
+    view_put_counters(json, day);
+    (void)json_array_append_new(export->days, json);
+    return 0;
+}
+
+static int on_exchange(const void *row, void *data)
+{
+    struct export *export = data;
+    const struct row_exchange *x = row;
+    if (x->from == export->account || x->to == export->account)
+        (void)json_array_append_new(export->exchanges, view_exchange_full(export->view, x));
+    return 0;
+}
+
+/* The other side of an exchange is another person: it is named by its id alone. */
+json_t *view_account_export(const struct view *view, uint32_t account)
+{
+    struct view blind = *view;
+    blind.names = false;
+    struct export export = {
+        .view = &blind, .account = account, .days = json_array(), .exchanges = json_array()};
+    json_t *json = account_full(view, account);
+    view_put(json, "addressDigest", view_digest(coord_account(view->core, account)->address));
+    int r = server_each_row(view->server, ROW_DAY_OLD, on_day, &export);
+    if (r == 0)
+        r = server_each_row(view->server, ROW_DAY, on_day, &export);
+    if (r == 0)
+        r = server_each_row(view->server, ROW_EXCHANGE_OLD, on_exchange, &export);
+    if (r == 0)
+        r = server_each_row(view->server, ROW_EXCHANGE, on_exchange, &export);
+    view_put(json, "history", export.days);
+    view_put(json, "exchanges", export.exchanges);
+    view_put_bool(json, "complete", r == 0);
+    return view_document(view, "AccountExport", json);
+}
