@@ -757,14 +757,20 @@ static int login_continue(struct imap *imap, struct imap_reader *reader)
 
 /* ---- Reading responses ---- */
 
+/* Puts the reason of a refused token behind the server's words, as far as there is room. */
 static void add_challenge(struct imap *imap, struct imap_result *result)
 {
-    size_t len = strlen(result->text);
-    if (result->status == IMAP_STATUS_OK || !imap->login.challenge[0] ||
-        len + 2 >= sizeof result->text)
+    size_t len = strlen(result->text), n = strlen(imap->login.challenge);
+    if (result->status == IMAP_STATUS_OK || n == 0 || len + 3 >= sizeof result->text)
         return;
-    (void)snprintf(result->text + len, sizeof result->text - len, "%s%s", len ? ": " : "",
-                   imap->login.challenge);
+    if (len > 0) {
+        memcpy(result->text + len, ": ", 2);
+        len += 2;
+    }
+    if (n > sizeof result->text - 1 - len)
+        n = sizeof result->text - 1 - len;
+    memcpy(result->text + len, imap->login.challenge, n);
+    result->text[len + n] = '\0';
 }
 
 /* The command in flight ended; says whether DONE (or READY) is to be told now. */
@@ -840,7 +846,7 @@ static int take_tagged(struct imap *imap, struct imap_reader *reader, struct ima
 {
     struct flz_view tag, word;
     struct imap_status_text status;
-    enum imap_status condition;
+    enum imap_status condition = IMAP_STATUS_BAD;
     if (!imap_read_atom(reader, &tag) || imap->verb == VERB_NONE ||
         !flz_view_equal(tag, flz_view_str(imap->tag))) /* M2 */
         return die(imap, -EPROTO, "an answer with a tag that is not in flight");
