@@ -90,7 +90,7 @@ static uint16_t free_port(void)
     return ntohs(address.sin_port);
 }
 
-static pid_t spawn(char *const argv[])
+static pid_t spawn(const char *const argv[])
 {
     pid_t pid = fork();
     must(pid >= 0, "fork");
@@ -99,7 +99,7 @@ static pid_t spawn(char *const argv[])
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
     (void)dup2(null, STDOUT_FILENO);
-    execv(argv[0], argv);
+    execv(argv[0], (char *const *)(uintptr_t)argv); /* execv() changes nothing, whatever it says */
     perror(argv[0]);
     _exit(127);
 }
@@ -204,7 +204,7 @@ static double send_theirs(uint16_t port, unsigned octets, unsigned messages)
     (void)snprintf(count, sizeof(count), "%u", messages);
     (void)snprintf(length, sizeof(length), "%u", octets);
     (void)snprintf(target, sizeof(target), "inet:127.0.0.1:%u", (unsigned)port);
-    char *argv[] = {
+    const char *const argv[] = {
         "/usr/sbin/smtp-source", "-d", "-s",           "1",    "-m", count, "-l", length, "-f",
         "bench@a.test",          "-t", "bench@b.test", target, NULL};
     int status = 0;
@@ -234,8 +234,8 @@ static pid_t start_sink(uint16_t port)
 {
     char target[32];
     (void)snprintf(target, sizeof(target), "inet:127.0.0.1:%u", (unsigned)port);
-    char *argv[] = {"/usr/sbin/smtp-sink", "-u", "nobody", target, "1000", NULL};
-    char *plain[] = {"/usr/sbin/smtp-sink", target, "1000", NULL};
+    const char *const argv[] = {"/usr/sbin/smtp-sink", "-u", "nobody", target, "1000", NULL};
+    const char *const plain[] = {"/usr/sbin/smtp-sink", target, "1000", NULL};
     pid_t pid = spawn(geteuid() == 0 ? argv : plain);
     struct sockaddr_in address = {
         .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};

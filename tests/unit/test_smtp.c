@@ -759,10 +759,7 @@ static void secrets_that_would_change_the_message_are_refused(void **state)
 
 static void user_names_cannot_inject(void **state)
 {
-    static const char *const names[] = {"", "a\r\nMAIL", "a\nb",
-                                        "a\x01"
-                                        "auth=",
-                                        "a\x7f"};
+    static const char *const names[] = {"", "a\r\nMAIL", "a\nb", "a\001auth=", "a\x7f"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         struct smtp smtp;
         open_session(&smtp, "250-AUTH LOGIN\r\n");
