@@ -124,6 +124,18 @@ static int decide(struct coord *core, const struct coord_command *command,
     return flz_fail(-EINVAL);
 }
 
+/* Entries that another wake-up time has replaced: without them coord_next() tells the truth. */
+static void drop_stale(struct coord *core)
+{
+    struct flz_heap_entry entry;
+    while (flz_heap_peek(&core->due, &entry)) {
+        const struct live *x = state_live(core, (uint32_t)entry.item);
+        if (x && x->wake == entry.at)
+            return;
+        (void)flz_heap_pop_due(&core->due, FLZ_NEVER, &entry);
+    }
+}
+
 int coord_step(struct coord *core, const struct coord_command *command,
                struct coord_update *ret_update)
 {
@@ -138,6 +150,7 @@ int coord_step(struct coord *core, const struct coord_command *command,
     int r = decide(core, command, &update);
     if (r < 0)
         return r;
+    drop_stale(core);
     update.events = core->events;
     update.events_count = core->events_count;
     update.orders = core->orders;

@@ -283,8 +283,31 @@ static struct coord *load(const struct store *store)
     return core;
 }
 
+/* The coordinator took this receipt: who bears witness to what. */
+static void witness(struct world *w, uint32_t node, const struct flz_receipt *receipt)
+{
+    struct flz_id key = receipt->exchange;
+    key.b[15] ^= (uint8_t)(receipt->turn + 1);
+    uint32_t i = flz_map_get(&w->messages_by_key, key);
+    if (i == FLZ_MAP_NONE)
+        return;
+    struct message *message = &w->messages[i];
+    bool send = receipt->kind == FLZ_TASK_SEND || receipt->kind == FLZ_TASK_REPLY;
+    if (send && (receipt->outcome == FLZ_OUTCOME_SENT || receipt->outcome == FLZ_OUTCOME_AMBIGUOUS ||
+                 receipt->outcome == FLZ_OUTCOME_INDETERMINATE)) {
+        message->sender_said = true;
+        message->sender_node = node;
+    }
+    if (receipt->kind == FLZ_TASK_FIND && receipt->outcome == FLZ_OUTCOME_FOUND) {
+        message->finder_said = true;
+        message->finder_node = node;
+    }
+}
+
 static void append(struct world *w, const struct event *event)
 {
+    if (event->type == EVENT_RECEIPT)
+        witness(w, event->report_node, &event->receipt.receipt);
     CHECK(flz_grow((void **)&w->log, &w->log_capacity, w->log_count + 1, sizeof *w->log) == 0,
           "memory");
     struct flz_buf *bytes = &w->log[w->log_count++];
@@ -486,14 +509,11 @@ static void dot(struct world *w, struct task *task)
 static void act_send(struct world *w, struct task *task)
 {
     uint64_t lot = flz_rng_below(&w->rng, 100);
-    struct message *message = message_of(w, task);
     task->ended = true;
     if (w->now > task->not_after) {
         say(w, task, FLZ_OUTCOME_EXPIRED, FLZ_REASON_SLOT);
     } else if (lot < 86 || !w->faults) {
         dot(w, task);
-        message->sender_said = true;
-        message->sender_node = task->node;
         say(w, task, FLZ_OUTCOME_SENT, FLZ_REASON_NONE);
     } else if (lot < 89) {
         say(w, task, FLZ_OUTCOME_REJECTED, FLZ_REASON_SPAM_BLOCK);
@@ -504,8 +524,6 @@ static void act_send(struct world *w, struct task *task)
     } else {
         if (chance(w, 60))
             dot(w, task);
-        message->sender_said = true;
-        message->sender_node = task->node;
         task->ended = false;
         task->follows = true;
         task->act_at = w->now + flz_rng_between(&w->rng, FLZ_MINUTE_MS, 12 * FLZ_HOUR_MS);
@@ -521,8 +539,6 @@ static void act_find(struct world *w, struct task *task)
         say(w, task, FLZ_OUTCOME_UNOBSERVED, FLZ_REASON_LOGIN);
     } else if (message->arrives <= w->now) {
         task->ended = true;
-        message->finder_said = true;
-        message->finder_node = task->node;
         say(w, task, FLZ_OUTCOME_FOUND, FLZ_REASON_NONE);
     } else if (w->now > task->deadline && !task->follows) {
         say(w, task, FLZ_OUTCOME_MISSING, FLZ_REASON_NONE);
@@ -784,7 +800,7 @@ static void disturb(struct world *w)
         if (fault(w, 2))
             lose_journal(w, &w->models[i]);
     }
-    if (fault(w, 1) && chance(w, 15) && !w->models[3].revoked)
+    if (fault(w, 1) && chance(w, 40) && !w->models[3].revoked)
         revoke(w, 3);
 }
 
@@ -849,7 +865,8 @@ static void minute(struct world *w)
             hello(w, m);
         if (m->revoked && m->acked < m->reports_count)
             (void)send_report(w, m, m->acked + 1);
-        report_all(w, m);
+        if (!w->faults || chance(w, 40))
+            report_all(w, m);
     }
     if (chance(w, 50))
         credit_all(w);
@@ -865,8 +882,8 @@ static void run_day(struct world *w, int32_t date)
     for (uint32_t i = 0; i < NODES; i++)
         if (!w->models[i].revoked)
             probe_all(w, &w->models[i]);
-    minute(w);
-    minute(w);
+    for (int i = 0; i < 8; i++)
+        minute(w);
     plan(w, date);
     int64_t end = (date + 1) * FLZ_DAY_MS + 6 * FLZ_HOUR_MS;
     while (w->now < end) {
