@@ -1134,6 +1134,17 @@ uint32_t worker_credit(const struct worker *worker)
     return worker->parts.credit_max - (uint32_t)taken;
 }
 
+void worker_prune(struct worker *worker, int64_t network_now)
+{
+    for (size_t i = 0; i < worker->book.count; i++) {
+        struct job *job = book_at(&worker->book, i);
+        if (!job || job->active || !job_is_past(job, network_now))
+            continue;
+        journal_delete(worker->parts.journal, JOURNAL_JOBS, id_view(&job->record.task.id));
+        book_remove(&worker->book, job);
+    }
+}
+
 /* ---- Life ---- */
 
 static int on_stored_job(struct flz_view key, struct flz_view value, void *data)

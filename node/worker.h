@@ -57,6 +57,9 @@ void worker_accept(struct worker *worker, const struct flz_tasks *tasks);
 /* Something may have become due: a pulse, a new member, a domain known. Cheap; may be called often. */
 void worker_wake(struct worker *worker);
 
+/* Forgets ended jobs that no replay can reach any more. */
+void worker_prune(struct worker *worker, int64_t network_now);
+
 /* For HELLO. */
 size_t worker_open_ids(struct worker *worker, const struct flz_id **ret_ids);
 uint32_t worker_credit(const struct worker *worker);

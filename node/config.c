@@ -1,0 +1,67 @@
+#include "node/config.h"
+
+#include "common/base/time.h"
+#include "common/sys/log.h"
+#include "common/sys/seal.h"
+
+#include <stddef.h>
+
+static const struct config_key keys[] = {
+    {"state_dir", CONFIG_PATH, offsetof(struct config, state_dir),
+     .fallback = "/var/lib/fluenzr-node", .help = "journal, identity"},
+    {"join_token_file", CONFIG_PATH, offsetof(struct config, join_token_file), .fallback = "",
+     .help = "the line of 'fluenzrctl node invite', mode 0600; used once"},
+    {"content_dir", CONFIG_PATH, offsetof(struct config, content_dir),
+     .fallback = "/usr/share/fluenzr/content", .help = "content packs, *.pack"},
+    {"providers_file", CONFIG_PATH, offsetof(struct config, providers_file),
+     .fallback = "/etc/fluenzr/providers.yaml", .help = "who may be warmed where"},
+    {"ca_file", CONFIG_PATH, offsetof(struct config, ca_file),
+     .fallback = "/etc/ssl/certs/ca-certificates.crt",
+     .help = "certificates of mail servers are verified against these"},
+    {"ehlo_name", CONFIG_TEXT, offsetof(struct config, ehlo_name), .fallback = "localhost",
+     .help = "this host's name, as EHLO says it"},
+    {"admin.listen", CONFIG_TEXT, offsetof(struct config, listen_admin),
+     .fallback = "ipc:///run/fluenzr/node.sock", .help = "socket of fluenzrctl, mode 0600"},
+    {"http.listen", CONFIG_TEXT, offsetof(struct config, listen_http),
+     .fallback = "127.0.0.1:7481", .help = "/metrics, /livez, /readyz"},
+    {"dns.servers", CONFIG_TEXT, offsetof(struct config, dns_servers), .fallback = "",
+     .help = "ADDRESS:PORT, comma separated; empty: the system's"},
+    {"vault.source", CONFIG_ENUM, offsetof(struct config, vault_source), .fallback = "file",
+     .words = seal_source_words,
+     .help = "where the key that seals mailbox secrets comes from"},
+    {"vault.name", CONFIG_TEXT, offsetof(struct config, vault_name),
+     .fallback = "/etc/fluenzr/node.vault.key",
+     .help = "credential name, key file, or argon2id parameter file"},
+    {"bus.heartbeat", CONFIG_DURATION, offsetof(struct config, heartbeat_ms), .fallback = "5s",
+     .min = 100, .max = FLZ_MINUTE_MS, .help = "to the coordinator; authority lasts 15 minutes"},
+    {"mail.connect_timeout", CONFIG_DURATION, offsetof(struct config, connect_timeout_ms),
+     .fallback = "30s", .min = 100, .max = 10 * FLZ_MINUTE_MS, .help = "to a mail server"},
+    {"mail.probe_age", CONFIG_DURATION, offsetof(struct config, probe_age_ms), .fallback = "1d",
+     .min = FLZ_MINUTE_MS, .max = FLZ_DAY_MS,
+     .help = "accounts are looked at again after half of it"},
+    {"credit", CONFIG_INT, offsetof(struct config, credit), .fallback = "5000", .min = 1,
+     .max = 20000, .help = "open tasks this node takes at most"},
+    {"log.level", CONFIG_ENUM, offsetof(struct config, log_level), .fallback = "info",
+     .words = flz_log_level_words, .help = ""},
+    {"log.format", CONFIG_ENUM, offsetof(struct config, log_format), .fallback = "logfmt",
+     .words = flz_log_format_words, .help = ""},
+    {"allow_unlocked_memory", CONFIG_BOOL, offsetof(struct config, allow_unlocked_memory),
+     .fallback = "false", .help = "run even if secrets could be swapped out"},
+};
+#define KEYS_COUNT (sizeof keys / sizeof *keys)
+
+int node_config_load(const char *path, struct config *ret_config, struct flz_msg *msg)
+{
+    return config_load(path, keys, KEYS_COUNT, ret_config, NULL, msg);
+}
+
+int node_config_show(const char *path, struct flz_buf *buf, struct flz_msg *msg)
+{
+    struct config config;
+    struct config_source sources[KEYS_COUNT];
+    int r = config_load(path, keys, KEYS_COUNT, &config, sources, msg);
+    if (r < 0)
+        return r;
+    config_dump(path, keys, KEYS_COUNT, &config, sources, buf);
+    return flz_buf_error(buf);
+}

@@ -1,0 +1,343 @@
+#include "node/control.h"
+
+#include "common/base/cleanup.h"
+#include "common/base/text.h"
+#include "common/base/time.h"
+#include "common/sys/admin.h"
+#include "common/sys/clock.h"
+#include "common/sys/http.h"
+#include "common/sys/metrics.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum metric {
+    METRIC_BUILD,
+    METRIC_ACCOUNTS,
+    METRIC_JOBS,
+    METRIC_OUTBOX,
+    METRIC_LINK,
+    METRIC_LEASE,
+    METRIC_SENT,
+    METRIC_FOUND,
+    METRIC_ENGAGED,
+    METRIC_SESSIONS,
+    METRIC_VISITS,
+    METRIC_COUNT,
+};
+
+static const struct metrics_family families[METRIC_COUNT] = {
+    [METRIC_BUILD] = {"fluenzr_build_info", "Version of this program; always 1.", METRICS_GAUGE,
+                      .labels = {"version", "role"}},
+    [METRIC_ACCOUNTS] = {"fluenzr_accounts", "Accounts of this node by state.", METRICS_GAUGE,
+                         .labels = {"state"}},
+    [METRIC_JOBS] = {"fluenzr_jobs_open", "Tasks accepted and not ended.", METRICS_GAUGE},
+    [METRIC_OUTBOX] = {"fluenzr_reports_pending", "Reports that are not acknowledged.",
+                       METRICS_GAUGE},
+    [METRIC_LINK] = {"fluenzr_coordinator_up", "1 when the coordinator has welcomed this node.",
+                     METRICS_GAUGE},
+    [METRIC_LEASE] = {"fluenzr_lease_seconds", "Real time for which this node may still act.",
+                      METRICS_GAUGE},
+    [METRIC_SENT] = {"fluenzr_messages_sent_total", "Messages by how they ended.",
+                     METRICS_COUNTER, .labels = {"outcome"}},
+    [METRIC_FOUND] = {"fluenzr_messages_received_total", "Messages looked for, by where they lay.",
+                      METRICS_COUNTER, .labels = {"placement"}},
+    [METRIC_ENGAGED] = {"fluenzr_engagements_total", "Actions carried out in mailboxes.",
+                        METRICS_COUNTER, .labels = {"action"}},
+    [METRIC_SESSIONS] = {"fluenzr_smtp_sessions_total", "SMTP sessions by result.",
+                         METRICS_COUNTER, .labels = {"result"}},
+    [METRIC_VISITS] = {"fluenzr_imap_visits_total", "IMAP visits by result.", METRICS_COUNTER,
+                       .labels = {"result"}},
+};
+
+struct control {
+    struct control_parts parts;
+    struct admin *admin;
+    struct http *http;
+    struct metrics *metrics;
+    struct import_parts import;
+};
+
+/* ---- Accounts ---- */
+
+static const char *member_state(const struct member *member)
+{
+    if (member->record.released)
+        return "released";
+    if (member->record.login_failures >= 3)
+        return "needs_auth";
+    if (!member->record.accepted)
+        return member->record.verdict[0] ? "refused" : "registering";
+    if (member->probe.at && !member->probe.login_ok)
+        return "degraded";
+    return "ok";
+}
+
+static json_t *member_json(const struct member *member)
+{
+    const struct flz_account *account = &member->record.account;
+    char until[FLZ_TIME_TEXT_MAX];
+    flz_time_format(account->consent.until, until);
+    return json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:I}", "id",
+                     flz_id_str(account->id), "address", account->address, "owner", account->owner,
+                     "provider", account->provider, "state", member_state(member), "smtp",
+                     member->record.smtp_url, "imap", member->record.imap_url, "verdict",
+                     member->record.verdict, "trouble", member->probe.text, "consent_until", until,
+                     "login_failures", (json_int_t)member->record.login_failures);
+}
+
+static void list_accounts(struct control *control, struct admin_call *call)
+{
+    json_t *items = json_array();
+    for (size_t i = 0; i < members_count(control->parts.members); i++)
+        json_array_append_new(items, member_json(members_at(control->parts.members, i)));
+    admin_answer(call, ADMIN_OK,
+                 json_pack("{s:s,s:s,s:o}", "apiVersion", "fluenzr/v1", "kind", "NodeAccountList",
+                           "items", items),
+                 NULL);
+}
+
+static struct member *find_member(struct control *control, const char *name)
+{
+    struct flz_address address;
+    struct flz_id id;
+    if (flz_id_parse(name, &id) == 0)
+        return members_find(control->parts.members, id);
+    if (flz_address_parse(name, &address) == 0)
+        return members_find_address(control->parts.members, &address);
+    return NULL;
+}
+
+static void on_removed(int r, void *data)
+{
+    struct admin_call *call = data;
+    if (r < 0)
+        admin_refuse(call, ADMIN_FAILED, "JOURNAL", strerror(-r), "");
+    else
+        admin_answer(call, ADMIN_OK, NULL, "the account is released; its secret is deleted");
+}
+
+static void remove_account(struct control *control, struct admin_call *call)
+{
+    const char *name = admin_argument(call, "account");
+    struct member *member = name ? find_member(control, name) : NULL;
+    if (!member) {
+        admin_refuse(call, ADMIN_USAGE, "NO_SUCH_ACCOUNT", "this node has no such account",
+                     "fluenzrctl account ls --node lists them");
+        return;
+    }
+    struct flz_report report = {.kind = FLZ_REPORT_RELEASE,
+                                .released = member->record.account.id};
+    int r = outbox_add(control->parts.outbox, &report);
+    if (r == 0)
+        r = members_remove(control->parts.members, member->record.account.id, on_removed, call);
+    if (r < 0)
+        admin_refuse(call, ADMIN_FAILED, "JOURNAL", strerror(-r), "");
+}
+
+/* A person has mended the credentials, or wants them tried: the count of failures starts again. */
+static void retry_account(struct control *control, struct admin_call *call)
+{
+    const char *name = admin_argument(call, "account");
+    struct member *member = name ? find_member(control, name) : NULL;
+    if (!member) {
+        admin_refuse(call, ADMIN_USAGE, "NO_SUCH_ACCOUNT", "this node has no such account", "");
+        return;
+    }
+    member->record.login_failures = 0;
+    (void)members_save(control->parts.members, member);
+    worker_wake(control->parts.worker);
+    admin_answer(call, ADMIN_OK, NULL, "the login will be tried again now");
+}
+
+/* ---- Status ---- */
+
+static void status(struct control *control, struct admin_call *call)
+{
+    const struct control_parts *parts = &control->parts;
+    struct worker_stats stats = worker_stats_of(parts->worker);
+    int64_t now = 0;
+    char text[FLZ_TIME_TEXT_MAX] = "";
+    if (link_now(parts->link, &now) == 0)
+        flz_time_format(now, text);
+    int64_t lease = link_lease_end_boot(parts->link) - flz_boottime_ms();
+    json_t *json = json_pack(
+        "{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I}", "apiVersion", "fluenzr/v1", "kind",
+        "NodeStatus", "name", parts->identity->name, "node", flz_id_str(parts->identity->node),
+        "network", parts->identity->network_name, "coordinator", link_state_text(parts->link),
+        "network_time", text, "lease_ms", (json_int_t)(lease > 0 ? lease : 0), "accounts",
+        (json_int_t)members_count(parts->members), "jobs_open", (json_int_t)stats.jobs_open,
+        "reports_pending", (json_int_t)outbox_pending(parts->outbox), "sent",
+        (json_int_t)stats.sent);
+    admin_answer(call, link_welcomed(parts->link) ? ADMIN_OK : ADMIN_FAILED, json, NULL);
+}
+
+static void version(struct control *control, struct admin_call *call)
+{
+    (void)control;
+    admin_answer(call, ADMIN_OK, json_pack("{s:s,s:s}", "version", FLZ_VERSION, "role", "node"),
+                 NULL);
+}
+
+static void import(struct control *control, struct admin_call *call)
+{
+    import_start(&control->import, call);
+}
+
+static const struct verb {
+    const char *name;
+    void (*run)(struct control *control, struct admin_call *call);
+} verbs[] = {
+    {"status", status},           {"version", version},
+    {"account import", import},   {"account ls", list_accounts},
+    {"account rm", remove_account}, {"account retry", retry_account},
+};
+
+static void on_call(struct admin_call *call, void *data)
+{
+    const char *names[sizeof verbs / sizeof *verbs];
+    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
+        names[i] = verbs[i].name;
+        if (strcmp(verbs[i].name, admin_verb(call)) == 0) {
+            verbs[i].run(data, call);
+            return;
+        }
+    }
+    const char *near = flz_did_you_mean(admin_verb(call), names, sizeof verbs / sizeof *verbs);
+    admin_refuse(call, ADMIN_USAGE, "UNKNOWN_VERB", "a node does not know this verb",
+                 near ? near : "it may be one for the coordinator");
+}
+
+/* ---- HTTP ---- */
+
+static void count_accounts(struct control *control)
+{
+    static const char *const states[] = {"ok",      "degraded",    "needs_auth",
+                                         "refused", "registering", "released"};
+    for (size_t s = 0; s < sizeof states / sizeof *states; s++) {
+        size_t n = 0;
+        for (size_t i = 0; i < members_count(control->parts.members); i++)
+            n += strcmp(member_state(members_at(control->parts.members, i)), states[s]) == 0;
+        metrics_set(control->metrics, METRIC_ACCOUNTS, METRICS_LABELS(states[s]), (double)n);
+    }
+}
+
+static void total(struct control *control, enum metric metric, const char *label, uint64_t value)
+{
+    metrics_set_total(control->metrics, metric, METRICS_LABELS(label), value);
+}
+
+static void fill_metrics(struct control *control)
+{
+    const struct control_parts *parts = &control->parts;
+    struct metrics *metrics = control->metrics;
+    struct worker_stats stats = worker_stats_of(parts->worker);
+    int64_t lease = link_lease_end_boot(parts->link) - flz_boottime_ms();
+    metrics_set(metrics, METRIC_BUILD, METRICS_LABELS(FLZ_VERSION, "node"), 1);
+    count_accounts(control);
+    metrics_set(metrics, METRIC_JOBS, METRICS_NO_LABELS, (double)stats.jobs_open);
+    metrics_set(metrics, METRIC_OUTBOX, METRICS_NO_LABELS, (double)outbox_pending(parts->outbox));
+    metrics_set(metrics, METRIC_LINK, METRICS_NO_LABELS, link_welcomed(parts->link) ? 1 : 0);
+    metrics_set(metrics, METRIC_LEASE, METRICS_NO_LABELS, lease > 0 ? (double)lease / 1000 : 0);
+    total(control, METRIC_SENT, "accepted", stats.sent);
+    total(control, METRIC_SENT, "rejected", stats.rejected);
+    total(control, METRIC_SENT, "withdrawn", stats.withdrawn);
+    total(control, METRIC_SENT, "ambiguous", stats.ambiguous);
+    total(control, METRIC_SENT, "expired", stats.expired);
+    total(control, METRIC_SENT, "declined", stats.declined);
+    total(control, METRIC_FOUND, "inbox", stats.found_inbox);
+    total(control, METRIC_FOUND, "junk", stats.found_junk);
+    total(control, METRIC_FOUND, "other", stats.found_other);
+    total(control, METRIC_FOUND, "missing", stats.missing);
+    total(control, METRIC_FOUND, "unobserved", stats.unobserved);
+    total(control, METRIC_ENGAGED, "open", stats.opened);
+    total(control, METRIC_ENGAGED, "unspam", stats.rescued);
+    total(control, METRIC_ENGAGED, "reply", stats.replied);
+    total(control, METRIC_ENGAGED, "tidy", stats.tidied);
+    total(control, METRIC_SESSIONS, "ok", stats.sessions - stats.session_failures);
+    total(control, METRIC_SESSIONS, "failed", stats.session_failures);
+    total(control, METRIC_VISITS, "ok", stats.visits - stats.visit_failures);
+    total(control, METRIC_VISITS, "failed", stats.visit_failures);
+}
+
+static void ready(struct control *control, struct http_response *response)
+{
+    const struct control_parts *parts = &control->parts;
+    bool welcomed = link_welcomed(parts->link), admits = journal_admits(parts->journal);
+    response->status = welcomed && admits ? 200 : 503;
+    flz_buf_printf(&response->body, "%s coordinator: %s\n", welcomed ? "[+]" : "[-]",
+                   link_state_text(parts->link));
+    flz_buf_printf(&response->body, "%s journal: %s\n", admits ? "[+]" : "[-]",
+                   admits ? "ok" : "the disk is nearly full, or a write failed");
+}
+
+static void on_request(const struct http_request *request, struct http_response *response,
+                       void *data)
+{
+    struct control *control = data;
+    if (strcmp(request->path, "/metrics") == 0) {
+        fill_metrics(control);
+        response->status = 200;
+        response->content_type = METRICS_CONTENT_TYPE;
+        metrics_expose(control->metrics, &response->body);
+    } else if (strcmp(request->path, "/livez") == 0) {
+        response->status = 200;
+        flz_buf_add_str(&response->body, "ok\n");
+    } else if (strcmp(request->path, "/readyz") == 0 || strcmp(request->path, "/healthz") == 0) {
+        ready(control, response);
+    }
+}
+
+/* ---- Life ---- */
+
+static void on_members(void *data)
+{
+    struct control *control = data;
+    worker_wake(control->parts.worker);
+}
+
+FLZ_DEFINE_FREEP(struct control, control_close)
+
+int control_open(const struct control_parts *parts, struct control **ret_control,
+                 struct flz_msg *msg)
+{
+    _cleanup_(control_closep) struct control *control = calloc(1, sizeof *control);
+    if (!control)
+        return flz_fail(-ENOMEM);
+    control->parts = *parts;
+    control->import = (struct import_parts){
+        .loop = parts->loop,
+        .members = parts->members,
+        .outbox = parts->outbox,
+        .domains = parts->domains,
+        .providers = parts->providers,
+        .tz = parts->tz,
+        .identity = parts->identity,
+        .link = parts->link,
+        .on_members = on_members,
+        .data = control,
+    };
+    struct admin_options options = {.trust = NULL, .signer = identity_signer(parts->identity)};
+    int r = metrics_new(families, METRIC_COUNT, &control->metrics);
+    if (r == 0)
+        r = admin_new(parts->bus, parts->listen_admin, NULL, parts->log, &options, on_call, control,
+                      &control->admin, msg);
+    if (r == 0)
+        r = http_new(parts->loop, parts->listen_http, on_request, control, &control->http, msg);
+    if (r < 0)
+        return r;
+    *ret_control = steal_ptr(&control);
+    return 0;
+}
+
+struct control *control_close(struct control *control)
+{
+    if (!control)
+        return NULL;
+    (void)admin_free(control->admin);
+    (void)http_free(control->http);
+    (void)metrics_free(control->metrics);
+    free(control);
+    return NULL;
+}

@@ -1,0 +1,37 @@
+/*
+ * The node's own doors: the socket of fluenzrctl (`account import|ls|rm`, `status`) and HTTP
+ * (/metrics, /livez, /readyz).
+ */
+#pragma once
+
+#include "common/base/error.h"
+#include "common/sys/bus.h"
+#include "common/sys/log.h"
+#include "common/sys/tz.h"
+#include "node/import.h"
+#include "node/journal.h"
+#include "node/worker.h"
+
+struct control;
+
+/* Everything is borrowed while it is open. */
+struct control_parts {
+    struct uv_loop_s *loop;
+    struct flz_log *log;
+    struct bus *bus;
+    const struct identity *identity;
+    struct link *link;
+    struct worker *worker;
+    struct members *members;
+    struct outbox *outbox;
+    struct domains *domains;
+    const struct providers *providers;
+    struct journal *journal;
+    struct tz *tz;
+    const char *listen_admin;
+    const char *listen_http;
+};
+
+int control_open(const struct control_parts *parts, struct control **ret_control,
+                 struct flz_msg *msg);
+struct control *control_close(struct control *control);
