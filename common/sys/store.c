@@ -279,7 +279,7 @@ size_t store_batch_bytes(const struct store_batch *batch)
     return batch->bytes.len;
 }
 
-void store_batch_append(struct store_batch *batch, struct store_batch *from)
+void store_batch_copy(struct store_batch *batch, const struct store_batch *from)
 {
     if (flz_grow((void **)&batch->ops, &batch->capacity, batch->count + from->count,
                  sizeof *batch->ops) < 0) {
@@ -290,6 +290,11 @@ void store_batch_append(struct store_batch *batch, struct store_batch *from)
         flz_buf_add_view(&batch->bytes, flz_buf_view(&from->bytes));
     }
     batch->failed = batch->failed || from->failed;
+}
+
+void store_batch_append(struct store_batch *batch, struct store_batch *from)
+{
+    store_batch_copy(batch, from);
     store_batch_clear(from);
 }
 

@@ -57,6 +57,8 @@ size_t store_batch_count(const struct store_batch *batch); /* puts and deletes *
 size_t store_batch_bytes(const struct store_batch *batch);
 /* Appends all of `from`, which is cleared. */
 void store_batch_append(struct store_batch *batch, struct store_batch *from);
+/* The same, leaving `from` as it is. */
+void store_batch_copy(struct store_batch *batch, const struct store_batch *from);
 
 /* What the batch would make of a key: 0 and the value (a view into the batch), STORE_E_DELETED, or
  * STORE_E_ABSENT when it does not touch it. Looks at every operation, newest last. */
