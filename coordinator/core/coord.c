@@ -259,6 +259,34 @@ static size_t due_of(const struct coord *core, struct live *x, uint32_t turn, in
     return n;
 }
 
+static bool task_presses(const struct coord *core, struct live *x, const struct coord_order *order,
+                         int64_t now, int64_t late_ms, int64_t margin_ms)
+{
+    struct coord_task task = {.account = 0};
+    task_times(core, x, order, &task);
+    bool send = order->kind == FLZ_TASK_SEND || order->kind == FLZ_TASK_REPLY;
+    int64_t due = order->kind == FLZ_TASK_FIND ? task.deadline : task.not_before;
+    return due + late_ms <= now || (send && due <= now && task.not_after - margin_ms <= now);
+}
+
+bool coord_presses(const struct coord *core, int64_t now, int64_t late_ms, int64_t margin_ms)
+{
+    for (size_t i = 0; i < core->live_count; i++) {
+        struct live *x = core->live[i];
+        for (uint32_t turn = 0; x && turn < FLZ_TURNS_MAX; turn++) {
+            for (uint32_t kind = FLZ_TASK_SEND; kind <= FLZ_TASK_KIND_MAX; kind++) {
+                const struct row_task *row = state_task(x, turn, kind);
+                struct coord_order order = {
+                    .exchange = x->row.handle, .turn = turn, .kind = kind};
+                if (row && row->state == TASK_OPEN &&
+                    task_presses(core, x, &order, now, late_ms, margin_ms))
+                    return true;
+            }
+        }
+    }
+    return false;
+}
+
 size_t coord_due_unreported(const struct coord *core, int64_t now)
 {
     size_t n = 0;
