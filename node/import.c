@@ -1,0 +1,423 @@
+#include "node/import.h"
+
+#include "common/base/cleanup.h"
+#include "common/base/hash.h"
+#include "common/base/text.h"
+#include "common/base/time.h"
+#include "common/sys/clock.h"
+#include "node/csv.h"
+#include "node/row.h"
+#include "proto/codec.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <sodium.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uv.h>
+
+#define POLL_MS 20
+#define CONSENT_DAYS_DEFAULT 180
+
+/*
+ *  READ ─► DNS ─► STORING ─► REPORTED ─► DONE
+ *    └───────┴───────┴──────────┴──────► DONE (refused, or accepted with a word about what waits)
+ */
+enum step { STEP_DNS, STEP_STORING, STEP_REPORTED, STEP_DONE };
+
+enum verdict { VERDICT_REFUSED, VERDICT_ACCEPTED, VERDICT_CHANGED, VERDICT_QUEUED, VERDICT_WOULD };
+
+struct item {
+    struct row row;
+    struct import *import;
+    enum step step;
+    enum verdict verdict;
+    bool known; /* the address was a member before */
+    struct flz_msg text;
+    int64_t until_boot;
+};
+
+struct import {
+    struct import_parts parts;
+    struct admin_call *call;
+    uv_timer_t timer; /* its close callback frees the import */
+    struct item *items; /* owned */
+    size_t count;
+    size_t capacity;
+    size_t done;
+    struct flz_consent consent;
+    bool accept_ask;
+    bool dry_run;
+};
+
+static const char *const verdict_words[] = {
+    [VERDICT_REFUSED] = "refused", [VERDICT_ACCEPTED] = "accepted", [VERDICT_CHANGED] = "changed",
+    [VERDICT_QUEUED] = "queued",   [VERDICT_WOULD] = "would accept",
+};
+
+static void finish(struct item *item, enum verdict verdict)
+{
+    if (item->step == STEP_DONE)
+        return;
+    item->step = STEP_DONE;
+    item->verdict = verdict;
+    item->import->done++;
+    flz_secret_deinit(&item->row.password);
+}
+
+/* ---- The report ---- */
+
+int import_report(const struct import_parts *parts, struct member *member)
+{
+    struct flz_account *account = &member->record.account;
+    struct flz_address address;
+    int r = flz_address_parse(account->address, &address);
+    if (r < 0)
+        return r;
+    struct flz_attestation attestation = {
+        .network = parts->identity->trust.network,
+        .node = parts->identity->node,
+        .account = account->id,
+        .address = flz_address_digest(&address),
+        .consent_until = account->consent.until,
+        .actions = account->consent.actions,
+    };
+    _cleanup_(flz_buf_deinit) struct flz_buf payload = FLZ_BUF_NULL;
+    _cleanup_(flz_buf_deinit) struct flz_buf bytes = FLZ_BUF_NULL;
+    struct flz_signer signer = identity_signer(parts->identity);
+    r = flz_encode(&flz_codec_attestation, &attestation, &payload);
+    if (r == 0)
+        r = flz_seal_signed(FLZ_KIND_ATTESTATION, flz_buf_view(&payload), &signer, &bytes);
+    if (r < 0)
+        return r;
+    struct flz_report report = {.kind = FLZ_REPORT_ACCOUNT, .account = *account};
+    report.account.attestation = flz_buf_view(&bytes);
+    r = outbox_add(parts->outbox, &report);
+    if (r < 0)
+        return r;
+    member->record.report = report.seq;
+    member->record.accepted = false;
+    member->record.verdict[0] = '\0';
+    return members_save(parts->members, member);
+}
+
+/* ---- One row ---- */
+
+static int refuse(struct item *item, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static int refuse(struct item *item, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(item->text.text, sizeof item->text.text, format, args);
+    va_end(args);
+    finish(item, VERDICT_REFUSED);
+    return 1;
+}
+
+/* What the tables and DNS say. True when the row may go on. */
+static bool passes_policy(struct item *item, const struct domain_facts *facts)
+{
+    const struct import *import = item->import;
+    const char *domain = flz_address_domain(&item->row.address);
+    struct flz_account *account = &item->row.record.account;
+    if (domains_is_google_address(domain) || facts->google ||
+        domains_is_google_host(item->row.smtp.host) || domains_is_google_host(item->row.imap.host))
+        return !refuse(item, "Gmail and Google Workspace are not warmed: Google's terms forbid it. "
+                             "See 'plan ramp' for warming with the owner's own mail");
+    if (facts->opt_out)
+        return !refuse(item, "the domain's owner refuses: _fluenzr.%s says p=deny", domain);
+    const struct provider *provider = providers_find(
+        import->parts.providers, account->provider, domain, facts, &item->row.smtp, &item->row.imap);
+    if (provider->policy == PROVIDER_DENY)
+        return !refuse(item, "provider %s is refused: %s", provider->name, provider->reason);
+    if (provider->policy == PROVIDER_ASK && !import->accept_ask)
+        return !refuse(item, "provider %s asks first: %s. With the provider's permission, add "
+                             "--accept ask",
+                       provider->name, provider->reason);
+    memcpy(account->provider, provider->name, sizeof account->provider);
+    return true;
+}
+
+static void on_stored(int r, void *data)
+{
+    struct item *item = data;
+    if (item->step != STEP_STORING)
+        return;
+    if (r < 0) {
+        (void)refuse(item, "the node's journal could not store it: %s", strerror(-r));
+        return;
+    }
+    const struct import_parts *parts = &item->import->parts;
+    struct member *member = members_find(parts->members, item->row.record.account.id);
+    int reported = member ? import_report(parts, member) : -ENOENT;
+    if (reported < 0) {
+        (void)refuse(item, "stored here, but not reported: %s", strerror(-reported));
+        return;
+    }
+    item->step = STEP_REPORTED;
+    item->until_boot = flz_boottime_ms() + IMPORT_VERDICT_WAIT_MS;
+    parts->on_members(parts->data);
+}
+
+static void store(struct item *item)
+{
+    struct import *import = item->import;
+    struct flz_account *account = &item->row.record.account;
+    struct member *known = members_find_address(import->parts.members, &item->row.address);
+    item->known = known != NULL;
+    if (known)
+        account->id = known->record.account.id;
+    else
+        randombytes_buf(account->id.b, sizeof account->id.b);
+    account->consent = import->consent;
+    item->step = STEP_STORING;
+    int r = members_put(import->parts.members, &item->row.record, &item->row.password, on_stored,
+                        item);
+    if (r < 0)
+        (void)refuse(item, "could not be stored: %s", strerror(-r));
+}
+
+static void step_dns(struct item *item)
+{
+    struct import *import = item->import;
+    const struct domain_facts *facts;
+    const char *domain = flz_address_domain(&item->row.address);
+    int r = domains_look(import->parts.domains, domain, &facts);
+    if (r == DOMAINS_E_ASKED && flz_boottime_ms() < item->until_boot)
+        return;
+    if (r != 0) {
+        (void)refuse(item, "DNS does not answer for %s; nothing is known against it, try again",
+                     domain);
+        return;
+    }
+    if (!passes_policy(item, facts))
+        return;
+    if (import->dry_run)
+        finish(item, VERDICT_WOULD);
+    else
+        store(item);
+}
+
+static void step_reported(struct item *item)
+{
+    const struct import_parts *parts = &item->import->parts;
+    const struct member *member = members_find(parts->members, item->row.record.account.id);
+    if (!member)
+        return;
+    if (member->record.accepted || member->record.verdict[0]) {
+        flz_msg_set(&item->text, "%s", member->record.verdict);
+        if (!member->record.accepted)
+            finish(item, VERDICT_REFUSED);
+        else
+            finish(item, item->known ? VERDICT_CHANGED : VERDICT_ACCEPTED);
+        return;
+    }
+    if (flz_boottime_ms() < item->until_boot)
+        return;
+    flz_msg_set(&item->text, "stored; the coordinator has not answered yet and will be told (%s)",
+                link_state_text(parts->link));
+    finish(item, VERDICT_QUEUED);
+}
+
+/* ---- The call ---- */
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct import *import = handle->data;
+    for (size_t i = 0; i < import->count; i++)
+        row_deinit(&import->items[i].row);
+    free(import->items);
+    free(import);
+}
+
+static json_t *row_json(const struct item *item)
+{
+    return json_pack("{s:i,s:s,s:s,s:s,s:s}", "line", item->row.line, "address",
+                     item->row.address.text, "verdict", verdict_words[item->verdict], "account",
+                     item->verdict == VERDICT_REFUSED || item->verdict == VERDICT_WOULD
+                         ? ""
+                         : flz_id_str(item->row.record.account.id),
+                     "text", item->text.text);
+}
+
+static void answer(struct import *import)
+{
+    json_t *rows = json_array();
+    size_t refused = 0;
+    for (size_t i = 0; i < import->count; i++) {
+        refused += import->items[i].verdict == VERDICT_REFUSED;
+        json_array_append_new(rows, row_json(&import->items[i]));
+    }
+    json_t *json = json_pack("{s:s,s:o,s:I,s:I}", "kind", "AccountImport", "rows", rows, "taken",
+                             (json_int_t)(import->count - refused), "refused",
+                             (json_int_t)refused);
+    enum admin_exit code = refused == 0               ? ADMIN_OK
+                           : refused < import->count ? ADMIN_PARTLY
+                                                     : ADMIN_FAILED;
+    char message[128];
+    (void)snprintf(message, sizeof message, "%zu of %zu rows taken%s", import->count - refused,
+                   import->count, import->dry_run ? " (dry run: nothing was changed)" : "");
+    admin_answer(import->call, code, json, message);
+    (void)uv_timer_stop(&import->timer);
+    uv_close((uv_handle_t *)&import->timer, on_closed);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct import *import = timer->data;
+    for (size_t i = 0; i < import->count; i++) {
+        struct item *item = &import->items[i];
+        if (item->step == STEP_DNS)
+            step_dns(item);
+        else if (item->step == STEP_REPORTED)
+            step_reported(item);
+    }
+    if (import->done == import->count)
+        answer(import);
+}
+
+/* A second row of the same address says nothing about which one is meant: it is refused. */
+static bool is_doubled(const struct import *import, const struct item *item)
+{
+    for (size_t i = 0; i < import->count; i++)
+        if (&import->items[i] != item &&
+            flz_ascii_equal_nocase(import->items[i].row.address.text, item->row.address.text))
+            return true;
+    return false;
+}
+
+static int read_rows(struct import *import, char *text, struct flz_msg *msg)
+{
+    struct csv csv;
+    struct row_columns columns;
+    char *fields[CSV_FIELDS_MAX];
+    size_t count;
+    csv_init(&csv, text);
+    int r = csv_next(&csv, fields, &count);
+    if (r != 0) {
+        flz_msg_set(msg, "line %d: no header line with the names of the columns", csv.line);
+        return flz_fail(-EINVAL);
+    }
+    r = row_columns_read(fields, count, &columns, msg);
+    if (r < 0) {
+        flz_msg_wrap(msg, "line %d", csv.line);
+        return r;
+    }
+    while ((r = csv_next(&csv, fields, &count)) == 0) {
+        if (import->count == IMPORT_ROWS_MAX) {
+            flz_msg_set(msg, "more than %d rows; import them in several files", IMPORT_ROWS_MAX);
+            return flz_fail(-E2BIG);
+        }
+        r = flz_grow((void **)&import->items, &import->capacity, import->count + 1,
+                     sizeof *import->items);
+        if (r < 0)
+            return r;
+        struct item *item = &import->items[import->count++];
+        *item = (struct item){.import = import, .step = STEP_DNS};
+        if (row_read(&columns, fields, count, csv.line, import->parts.tz, &item->row,
+                     &item->text) < 0)
+            finish(item, VERDICT_REFUSED);
+        else if (is_doubled(import, item))
+            (void)refuse(item, "this address stands in the file twice");
+    }
+    if (r == CSV_E_MALFORMED) {
+        flz_msg_set(msg, "line %d: a quote is left open, or there are too many fields", csv.line);
+        return flz_fail(-EINVAL);
+    }
+    return 0;
+}
+
+static int parse_actions(const char *text, uint32_t *ret_actions)
+{
+    static const struct {
+        const char *word;
+        uint32_t bit;
+    } actions[] = {{"send", FLZ_ACTION_SEND},   {"open", FLZ_ACTION_OPEN},
+                   {"reply", FLZ_ACTION_REPLY}, {"move", FLZ_ACTION_MOVE},
+                   {"delete", FLZ_ACTION_DELETE}};
+    uint32_t bits = 0;
+    while (*text) {
+        size_t len = strcspn(text, ",");
+        size_t i = 0;
+        while (i < sizeof actions / sizeof *actions &&
+               (strlen(actions[i].word) != len || strncmp(actions[i].word, text, len) != 0))
+            i++;
+        if (i == sizeof actions / sizeof *actions)
+            return flz_fail(-EINVAL);
+        bits |= actions[i].bit;
+        text += len + (text[len] == ',');
+    }
+    *ret_actions = bits;
+    return 0;
+}
+
+/* The owners' consent, as the operator records it: by whom, what for, until when. */
+static const char *read_consent(struct import *import)
+{
+    struct flz_consent *consent = &import->consent;
+    const char *by = admin_argument(import->call, "consent-by");
+    const char *until = admin_argument(import->call, "consent-until");
+    const char *actions = admin_argument(import->call, "consent");
+    int64_t now;
+    if (link_now(import->parts.link, &now) != 0)
+        now = flz_realtime_ms();
+    if (!by || !*by || flz_text_copy(consent->by, sizeof consent->by, by) < 0)
+        return "say who gave the owners' consent: --consent-by NAME";
+    consent->given = now;
+    consent->until = now + CONSENT_DAYS_DEFAULT * FLZ_DAY_MS;
+    int32_t day;
+    if (until && flz_date_parse(until, &day) < 0)
+        return "--consent-until is a date: 2027-05-31";
+    if (until)
+        consent->until = (int64_t)day * FLZ_DAY_MS;
+    if (consent->until <= now)
+        return "the consent would have ended already";
+    if (parse_actions(actions ? actions : "send,open,reply,move", &consent->actions) < 0)
+        return "--consent is a list of send, open, reply, move, delete";
+    return NULL;
+}
+
+/* Items are pointed to by callbacks of the journal, so the table must not move any more: it is
+ * complete before the first of them is stored. */
+void import_start(const struct import_parts *parts, struct admin_call *call)
+{
+    struct import *import = calloc(1, sizeof *import);
+    if (!import) {
+        admin_refuse(call, ADMIN_FAILED, "NO_MEMORY", "out of memory", "");
+        return;
+    }
+    import->parts = *parts;
+    import->call = call;
+    import->accept_ask = admin_argument(call, "accept") != NULL;
+    import->dry_run = admin_argument(call, "dry-run") != NULL;
+    (void)uv_timer_init(parts->loop, &import->timer);
+    import->timer.data = import;
+
+    struct flz_msg msg = FLZ_MSG_NULL;
+    struct flz_view body = admin_body(call);
+    char *text = malloc(body.len + 1);
+    const char *why = text ? read_consent(import) : "out of memory";
+    if (!why) {
+        memcpy(text, body.data, body.len);
+        text[body.len] = '\0';
+        if (strlen(text) != body.len)
+            why = "the file has a NUL byte: it is no CSV";
+        else if (read_rows(import, text, &msg) < 0)
+            why = msg.text;
+    }
+    if (text)
+        sodium_memzero(text, body.len + 1);
+    free(text);
+    if (why) {
+        admin_refuse(call, ADMIN_USAGE, "BAD_INPUT", why, "see fluenzrctl account import --help");
+        uv_close((uv_handle_t *)&import->timer, on_closed);
+        return;
+    }
+    for (size_t i = 0; i < import->count; i++)
+        import->items[i].until_boot = flz_boottime_ms() + IMPORT_DNS_WAIT_MS;
+    (void)uv_timer_start(&import->timer, on_timer, 0, POLL_MS);
+}

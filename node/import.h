@@ -1,0 +1,45 @@
+/*
+ * `account import` and `account add`: takes accounts into the node, row by row, each with a verdict
+ * of its own. A row passes: reading (node/row.h), DNS of its domain, provider policy and opt-out,
+ * then the journal, then the coordinator. Idempotent by address: the same row again changes what
+ * differs and keeps the account's id.
+ */
+#pragma once
+
+#include "common/sys/admin.h"
+#include "common/sys/tz.h"
+#include "node/domains.h"
+#include "node/identity.h"
+#include "node/link.h"
+#include "node/members.h"
+#include "node/outbox.h"
+#include "node/providers.h"
+
+#define IMPORT_DNS_WAIT_MS 10000
+#define IMPORT_VERDICT_WAIT_MS 10000
+#define IMPORT_ROWS_MAX 20000
+
+/* Everything is borrowed. */
+struct import_parts {
+    struct uv_loop_s *loop;
+    struct members *members;
+    struct outbox *outbox;
+    struct domains *domains;
+    const struct providers *providers;
+    struct tz *tz;
+    const struct identity *identity;
+    struct link *link;
+    void (*on_members)(void *data); /* the members changed */
+    void *data;
+};
+
+/*
+ * Serves one call; answers it when every row has its verdict. The body is the CSV. Arguments:
+ * `consent-by` (required: who gave the owners' consent), `consent-until` (RFC 3339 date, default
+ * 180 days), `consent` (actions, default send,open,reply,move), `accept` ("ask": the operator has the
+ * mail provider's permission where policy asks for it), `dry-run`.
+ */
+void import_start(const struct import_parts *parts, struct admin_call *call);
+
+/* Makes the account's report with a fresh attestation and puts it into the outbox. 0 or negative. */
+int import_report(const struct import_parts *parts, struct member *member);

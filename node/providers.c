@@ -1,0 +1,166 @@
+#include "node/providers.h"
+
+#include "common/base/cleanup.h"
+#include "common/base/text.h"
+#include "common/sys/config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SUFFIXES_MAX 64
+
+struct entry {
+    struct provider provider;
+    struct config_list domains; /* addresses' domains */
+    struct config_list mx;      /* suffixes of MX hosts */
+    struct config_list hosts;   /* suffixes of submission and IMAP hosts */
+};
+
+struct providers {
+    struct entry *entries; /* owned */
+    size_t count;
+};
+
+struct row {
+    int policy;
+    char reason[CONFIG_TEXT_MAX];
+    struct config_list domains, mx, hosts;
+};
+
+static const char *const policy_words[] = {"allow", "ask", "deny", NULL};
+
+static const struct config_key row_keys[] = {
+    {"policy", CONFIG_ENUM, offsetof(struct row, policy), .words = policy_words},
+    {"reason", CONFIG_TEXT, offsetof(struct row, reason), .fallback = ""},
+    {"domains", CONFIG_LIST, offsetof(struct row, domains), .fallback = ""},
+    {"mx", CONFIG_LIST, offsetof(struct row, mx), .fallback = ""},
+    {"hosts", CONFIG_LIST, offsetof(struct row, hosts), .fallback = ""},
+};
+
+static int read_entry(const struct config_doc *doc, const char *name, struct config_node node,
+                      struct entry *ret_entry, struct flz_msg *msg)
+{
+    _cleanup_(flz_freep) struct row *row = calloc(1, sizeof *row);
+    if (!row)
+        return flz_fail(-ENOMEM);
+    int r = config_node_read(doc, node, row_keys, sizeof row_keys / sizeof *row_keys, row, NULL,
+                             msg);
+    if (r < 0)
+        return r;
+    struct provider *provider = &ret_entry->provider;
+    if (flz_text_copy(provider->name, sizeof provider->name, name) < 0 ||
+        flz_text_copy(provider->reason, sizeof provider->reason, row->reason) < 0)
+        return config_node_error(doc, node, msg, "the name or reason of a provider is too long");
+    provider->policy = (enum provider_policy)row->policy;
+    ret_entry->domains = row->domains;
+    ret_entry->mx = row->mx;
+    ret_entry->hosts = row->hosts;
+    return 0;
+}
+
+static int read_all(const struct config_doc *doc, struct providers *providers, struct flz_msg *msg)
+{
+    struct config_node root = config_node_get(doc, config_doc_root(doc), "providers");
+    size_t n = config_node_count(doc, root);
+    if (config_node_kind(doc, root) != CONFIG_MAPPING || n == 0)
+        return config_node_error(doc, config_doc_root(doc), msg,
+                                 "a mapping 'providers' with at least one entry is needed");
+    providers->entries = calloc(n, sizeof *providers->entries);
+    if (!providers->entries)
+        return flz_fail(-ENOMEM);
+    for (size_t i = 0; i < n; i++) {
+        struct config_node node;
+        const char *name = config_node_pair(doc, root, i, &node);
+        int r = read_entry(doc, name, node, &providers->entries[i], msg);
+        if (r < 0)
+            return r;
+        providers->count++;
+    }
+    return 0;
+}
+
+static void free_doc(struct config_doc **doc)
+{
+    (void)config_doc_free(*doc);
+}
+
+FLZ_DEFINE_FREEP(struct providers, providers_free)
+
+static const struct entry *find_named(const struct providers *providers, const char *name)
+{
+    for (size_t i = 0; i < providers->count; i++)
+        if (strcmp(providers->entries[i].provider.name, name) == 0)
+            return &providers->entries[i];
+    return NULL;
+}
+
+int providers_load(const char *path, struct providers **ret_providers, struct flz_msg *msg)
+{
+    _cleanup_(providers_freep) struct providers *providers = calloc(1, sizeof *providers);
+    _cleanup_(free_doc) struct config_doc *doc = NULL;
+    if (!providers)
+        return flz_fail(-ENOMEM);
+    int r = config_doc_open(path, &doc, msg);
+    if (r == 0)
+        r = read_all(doc, providers, msg);
+    if (r < 0)
+        return r;
+    if (!find_named(providers, "unknown"))
+        return config_node_error(doc, config_doc_root(doc), msg,
+                                 "an entry 'unknown' is needed: what applies to all others");
+    *ret_providers = steal_ptr(&providers);
+    return 0;
+}
+
+struct providers *providers_free(struct providers *providers)
+{
+    if (!providers)
+        return NULL;
+    free(providers->entries);
+    free(providers);
+    return NULL;
+}
+
+static bool has_suffix(const char *host, const struct config_list *suffixes)
+{
+    size_t h = strlen(host);
+    for (size_t i = 0; i < suffixes->count; i++) {
+        const char *suffix = suffixes->items[i];
+        size_t s = strlen(suffix);
+        if (s > 0 && h >= s && flz_ascii_equal_nocase(host + h - s, suffix) &&
+            (h == s || suffix[0] == '.' || host[h - s - 1] == '.'))
+            return true;
+    }
+    return false;
+}
+
+static bool matches(const struct entry *entry, const char *domain, const struct domain_facts *facts,
+                    const struct endpoint *smtp, const struct endpoint *imap)
+{
+    return has_suffix(domain, &entry->domains) ||
+           (facts && has_suffix(facts->mx_first, &entry->mx)) ||
+           has_suffix(smtp->host, &entry->hosts) || has_suffix(imap->host, &entry->hosts);
+}
+
+const struct provider *providers_find(const struct providers *providers, const char *named,
+                                      const char *domain, const struct domain_facts *facts,
+                                      const struct endpoint *smtp, const struct endpoint *imap)
+{
+    const struct entry *found = NULL;
+    for (size_t i = 0; i < providers->count; i++) {
+        const struct entry *entry = &providers->entries[i];
+        if (!matches(entry, domain, facts, smtp, imap))
+            continue;
+        if (entry->provider.policy == PROVIDER_DENY)
+            return &entry->provider;
+        if (!found)
+            found = entry;
+    }
+    const struct entry *by_name = find_named(providers, named);
+    if (by_name && by_name->provider.policy == PROVIDER_DENY)
+        return &by_name->provider;
+    if (!found)
+        found = by_name ? by_name : find_named(providers, "unknown");
+    return &found->provider;
+}

@@ -1,0 +1,35 @@
+/*
+ * The providers table (deploy/providers.yaml): who a domain's mail is served by, and whether warming
+ * is allowed there. Data, not code: limits and policies differ by provider, by MX and host, never by
+ * the address's text alone.
+ */
+#pragma once
+
+#include "common/base/error.h"
+#include "node/domains.h"
+#include "node/endpoint.h"
+#include "proto/vocab.h"
+
+enum provider_policy { PROVIDER_ALLOW, PROVIDER_ASK, PROVIDER_DENY };
+
+struct providers;
+
+/* What is known of a provider. Borrowed from the table. */
+struct provider {
+    char name[FLZ_NAME_MAX];
+    enum provider_policy policy;
+    char reason[FLZ_REPLY_TEXT_MAX]; /* why ask or deny; for people */
+};
+
+/* 0 or negative (msg with file:line:col). */
+int providers_load(const char *path, struct providers **ret_providers, struct flz_msg *msg);
+struct providers *providers_free(struct providers *providers);
+
+/*
+ * The provider of an account: `named` as the operator wrote it ("" = find it), the address's domain,
+ * what DNS says (NULL: not known), and its servers. A deny by any of them wins: the name in the
+ * table, the domain, an MX host, a submission or IMAP host. Unknown is the entry "unknown": ask.
+ */
+const struct provider *providers_find(const struct providers *providers, const char *named,
+                                      const char *domain, const struct domain_facts *facts,
+                                      const struct endpoint *smtp, const struct endpoint *imap);

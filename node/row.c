@@ -1,0 +1,313 @@
+#include "node/row.h"
+
+#include "common/base/text.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+
+enum row_column {
+    COLUMN_ADDRESS,
+    COLUMN_OWNER,
+    COLUMN_PROVIDER,
+    COLUMN_SMTP,
+    COLUMN_IMAP,
+    COLUMN_USER,
+    COLUMN_PASSWORD,
+    COLUMN_TIMEZONE,
+    COLUMN_HOURS,
+    COLUMN_DAYS,
+    COLUMN_INTENSITY,
+    COLUMN_PROFILE,
+    COLUMN_LANGUAGE,
+    COLUMN_VOLUME,
+    COLUMNS,
+};
+
+static const char *const names[COLUMNS] = {
+    "address",  "owner", "provider", "smtp",      "imap",    "user",     "password",
+    "timezone", "hours", "days",     "intensity", "profile", "language", "volume",
+};
+
+static_assert(COLUMNS <= sizeof((struct row_columns *)0)->index / sizeof(int), "columns fit");
+
+void row_deinit(struct row *row)
+{
+    flz_secret_deinit(&row->password);
+}
+
+static int find_column(const char *name)
+{
+    for (int i = 0; i < COLUMNS; i++)
+        if (flz_ascii_equal_nocase(names[i], name))
+            return i;
+    return -1;
+}
+
+int row_columns_read(char *const *fields, size_t count, struct row_columns *ret_columns,
+                     struct flz_msg *msg)
+{
+    struct row_columns columns;
+    for (size_t i = 0; i < sizeof columns.index / sizeof *columns.index; i++)
+        columns.index[i] = -1;
+    for (size_t i = 0; i < count; i++) {
+        int column = find_column(fields[i]);
+        if (column < 0) {
+            const char *near = flz_did_you_mean(fields[i], names, COLUMNS);
+            flz_msg_set(msg, "unknown column '%.40s'%s%s%s", fields[i],
+                        near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
+            return flz_fail(-EINVAL);
+        }
+        if (columns.index[column] >= 0) {
+            flz_msg_set(msg, "the column '%s' stands twice", names[column]);
+            return flz_fail(-EINVAL);
+        }
+        columns.index[column] = (int)i;
+    }
+    static const int required[] = {COLUMN_ADDRESS, COLUMN_SMTP, COLUMN_IMAP, COLUMN_PASSWORD};
+    for (size_t i = 0; i < sizeof required / sizeof *required; i++)
+        if (columns.index[required[i]] < 0) {
+            flz_msg_set(msg, "the column '%s' is missing; the first line must name the columns",
+                        names[required[i]]);
+            return flz_fail(-EINVAL);
+        }
+    *ret_columns = columns;
+    return 0;
+}
+
+/* ---- The single columns; each says what is wrong ---- */
+
+static int bad(struct flz_msg *msg, enum row_column column, const char *value, const char *want)
+{
+    flz_msg_set(msg, "%s: '%.60s' %s", names[column], value, want);
+    return flz_fail(-EINVAL);
+}
+
+static int take_text(struct flz_msg *msg, enum row_column column, const char *value, char *field,
+                     size_t size)
+{
+    for (const char *p = value; *p; p++)
+        if ((unsigned char)*p < 0x20 || *p == 0x7f)
+            return bad(msg, column, value, "has a control character");
+    if (flz_text_copy(field, size, value) < 0)
+        return bad(msg, column, value, "is too long");
+    return 0;
+}
+
+static int take_clock(const char **at, uint32_t *ret_minute)
+{
+    unsigned hour, minute;
+    int used = 0;
+    if (sscanf(*at, "%2u:%2u%n", &hour, &minute, &used) != 2 || hour > 24 || minute > 59 ||
+        hour * 60 + minute > TZ_DAY_MINUTES)
+        return -EINVAL;
+    *at += used;
+    *ret_minute = hour * 60 + minute;
+    return 0;
+}
+
+static int take_hours(const char *value, struct flz_account *account, struct flz_msg *msg)
+{
+    const char *at = value;
+    if (take_clock(&at, &account->start_minute) < 0 || *at++ != '-' ||
+        take_clock(&at, &account->end_minute) < 0 || *at || account->end_minute == 0 ||
+        account->start_minute >= TZ_DAY_MINUTES || account->start_minute == account->end_minute)
+        return bad(msg, COLUMN_HOURS, value, "is not a window; write 09:00-18:00");
+    return 0;
+}
+
+static int day_of(const char *at)
+{
+    static const char days[] = "montuewedthufrisatsun";
+    for (int i = 0; i < 7; i++)
+        if (strncasecmp(at, days + 3 * i, 3) == 0)
+            return i;
+    return -1;
+}
+
+static int take_days(const char *value, uint32_t *ret_days, struct flz_msg *msg)
+{
+    uint32_t days = 0;
+    for (const char *at = value; *at;) {
+        int first = day_of(at), last = first;
+        at += first < 0 ? 0 : 3;
+        if (first >= 0 && *at == '-') {
+            last = day_of(at + 1);
+            at += last < 0 ? 0 : 4;
+        }
+        if (first < 0 || last < 0 || (*at && *at != ','))
+            return bad(msg, COLUMN_DAYS, value, "is not a list of days; write Mon-Fri or Mon,Wed");
+        for (int day = first;; day = (day + 1) % 7) {
+            days |= TZ_DAY(day);
+            if (day == last)
+                break;
+        }
+        at += *at == ',';
+    }
+    if (!days)
+        return bad(msg, COLUMN_DAYS, value, "names no day");
+    *ret_days = days;
+    return 0;
+}
+
+static int word_index(const char *value, const char *const *words, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (flz_ascii_equal_nocase(value, words[i]))
+            return (int)i;
+    return -1;
+}
+
+static int take_intensity(const char *value, struct flz_account *account, struct flz_msg *msg)
+{
+    static const char *const words[] = {"low", "medium", "high"};
+    int index = word_index(value, words, 3);
+    uint64_t target;
+    if (index >= 0) {
+        account->intensity = (uint32_t)index + FLZ_INTENSITY_LOW;
+        return 0;
+    }
+    if (flz_parse_u64(value, 40, &target) < 0 || target == 0)
+        return bad(msg, COLUMN_INTENSITY, value,
+                   "is neither low, medium, high nor a number of messages a day (1 to 40)");
+    account->target = (uint32_t)target;
+    return 0;
+}
+
+static int take_profile(const char *value, struct flz_account *account, struct flz_msg *msg)
+{
+    static const char *const words[] = {"new", "existing", "low_use", "recovery"};
+    int index = word_index(value, words, 4);
+    if (index < 0)
+        return bad(msg, COLUMN_PROFILE, value, "is none of new, existing, low_use, recovery");
+    account->profile = (uint32_t)index + FLZ_PROFILE_NEW;
+    return 0;
+}
+
+static int take_language(const char *value, struct flz_account *account, struct flz_msg *msg)
+{
+    size_t len = strlen(value);
+    if (len < 2 || len > 3 || strspn(value, "abcdefghijklmnopqrstuvwxyz") != len)
+        return bad(msg, COLUMN_LANGUAGE, value, "is not a language code; write en or fr");
+    return flz_text_copy(account->language, sizeof account->language, value);
+}
+
+static int take_volume(const char *value, struct flz_account *account, struct flz_msg *msg)
+{
+    uint64_t volume;
+    if (flz_parse_u64(value, 100000, &volume) < 0)
+        return bad(msg, COLUMN_VOLUME, value, "is not a number of own messages a day");
+    account->volume = (uint32_t)volume;
+    return 0;
+}
+
+static int take_server(const char *value, enum row_column column, struct endpoint *endpoint,
+                       char *url, struct flz_msg *msg)
+{
+    int r = endpoint_parse(value, endpoint, msg);
+    if (r < 0) {
+        flz_msg_wrap(msg, "%s", names[column]);
+        return r;
+    }
+    bool smtp = endpoint->scheme == CONN_SMTP || endpoint->scheme == CONN_SMTPS;
+    if (smtp != (column == COLUMN_SMTP))
+        return bad(msg, column, value, "is the other kind of server");
+    return take_text(msg, column, value, url, MEMBER_URL_MAX);
+}
+
+/* ---- The row ---- */
+
+static const char *value_of(const struct row_columns *columns, char **fields, size_t count,
+                            enum row_column column, const char *fallback)
+{
+    int index = columns->index[column];
+    return index >= 0 && (size_t)index < count && fields[index][0] ? fields[index] : fallback;
+}
+
+static int take_address(const char *value, struct row *row, struct flz_msg *msg)
+{
+    if (flz_address_parse(value, &row->address) < 0)
+        return bad(msg, COLUMN_ADDRESS, value, "is not a plain mail address");
+    if (flz_address_is_role(&row->address))
+        return bad(msg, COLUMN_ADDRESS, value,
+                   "is a role, not a person; role addresses are never warmed");
+    flz_address_normal(&row->address, row->record.account.address);
+    return 0;
+}
+
+static int take_password(const struct row_columns *columns, char **fields, size_t count,
+                         struct row *row, struct flz_msg *msg)
+{
+    int index = columns->index[COLUMN_PASSWORD];
+    if ((size_t)index >= count || fields[index][0] == '\0') {
+        flz_msg_set(msg, "password: is empty");
+        return flz_fail(-EINVAL);
+    }
+    int r = flz_secret_copy(flz_view_str(fields[index]), &row->password);
+    sodium_memzero(fields[index], strlen(fields[index]));
+    return r;
+}
+
+static int take_settings(const struct row_columns *columns, char **fields, size_t count,
+                         struct tz *tz, struct row *row, struct flz_msg *msg)
+{
+    struct flz_account *account = &row->record.account;
+#define VALUE(column, fallback) value_of(columns, fields, count, column, fallback)
+    int r = take_text(msg, COLUMN_OWNER, VALUE(COLUMN_OWNER, flz_address_domain(&row->address)),
+                      account->owner, sizeof account->owner);
+    if (r == 0)
+        r = take_text(msg, COLUMN_PROVIDER, VALUE(COLUMN_PROVIDER, ""), account->provider,
+                      sizeof account->provider);
+    if (r == 0)
+        r = take_text(msg, COLUMN_TIMEZONE, VALUE(COLUMN_TIMEZONE, "Etc/UTC"), account->zone,
+                      sizeof account->zone);
+    if (r == 0) {
+        r = tz_check(tz, account->zone, msg);
+        if (r < 0)
+            flz_msg_wrap(msg, "timezone");
+    }
+    if (r == 0)
+        r = take_hours(VALUE(COLUMN_HOURS, "09:00-18:00"), account, msg);
+    if (r == 0)
+        r = take_days(VALUE(COLUMN_DAYS, "Mon-Fri"), &account->days, msg);
+    if (r == 0)
+        r = take_intensity(VALUE(COLUMN_INTENSITY, "medium"), account, msg);
+    if (r == 0)
+        r = take_profile(VALUE(COLUMN_PROFILE, "new"), account, msg);
+    if (r == 0)
+        r = take_language(VALUE(COLUMN_LANGUAGE, "en"), account, msg);
+    if (r == 0)
+        r = take_volume(VALUE(COLUMN_VOLUME, "0"), account, msg);
+    return r;
+}
+
+static int take_servers(const struct row_columns *columns, char **fields, size_t count,
+                        struct row *row, struct flz_msg *msg)
+{
+    int r = take_server(VALUE(COLUMN_SMTP, ""), COLUMN_SMTP, &row->smtp, row->record.smtp_url, msg);
+    if (r == 0)
+        r = take_server(VALUE(COLUMN_IMAP, ""), COLUMN_IMAP, &row->imap, row->record.imap_url, msg);
+    if (r == 0)
+        r = take_text(msg, COLUMN_USER, VALUE(COLUMN_USER, row->address.text), row->record.user,
+                      sizeof row->record.user);
+    return r;
+#undef VALUE
+}
+
+int row_read(const struct row_columns *columns, char **fields, size_t count, int line,
+             struct tz *tz, struct row *ret_row, struct flz_msg *msg)
+{
+    struct row *row = ret_row;
+    *row = (struct row){.line = line,
+                        .record = {.version = JOURNAL_VERSION, .login = MEMBER_LOGIN_PASSWORD}};
+    int r = take_password(columns, fields, count, row, msg);
+    if (r == 0)
+        r = take_address(value_of(columns, fields, count, COLUMN_ADDRESS, ""), row, msg);
+    if (r == 0)
+        r = take_servers(columns, fields, count, row, msg);
+    if (r == 0)
+        r = take_settings(columns, fields, count, tz, row, msg);
+    return r;
+}

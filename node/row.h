@@ -1,0 +1,40 @@
+/*
+ * One row of `account import`: reading and checking what an operator wrote, before anything outside
+ * is asked.
+ */
+#pragma once
+
+#include "common/base/error.h"
+#include "common/sys/secret.h"
+#include "common/sys/tz.h"
+#include "node/endpoint.h"
+#include "proto/journal.h"
+
+#include <stddef.h>
+
+/* A row as a record, with its secret. */
+struct row {
+    int line;
+    struct flz_address address;
+    struct journal_member record; /* account.id null, consent not filled in */
+    struct endpoint smtp;
+    struct endpoint imap;
+    struct flz_secret password;
+};
+
+void row_deinit(struct row *row);
+
+/* Which column stands where; from the header line. */
+struct row_columns {
+    int index[16]; /* by enum row_column; -1 = absent */
+};
+
+/* The columns of DESIGN 8, in any order; address, smtp, imap and password are required. 0 or -EINVAL
+ * (unknown or doubled column: msg with a did-you-mean). */
+int row_columns_read(char *const *fields, size_t count, struct row_columns *ret_columns,
+                     struct flz_msg *msg);
+
+/* Reads and checks one record; the password field is wiped in place. 0 or -EINVAL (msg says which
+ * column and why); on failure *ret_row holds the address as far as it was readable. */
+int row_read(const struct row_columns *columns, char **fields, size_t count, int line,
+             struct tz *tz, struct row *ret_row, struct flz_msg *msg);
