@@ -194,8 +194,10 @@ void coord_explain(const struct coord *core, uint32_t account, int64_t now,
     }
     e.row = &e.account->row;
     bool open = say_binding(&e);
-    if (open)
-        open = say_pause(&e) & say_ready(&e);
+    if (open) {
+        bool running = say_pause(&e);
+        open = say_ready(&e) && running;
+    }
     if (now < core->network.quiet_until) {
         say(&e, "the log was restored from a backup: nothing is sent for a day");
         ask_again(&e, core->network.quiet_until);

@@ -8,7 +8,7 @@
  * gives the same store, the counters are recomputed from the exchanges, and the world's own count
  * of messages is held against the ledger.
  *
- *     sim_coord [FIRST_SEED [COUNT [DAYS]]]
+ *     sim_coord [FIRST_SEED [COUNT [DAYS [KILLS [SWAPS]]]]]   (of a thousand steps)
  */
 #include "common/base/cleanup.h"
 #include "common/base/hash.h"
@@ -29,6 +29,8 @@
 #define WINDOW_END_MINUTE 1080
 
 static uint64_t arg_seed;
+static uint32_t arg_swaps = 20; /* of a thousand commits */
+static uint32_t arg_kills = 3; /* of a thousand steps, before and after the commit each */
 
 #define CHECK(condition, ...)                                                                      \
     do {                                                                                           \
@@ -351,23 +353,46 @@ static void reload(struct world *w)
         w->models[i].connected = false;
 }
 
+/* Another core, loaded from the rows of this commit, takes over in mid-run: only credit is lost,
+ * which nodes tell again with each heartbeat. */
+static void swap(struct world *w)
+{
+    struct coord *old = w->leader;
+    w->leader = load(&w->store);
+    for (uint32_t i = 0; i < coord_node_count(old); i++) {
+        struct coord_command command = {
+            .kind = COORD_CREDIT, .now = w->now, .node = i, .credit = coord_node_credit(old, i)};
+        struct coord_update update;
+        CHECK(coord_step(w->leader, &command, &update) == 0, "credit");
+        CHECK(coord_node_open(old, i) == coord_node_open(w->leader, i), "open tasks differ");
+    }
+    (void)coord_free(old);
+    w->kills++;
+}
+
 /* One decision; sometimes the leader dies before or after its commit. false: it was lost. */
 static bool step(struct world *w, struct coord_command *command, struct coord_update *update)
 {
     command->now = w->now;
     CHECK(coord_step(w->leader, command, update) == 0, "step %d", command->kind);
-    if (fault(w, 3)) {
+    if (fault(w, arg_kills)) {
         reload(w);
         lead(w);
         return false;
     }
     commit(w, update);
-    if (fault(w, 3)) {
+    if (fault(w, arg_kills)) {
         reload(w);
         lead(w);
         return false;
     }
     take_orders(w, update);
+    if (w->faults && flz_rng_below(&w->rng, 1000) < arg_swaps) {
+        /* The caller still looks at the update: its events and orders go, the rest stays. */
+        swap(w);
+        update->events = NULL;
+        update->orders = NULL;
+    }
     return true;
 }
 
@@ -1054,6 +1079,10 @@ int main(int argc, char **argv)
     uint64_t first = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
     uint64_t count = argc > 2 ? strtoull(argv[2], NULL, 10) : 4;
     int32_t days = argc > 3 ? (int32_t)strtol(argv[3], NULL, 10) : 4;
+    if (argc > 4)
+        arg_kills = (uint32_t)strtoul(argv[4], NULL, 10);
+    if (argc > 5)
+        arg_swaps = (uint32_t)strtoul(argv[5], NULL, 10);
     for (uint64_t seed = first; seed < first + count; seed++)
         run(seed, days);
     return 0;
