@@ -227,6 +227,13 @@ static void bind_known(struct coord *core, const struct row_account *row, struct
     forget_waiting(core, row->handle);
 }
 
+/* Whether the change may end what is planned: another node, less consent. */
+static bool is_narrower(const struct row_account *row, const struct event_account *e)
+{
+    return row->generation != e->generation || (row->consent_actions & ~e->consent_actions) ||
+           e->consent_until < row->consent_until || e->consent_given > row->consent_given;
+}
+
 int roster_register(struct coord *core, const struct coord_command *command,
                     struct coord_update *update)
 {
@@ -246,8 +253,10 @@ int roster_register(struct coord *core, const struct coord_command *command,
     struct event event = {.type = EVENT_ACCOUNT};
     struct event_account *e = &event.account;
     fill_account(core, command, e);
+    bool narrower = false;
     if (known != COORD_NONE) {
         bind_known(core, &core->accounts[known].row, e);
+        narrower = is_narrower(&core->accounts[known].row, e);
     } else {
         e->account = (uint32_t)core->accounts_count;
         e->id = report->account.id;
@@ -255,8 +264,7 @@ int roster_register(struct coord *core, const struct coord_command *command,
     }
     update->handle = e->account;
     int r = coord_emit(core, event);
-    /* A change may end what was planned: less consent, another node. */
-    return r < 0 || known == COORD_NONE ? r : exchange_advance_all(core, known);
+    return r < 0 || !narrower ? r : exchange_advance_all(core, known);
 }
 
 /* The account of a report, if it is this node's. */
