@@ -18,9 +18,9 @@
 #include <stdint.h>
 
 #define FLZ_RECORD_VERSION 1
-#define FLZ_EVENT_SIZE_MAX (1024 * 1024)  /* one encoded event */
-#define FLZ_PLAN_EXCHANGES_MAX 2000       /* in one PLAN_PART */
-#define FLZ_PLAN_ACCOUNTS_MAX 4000        /* in one PLAN_PART */
+#define FLZ_EVENT_SIZE_MAX (1024 * 1024) /* one encoded event */
+#define FLZ_PLAN_EXCHANGES_MAX 2000      /* in one PLAN_PART */
+#define FLZ_PLAN_ACCOUNTS_MAX 4000       /* in one PLAN_PART */
 
 /* ---- Parts of rows and events ---- */
 
@@ -61,14 +61,14 @@ enum row_void {
 enum row_task_state { TASK_WAITS = 0, TASK_OPEN = 1, TASK_ENDED = 2, TASK_VOID = 3 };
 
 struct row_task {
-    uint32_t state;      /* enum row_task_state */
-    uint32_t outcome;    /* ENDED: enum flz_outcome */
-    uint32_t reason;     /* ENDED: enum flz_reason; VOID: enum row_void */
-    uint32_t fault;      /* enum row_fault */
-    uint32_t node;       /* it was issued to */
+    uint32_t state;   /* enum row_task_state */
+    uint32_t outcome; /* ENDED: enum flz_outcome */
+    uint32_t reason;  /* ENDED: enum flz_reason; VOID: enum row_void */
+    uint32_t fault;   /* enum row_fault */
+    uint32_t node;    /* it was issued to */
     uint32_t attempt;
     uint32_t reply_code; /* the server's, if it told one */
-    bool presumed;       /* ENDED by the coordinator: the node has not spoken (or is not believed) */
+    bool presumed; /* ENDED by the coordinator: the node has not spoken (or is not believed) */
     int64_t issued_at;
     int64_t ended_at;
 };
@@ -79,34 +79,34 @@ struct row_turn {
     int64_t send_until;
     int64_t open_at;
     int64_t open_until;
-    int32_t date;        /* the sender's local date on which it counts */
-    int32_t open_date;   /* the recipient's local date on which it is received */
-    uint32_t day_cap;    /* the sender's quota of that day, as last known */
+    int32_t date;         /* the sender's local date on which it counts */
+    int32_t open_date;    /* the recipient's local date on which it is received */
+    uint32_t day_cap;     /* the sender's quota of that day, as last known */
     struct row_task send; /* SEND (turn 0) or REPLY, at the sender's node */
     struct row_task find; /* at the recipient's node, as the next two */
     struct row_task unspam;
     struct row_task open;
-    uint32_t placement;   /* enum flz_placement */
+    uint32_t placement;      /* enum flz_placement */
     uint32_t authentication; /* enum flz_auth_result bits */
-    int64_t arrival_ms;   /* -1 or 0: unknown */
-    bool sender_witness;  /* the sender's node itself said that it was, or may have been, sent */
-    bool contradicted;    /* found, though the sender's node said it was never sent */
+    int64_t arrival_ms;      /* -1 or 0: unknown */
+    bool sender_witness;     /* the sender's node itself said that it was, or may have been, sent */
+    bool contradicted;       /* found, though the sender's node said it was never sent */
 };
 
 /* ---- Rows ---- */
 
 enum row_kind {
-    ROW_NETWORK = 1,     /* one */
-    ROW_SETTING = 2,     /* a key of the policy that an administrator set */
-    ROW_NAME = 3,        /* a domain, owner or provider and its handle */
+    ROW_NETWORK = 1, /* one */
+    ROW_SETTING = 2, /* a key of the policy that an administrator set */
+    ROW_NAME = 3,    /* a domain, owner or provider and its handle */
     ROW_INVITE = 4,
     ROW_NODE = 5,
     ROW_ACCOUNT = 6,
     ROW_PAUSE = 7,
     ROW_SUPPRESSION = 8,
-    ROW_CONTACT = 9,     /* the newest first message from one account to another */
+    ROW_CONTACT = 9, /* the newest first message from one account to another */
     ROW_DAY = 10,
-    ROW_EXCHANGE = 11,   /* live ones */
+    ROW_EXCHANGE = 11, /* live ones */
     /* Archives: written once, never loaded into a core again. */
     ROW_DAY_OLD = 12,      /* struct row_day */
     ROW_EXCHANGE_OLD = 13, /* struct row_exchange */
@@ -115,15 +115,15 @@ enum row_kind {
 
 struct row_network {
     struct flz_id id;
-    int64_t now;              /* of the newest event */
+    int64_t now; /* of the newest event */
     uint64_t epoch;
     struct flz_id generation;
     uint64_t revocation_version;
-    uint32_t exchanges;       /* handles given so far; the next one's */
-    uint32_t plans;           /* sealed so far */
-    uint32_t pauses;          /* handles given so far */
-    int32_t newest_date;      /* newest date planned */
-    int64_t quiet_until;      /* after a restored backup: no SEND or REPLY before it */
+    uint32_t exchanges;  /* handles given so far; the next one's */
+    uint32_t plans;      /* sealed so far */
+    uint32_t pauses;     /* handles given so far */
+    int32_t newest_date; /* newest date planned */
+    int64_t quiet_until; /* after a restored backup: no SEND or REPLY before it */
 };
 
 struct row_setting {
@@ -136,7 +136,7 @@ struct row_setting {
 enum row_name_kind { NAME_DOMAIN = 1, NAME_OWNER = 2, NAME_PROVIDER = 3 };
 
 struct row_name {
-    uint32_t kind;   /* enum row_name_kind; handles are dense within a kind */
+    uint32_t kind; /* enum row_name_kind; handles are dense within a kind */
     uint32_t handle;
     struct flz_digest digest;  /* domains and owners; providers: of the text */
     char text[FLZ_DOMAIN_MAX]; /* domains and providers; owners have none here */
@@ -166,12 +166,12 @@ struct row_node {
     struct flz_sign_public sign_key;
     struct flz_curve_public curve_key;
     int64_t joined_at;
-    int64_t seen_at;           /* newest HELLO or report; 0 = never */
+    int64_t seen_at; /* newest HELLO or report; 0 = never */
     int64_t revoked_at;
     struct flz_id incarnation;
-    uint64_t report_seq;       /* newest taken: what is acknowledged */
-    uint32_t losses;           /* journals lost or rolled back */
-    uint32_t equivocations;    /* second, different words on one task */
+    uint64_t report_seq;            /* newest taken: what is acknowledged */
+    uint32_t losses;                /* journals lost or rolled back */
+    uint32_t equivocations;         /* second, different words on one task */
     const struct flz_digest *packs; /* as its newest HELLO said; owned by the core */
     size_t packs_count;
 };
@@ -184,8 +184,8 @@ struct row_account {
     struct flz_id id;
     struct flz_digest address;
     uint32_t node;
-    uint32_t generation;    /* of the binding: 1, 2, … */
-    uint32_t domain;        /* handles of ROW_NAME, each within its kind */
+    uint32_t generation; /* of the binding: 1, 2, … */
+    uint32_t domain;     /* handles of ROW_NAME, each within its kind */
     uint32_t owner;
     uint32_t provider;
     char zone[FLZ_ZONE_MAX];
@@ -199,17 +199,17 @@ struct row_account {
     uint32_t volume;
     int64_t consent_given;
     int64_t consent_until;
-    int64_t consent_ended;  /* the owner said stop at; 0 = did not */
+    int64_t consent_ended; /* the owner said stop at; 0 = did not */
     uint32_t consent_actions;
     int64_t registered_at;
     int64_t bound_at;
-    int64_t begins_at;      /* after a new binding: nothing is issued before the old slots ended */
+    int64_t begins_at; /* after a new binding: nothing is issued before the old slots ended */
     /* Newest probe; probe_at 0 = none since it was bound. */
     int64_t probe_at;
     uint32_t probe_reason;
     uint32_t quota_permille;
     bool login_ok;
-    bool mx_changed;        /* other MX than the probe before saw */
+    bool mx_changed; /* other MX than the probe before saw */
     bool opt_out;
     bool denied;
     struct flz_digest mx;
@@ -218,9 +218,9 @@ struct row_account {
     uint32_t ramp_reference;
     uint32_t ramp_last_quota;
     int32_t ramp_last_date;
-    int32_t planned_date;   /* newest date planned for it as a sender; 0 = none */
-    int32_t closed_date;    /* newest date closed */
-    int64_t issued_at;      /* newest SEND or REPLY issued for it */
+    int32_t planned_date; /* newest date planned for it as a sender; 0 = none */
+    int32_t closed_date;  /* newest date closed */
+    int64_t issued_at;    /* newest SEND or REPLY issued for it */
 };
 
 struct row_pause {
@@ -256,8 +256,8 @@ struct row_day {
     uint32_t account;
     int32_t date;
     /* Set by the plan. */
-    bool planned_day;   /* a sending day of the account, planned */
-    bool closed;        /* taken into the ramp */
+    bool planned_day; /* a sending day of the account, planned */
+    bool closed;      /* taken into the ramp */
     bool met;
     uint32_t quota;     /* messages it may send that day, replies included; 0 until planned */
     uint32_t possible;  /* of these, what partners, hours and content allowed */
@@ -271,27 +271,27 @@ struct row_day {
     uint32_t committed; /* of the quota: sent, or not known not to be */
     uint32_t dropped;   /* planned turns that became void */
     uint32_t issued;
-    uint32_t sent;      /* 250, or found */
+    uint32_t sent; /* 250, or found */
     uint32_t rejected;
     uint32_t withdrawn;
     uint32_t expired;
     uint32_t declined;
     uint32_t ambiguous;
     uint32_t indeterminate;
-    uint32_t inbox;     /* where its messages were found */
+    uint32_t inbox; /* where its messages were found */
     uint32_t junk;
     uint32_t other;
     uint32_t missing;
     uint32_t unobserved;
-    uint32_t rescued;   /* its messages taken out of Junk by the recipient */
-    uint32_t opened;    /* its messages opened by the recipient */
-    uint32_t replied;   /* sent messages of it that were replies */
+    uint32_t rescued; /* its messages taken out of Junk by the recipient */
+    uint32_t opened;  /* its messages opened by the recipient */
+    uint32_t replied; /* sent messages of it that were replies */
     uint32_t credited;
     /* As the recipient. */
-    uint32_t inbound;   /* messages planned for it and not void */
-    uint32_t received;  /* found in its mailbox */
-    uint32_t opens;     /* messages it opened */
-    uint32_t rescues;   /* messages it took out of Junk */
+    uint32_t inbound;  /* messages planned for it and not void */
+    uint32_t received; /* found in its mailbox */
+    uint32_t opens;    /* messages it opened */
+    uint32_t rescues;  /* messages it took out of Junk */
 };
 
 enum row_exchange_state {
@@ -306,14 +306,14 @@ struct row_exchange {
     struct flz_id id;
     uint32_t from;
     uint32_t to;
-    bool one_node;      /* both accounts at one node when planned: earns no credit */
-    bool same_owner;    /* allowed by policy, and flagged */
+    bool one_node;   /* both accounts at one node when planned: earns no credit */
+    bool same_owner; /* allowed by policy, and flagged */
     struct flz_digest pack;
     uint32_t scenario;
     uint64_t seed;
-    int64_t expires;    /* the e= of its messages' headers */
+    int64_t expires; /* the e= of its messages' headers */
     int64_t planned_at;
-    int64_t tidy_at;    /* SETTLED */
+    int64_t tidy_at; /* SETTLED */
     int64_t ended_at;
     struct row_task tidy_from;
     struct row_task tidy_to;
@@ -430,7 +430,7 @@ struct event_released {
 };
 
 struct event_report_refused {
-    uint32_t kind;        /* enum flz_report_kind */
+    uint32_t kind; /* enum flz_report_kind */
     struct flz_id account;
     char text[FLZ_REPLY_TEXT_MAX];
 };

@@ -37,10 +37,10 @@ static void nodes_free(struct coord *core)
 static void maps_free(struct coord *core)
 {
     struct flz_map *maps[] = {
-        &core->nodes_by_id,     &core->nodes_by_curve, &core->accounts_by_id,
+        &core->nodes_by_id,         &core->nodes_by_curve,  &core->accounts_by_id,
         &core->accounts_by_address, &core->names_by_digest, &core->presence,
-        &core->invites_by_token, &core->suppressed,     &core->contacts_by_pair,
-        &core->days_by_key,     &core->live_by_id,
+        &core->invites_by_token,    &core->suppressed,      &core->contacts_by_pair,
+        &core->days_by_key,         &core->live_by_id,
     };
     for (size_t i = 0; i < sizeof maps / sizeof *maps; i++)
         flz_map_deinit(maps[i]);
@@ -59,9 +59,9 @@ struct coord *coord_free(struct coord *core)
     fold_pending_deinit(core);
     flz_arena_deinit(&core->step_arena);
     flz_heap_deinit(&core->due);
-    void *const arrays[] = {core->accounts,      core->invites,  core->settings, core->pauses,
-                            core->suppressions,  core->contacts, core->days,     core->days_free,
-                            core->live,          core->changes,  core->events,   core->orders};
+    void *const arrays[] = {core->accounts,     core->invites,  core->settings, core->pauses,
+                            core->suppressions, core->contacts, core->days,     core->days_free,
+                            core->live,         core->changes,  core->events,   core->orders};
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
         free(arrays[i]);
     free(core);
@@ -244,8 +244,8 @@ int coord_task(const struct coord *core, const struct coord_order *order,
 
 static size_t due_of(const struct coord *core, struct live *x, uint32_t turn, int64_t now)
 {
-    static const uint32_t kinds[] = {FLZ_TASK_SEND, FLZ_TASK_REPLY, FLZ_TASK_FIND, FLZ_TASK_UNSPAM,
-                                     FLZ_TASK_OPEN, FLZ_TASK_TIDY};
+    static const uint32_t kinds[] = {FLZ_TASK_SEND,   FLZ_TASK_REPLY, FLZ_TASK_FIND,
+                                     FLZ_TASK_UNSPAM, FLZ_TASK_OPEN,  FLZ_TASK_TIDY};
     size_t n = 0;
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         const struct row_task *row = state_task(x, turn, kinds[i]);
@@ -276,8 +276,7 @@ bool coord_presses(const struct coord *core, int64_t now, int64_t late_ms, int64
         for (uint32_t turn = 0; x && turn < FLZ_TURNS_MAX; turn++) {
             for (uint32_t kind = FLZ_TASK_SEND; kind <= FLZ_TASK_KIND_MAX; kind++) {
                 const struct row_task *row = state_task(x, turn, kind);
-                struct coord_order order = {
-                    .exchange = x->row.handle, .turn = turn, .kind = kind};
+                struct coord_order order = {.exchange = x->row.handle, .turn = turn, .kind = kind};
                 if (row && row->state == TASK_OPEN &&
                     task_presses(core, x, &order, now, late_ms, margin_ms))
                     return true;

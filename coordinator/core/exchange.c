@@ -1,7 +1,8 @@
 /*
  * The exchange: from a plan row to tasks, as time comes and receipts arrive. One function looks at
  * the state of an exchange and does all that is to be done now; it is called whenever something
- * about it changed or its time came, and it is idempotent. PROTOCOL.md, "The exchange", is the table.
+ * about it changed or its time came, and it is idempotent. PROTOCOL.md, "The exchange", is the
+ * table.
  *
  *     turn i:  SEND/REPLY ──┬── FIND ── UNSPAM ── OPEN ── turn i + 1
  *                           └ witness  └ witness
@@ -12,10 +13,10 @@
 
 #include <errno.h>
 
-#define POLL_MS (5 * FLZ_MINUTE_MS)    /* while something that tells no end stands in the way */
-#define REPORT_SPARE_MS FLZ_HOUR_MS    /* over a task's end, for its report to arrive */
-#define FIND_SPARE_MS FLZ_HOUR_MS      /* over the arrival deadline, for the last, full search */
-#define TICK_BATCH 1000                /* exchanges looked at in one step */
+#define POLL_MS (5 * FLZ_MINUTE_MS) /* while something that tells no end stands in the way */
+#define REPORT_SPARE_MS FLZ_HOUR_MS /* over a task's end, for its report to arrive */
+#define FIND_SPARE_MS FLZ_HOUR_MS   /* over the arrival deadline, for the last, full search */
+#define TICK_BATCH 1000             /* exchanges looked at in one step */
 
 static bool is_send(uint32_t kind)
 {
@@ -70,8 +71,7 @@ static int issue(struct coord *core, struct live *x, uint32_t turn, uint32_t kin
     };
     if (is_send(kind)) {
         const struct row_turn *t = &x->turns[turn];
-        const struct day_state *day =
-            state_find_day(core, exchange_sender(&x->row, turn), t->date);
+        const struct day_state *day = state_find_day(core, exchange_sender(&x->row, turn), t->date);
         event.issued.day_cap = day && day->row.planned_day ? day->row.quota : t->day_cap;
     }
     int r = coord_emit(core, event);
@@ -315,8 +315,7 @@ static int find_waits(struct step *s)
     int r = has_credit(s->core, s->x, s->recipient, &has);
     if (r < 0 || !has)
         return r;
-    return issue(s->core, s->x, s->turn, FLZ_TASK_FIND,
-                 s->core->accounts[s->recipient].row.node);
+    return issue(s->core, s->x, s->turn, FLZ_TASK_FIND, s->core->accounts[s->recipient].row.node);
 }
 
 static int advance_find(struct step *s)
@@ -455,8 +454,8 @@ static int settle(struct coord *core, const struct live *x)
         .type = tidy ? EVENT_SETTLED : EVENT_ENDED,
     };
     if (tidy)
-        event.settled = (struct event_settled){
-            .exchange = x->row.handle, .tidy_at = core->clock + core->policy.tidy_delay_ms};
+        event.settled = (struct event_settled){.exchange = x->row.handle,
+                                               .tidy_at = core->clock + core->policy.tidy_delay_ms};
     else
         event.ended = (struct event_ended){.exchange = x->row.handle};
     return coord_emit(core, event);

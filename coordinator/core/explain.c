@@ -71,8 +71,8 @@ static bool say_pause(struct explaining *e)
     const struct pause_state *pause = handle ? state_pause(e->core, handle - 1) : NULL;
     if (!pause)
         return true;
-    static const char *const scopes[] = {"", "the network", "its provider", "its domain", "it",
-                                         "its node"};
+    static const char *const scopes[] = {"",           "the network", "its provider",
+                                         "its domain", "it",          "its node"};
     char text[FLZ_TIME_TEXT_MAX] = "resumed";
     if (pause->row.until != FLZ_NEVER)
         flz_time_format(pause->row.until, text);
@@ -139,8 +139,8 @@ static void say_shortfall(struct explaining *e, const struct row_day *day)
 static void say_day(struct explaining *e)
 {
     char text[FLZ_TIME_TEXT_MAX];
-    const struct day_state *day = state_find_day(e->core, e->account->row.handle,
-                                                 e->row->planned_date);
+    const struct day_state *day =
+        state_find_day(e->core, e->account->row.handle, e->row->planned_date);
     if (!e->row->planned_date || !day) {
         say(e, "no day of it was planned yet");
         return;
@@ -173,8 +173,9 @@ static void say_ramp(struct explaining *e)
     say(e, "phase %s: %u sending days met, reference %u a day, the curve wants %u",
         phases[ramp_phase(&state, &settings)], state.day, state.reference,
         ramp_target(&state, &settings));
-    say(e, "%u eligible partners carry %u messages a day (cooldown %lld sending days); not eligible: "
-           "%u same owner, %u same domain, %u other language, %u hours apart, %u not ready",
+    say(e,
+        "%u eligible partners carry %u messages a day (cooldown %lld sending days); not eligible: "
+        "%u same owner, %u same domain, %u other language, %u hours apart, %u not ready",
         pool.eligible, pool.ceiling, (long long)e->core->policy.cooldown_days, pool.excluded_owner,
         pool.excluded_domain, pool.excluded_language, pool.excluded_hours, pool.excluded_unready);
     if (pool.eligible == 0 && pool.excluded_owner > 0 && e->core->policy.same_owner_percent == 0)

@@ -76,8 +76,10 @@ static void join_check(const struct coord *core, const struct coord_command *com
                        uint32_t invite, struct flz_msg *message)
 {
     if (invite == FLZ_MAP_NONE) {
-        flz_msg_set(message, "this join token is not known here: ask the administrator for a new "
-                             "one (fluenzrctl node invite %s)", command->join.name);
+        flz_msg_set(message,
+                    "this join token is not known here: ask the administrator for a new "
+                    "one (fluenzrctl node invite %s)",
+                    command->join.name);
         return;
     }
     const struct row_invite *row = &core->invites[invite].row;
@@ -85,8 +87,10 @@ static void join_check(const struct coord *core, const struct coord_command *com
         flz_msg_set(message, "this join token was used already: each one joins one node once; ask "
                              "for a new one (fluenzrctl node invite NAME)");
     else if (command->join.real_now > row->not_after)
-        flz_msg_set(message, "this join token has ended: ask the administrator for a new one "
-                             "(fluenzrctl node invite %s)", row->name);
+        flz_msg_set(message,
+                    "this join token has ended: ask the administrator for a new one "
+                    "(fluenzrctl node invite %s)",
+                    row->name);
     else if (!flz_id_equal(row->node, command->join.node) ||
              strcmp(row->name, command->join.name) != 0)
         flz_msg_set(message, "the certificate names node %s, the invite node %s",
@@ -113,7 +117,8 @@ int fleet_join(struct coord *core, const struct coord_command *command, struct c
         return 0;
     }
 
-    uint32_t invite = flz_map_get(&core->invites_by_token, state_digest_key(command->join.token, 0));
+    uint32_t invite =
+        flz_map_get(&core->invites_by_token, state_digest_key(command->join.token, 0));
     join_check(core, command, invite, &update->message);
     if (update->message.text[0])
         return refuse(update);
@@ -131,8 +136,8 @@ int fleet_join(struct coord *core, const struct coord_command *command, struct c
 
 /* ---- Each task open at a node ---- */
 
-static const uint32_t kinds[] = {FLZ_TASK_SEND, FLZ_TASK_REPLY, FLZ_TASK_FIND,
-                                 FLZ_TASK_UNSPAM, FLZ_TASK_OPEN, FLZ_TASK_TIDY};
+static const uint32_t kinds[] = {FLZ_TASK_SEND,   FLZ_TASK_REPLY, FLZ_TASK_FIND,
+                                 FLZ_TASK_UNSPAM, FLZ_TASK_OPEN,  FLZ_TASK_TIDY};
 
 typedef int (*on_task_fn)(struct coord *core, struct live *x, uint32_t turn, uint32_t kind,
                           struct row_task *task);
@@ -263,7 +268,8 @@ int fleet_hello(struct coord *core, const struct coord_command *command,
 {
     struct node_state *node = state_node(core, command->node);
     if (!node || node->row.state != NODE_JOINED) {
-        flz_msg_set(&update->message, node ? "node %s was revoked" : "this node is not known here%s",
+        flz_msg_set(&update->message,
+                    node ? "node %s was revoked" : "this node is not known here%s",
                     node ? node->row.name : "");
         return refuse(update);
     }
@@ -296,8 +302,10 @@ int fleet_hello(struct coord *core, const struct coord_command *command,
     /* + 1, so that 0 can mean "nothing to catch up". */
     node->resync_seq = command->hello.report_seq + 1;
     r = fleet_caught_up(core, command->node);
-    return r < 0 ? r : fleet_credit(core, &(struct coord_command){
-                           .kind = COORD_CREDIT, .node = command->node, .credit = node->credit});
+    return r < 0 ? r
+                 : fleet_credit(core, &(struct coord_command){.kind = COORD_CREDIT,
+                                                              .node = command->node,
+                                                              .credit = node->credit});
 }
 
 /* Wakes as many waiting exchanges as the node can take tasks, oldest first. */

@@ -53,13 +53,12 @@ static int fold_invited(struct coord *core, const struct event *event)
     if (r < 0)
         return r;
     struct invite_state *invite = &core->invites[core->invites_count++];
-    *invite = (struct invite_state){
-        .row = {.handle = e->invite,
-                .state = INVITE_OPEN,
-                .node = e->node,
-                .token = e->token,
-                .not_after = e->not_after,
-                .at = event->at}};
+    *invite = (struct invite_state){.row = {.handle = e->invite,
+                                            .state = INVITE_OPEN,
+                                            .node = e->node,
+                                            .token = e->token,
+                                            .not_after = e->not_after,
+                                            .at = event->at}};
     memcpy(invite->row.name, e->name, sizeof invite->row.name);
     return state_touch(core, ROW_INVITE, e->invite, &invite->dirty);
 }
@@ -525,8 +524,7 @@ int fold_contact_add(struct coord *core, const struct row_contact *row, uint32_t
         i = (uint32_t)core->contacts_count++;
     else
         core->contacts_free = core->contacts[i].next;
-    core->contacts[i] =
-        (struct contact_state){.row = *row, .live = true, .next = from->contacts};
+    core->contacts[i] = (struct contact_state){.row = *row, .live = true, .next = from->contacts};
     from->contacts = i;
     *ret_index = i;
     return 0;
@@ -551,8 +549,7 @@ static int contacts_prune(struct coord *core, struct account_state *account, int
         }
         *link = contact->next;
         contact->live = false;
-        flz_map_remove(&core->contacts_by_pair,
-                       state_pair_key(contact->row.from, contact->row.to));
+        flz_map_remove(&core->contacts_by_pair, state_pair_key(contact->row.from, contact->row.to));
         int r = state_touch(core, ROW_CONTACT, i, &contact->dirty);
         if (r < 0)
             return r;
@@ -795,8 +792,7 @@ static void end_send(struct row_turn *t, const struct ending *e)
                  e->outcome == FLZ_OUTCOME_INDETERMINATE;
     if (!e->presumed)
         t->sender_witness = maybe;
-    t->contradicted = !maybe && t->find.state == TASK_ENDED &&
-                      t->find.outcome == FLZ_OUTCOME_FOUND;
+    t->contradicted = !maybe && t->find.state == TASK_ENDED && t->find.outcome == FLZ_OUTCOME_FOUND;
 }
 
 static void end_find(struct row_turn *t, const struct ending *e)

@@ -126,8 +126,8 @@ static uint32_t language_of(struct planning *p, const char *language)
 /* A pause matters to the plan when it lasts over the day's hours; a shorter one lets slots wait. */
 static bool open_gate(struct gate gate, const struct coord_civil *civil)
 {
-    return !gate.reason || (!gate.lasting && gate.reason == VOID_PAUSED &&
-                            gate.until < civil->windows[0].end);
+    return !gate.reason ||
+           (!gate.lasting && gate.reason == VOID_PAUSED && gate.until < civil->windows[0].end);
 }
 
 static bool takes_part(const struct coord *core, const struct coord_civil *civil, uint32_t action)
@@ -173,7 +173,8 @@ static void add_account(struct planning *p, const struct coord_civil *civil)
         .provider = row->provider,
         .language = language_of(p, row->language),
         .days = row->days,
-        .sends = civil->sends && row->planned_date < date && takes_part(core, civil, FLZ_ACTION_SEND),
+        .sends =
+            civil->sends && row->planned_date < date && takes_part(core, civil, FLZ_ACTION_SEND),
         .receives = takes_part(core, civil, FLZ_ACTION_OPEN),
     };
     /* Who has withheld its consent to answer answers nothing: no room for replies. */
@@ -211,9 +212,8 @@ static int add_accounts(struct planning *p)
         bool twice = i > 0 && sorted[i]->account == sorted[i - 1]->account;
         if (!account || twice || account->row.state != ACCOUNT_LIVE)
             continue;
-        int r = sorted[i]->sends
-                    ? close_day(p->core, sorted[i]->account, p->command->plan.date)
-                    : 0;
+        int r =
+            sorted[i]->sends ? close_day(p->core, sorted[i]->account, p->command->plan.date) : 0;
         if (r < 0)
             return r;
         add_account(p, sorted[i]);
@@ -291,8 +291,7 @@ static void set_quotas(struct planning *p)
             uint32_t quota = ramp_quota(&state, &settings, &p->core->policy, bound);
             a->quota[0] = quota > a->reserved[0] ? quota : a->reserved[0];
         }
-        uint32_t inbound =
-            (uint32_t)((int64_t)a->quota[0] * p->core->policy.inbound_percent / 100);
+        uint32_t inbound = (uint32_t)((int64_t)a->quota[0] * p->core->policy.inbound_percent / 100);
         a->inbound_max = inbound > a->inbound_taken[0] ? inbound - a->inbound_taken[0] : 0;
     }
 }
@@ -551,8 +550,7 @@ static int emit_part(struct planning *p, const struct event_plan_account *days, 
     e->accounts = days + cut->account;
     e->accounts_count = least(days_count - cut->account, FLZ_PLAN_ACCOUNTS_MAX);
     cut->account += e->accounts_count;
-    e->exchanges_count =
-        least(p->output.exchanges_count - cut->exchange, FLZ_PLAN_EXCHANGES_MAX);
+    e->exchanges_count = least(p->output.exchanges_count - cut->exchange, FLZ_PLAN_EXCHANGES_MAX);
     struct event_plan_exchange *exchanges =
         flz_arena_alloc(&p->core->step_arena, (e->exchanges_count + 1) * sizeof *exchanges);
     if (!exchanges)

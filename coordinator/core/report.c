@@ -7,8 +7,8 @@
 /* Bits of the outcomes that a kind of task can have. */
 static uint32_t outcomes_of(uint32_t kind)
 {
-    uint32_t refused = 1u << FLZ_OUTCOME_EXPIRED | 1u << FLZ_OUTCOME_WITHDRAWN |
-                       1u << FLZ_OUTCOME_DECLINED;
+    uint32_t refused =
+        1u << FLZ_OUTCOME_EXPIRED | 1u << FLZ_OUTCOME_WITHDRAWN | 1u << FLZ_OUTCOME_DECLINED;
     switch (kind) {
     case FLZ_TASK_SEND:
     case FLZ_TASK_REPLY:
@@ -21,8 +21,7 @@ static uint32_t outcomes_of(uint32_t kind)
     case FLZ_TASK_UNSPAM:
     case FLZ_TASK_OPEN:
     case FLZ_TASK_TIDY:
-        return refused | 1u << FLZ_OUTCOME_DONE | 1u << FLZ_OUTCOME_NOOP |
-               1u << FLZ_OUTCOME_FAILED;
+        return refused | 1u << FLZ_OUTCOME_DONE | 1u << FLZ_OUTCOME_NOOP | 1u << FLZ_OUTCOME_FAILED;
     default: return 0;
     }
 }
@@ -58,17 +57,15 @@ static uint32_t fault_of(const struct flz_receipt *receipt)
 static bool fits(const struct live *x, const struct row_task *task, uint32_t node,
                  const struct coord *core, const struct flz_receipt *receipt)
 {
-    struct flz_id id =
-        coord_task_id(x->row.id, receipt->turn, receipt->kind, receipt->attempt);
+    struct flz_id id = coord_task_id(x->row.id, receipt->turn, receipt->kind, receipt->attempt);
     struct coord_order order = {
         .exchange = x->row.handle, .turn = receipt->turn, .kind = receipt->kind};
     struct coord_task said;
     return task->issued_at != 0 && task->node == node && task->attempt == receipt->attempt &&
            flz_id_equal(id, receipt->task) && receipt->outcome < 32 &&
            (outcomes_of(receipt->kind) >> receipt->outcome & 1) &&
-           (receipt->outcome != FLZ_OUTCOME_FOUND ||
-            (receipt->placement >= FLZ_PLACEMENT_INBOX &&
-             receipt->placement <= FLZ_PLACEMENT_OTHER)) &&
+           (receipt->outcome != FLZ_OUTCOME_FOUND || (receipt->placement >= FLZ_PLACEMENT_INBOX &&
+                                                      receipt->placement <= FLZ_PLACEMENT_OTHER)) &&
            coord_task(core, &order, &said) == 0 &&
            flz_id_equal(core->accounts[said.account].row.id, receipt->account);
 }
@@ -84,8 +81,8 @@ static enum event_effect second_word(const struct live *x, const struct row_task
                      x->turns[receipt->turn].placement != receipt->placement;
         return moved ? EFFECT_EQUIVOCATION : EFFECT_REPEATED;
     }
-    if (task->outcome == FLZ_OUTCOME_AMBIGUOUS && (receipt->outcome == FLZ_OUTCOME_SENT ||
-                                                   receipt->outcome == FLZ_OUTCOME_INDETERMINATE))
+    if (task->outcome == FLZ_OUTCOME_AMBIGUOUS &&
+        (receipt->outcome == FLZ_OUTCOME_SENT || receipt->outcome == FLZ_OUTCOME_INDETERMINATE))
         return EFFECT_FOLLOWED;
     if (receipt->kind == FLZ_TASK_FIND && receipt->outcome == FLZ_OUTCOME_FOUND &&
         (task->outcome == FLZ_OUTCOME_MISSING || task->outcome == FLZ_OUTCOME_UNOBSERVED))

@@ -9,7 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define QUOTA_PERMILLE_MAX 950 /* a mailbox this full is not written to; 1001: the server tells none */
+#define QUOTA_PERMILLE_MAX                                                                         \
+    950 /* a mailbox this full is not written to; 1001: the server tells none */
 #define QUOTA_UNTOLD 1001
 
 /* ---- Gates ---- */
@@ -20,7 +21,8 @@ static struct gate lasting(uint32_t reason, uint32_t fault)
 }
 
 /* `own` is the fault when the trouble lies with the account's node: sender's or recipient's. */
-static struct gate may_act(const struct coord *core, uint32_t handle, uint32_t actions, uint32_t own)
+static struct gate may_act(const struct coord *core, uint32_t handle, uint32_t actions,
+                           uint32_t own)
 {
     const struct account_state *account = &core->accounts[handle];
     const struct row_account *row = &account->row;
@@ -166,8 +168,7 @@ static void fill_account(const struct coord *core, const struct coord_command *c
     e->address = command->report.address;
     e->domain = name_handle(core, NAME_DOMAIN, command->report.domain);
     e->owner = name_handle(core, NAME_OWNER, command->report.owner);
-    e->provider =
-        name_handle(core, NAME_PROVIDER, flz_digest_of(flz_view_str(a->provider)));
+    e->provider = name_handle(core, NAME_PROVIDER, flz_digest_of(flz_view_str(a->provider)));
     e->domain_digest = command->report.domain;
     e->owner_digest = command->report.owner;
     memcpy(e->domain_name, command->report.domain_name, sizeof e->domain_name);

@@ -63,8 +63,7 @@ static int gather_change(struct coord *core, const struct change *change, struct
     case ROW_INVITE: return gather(takings, ROW_INVITE, &core->invites[i].row, false);
     case ROW_NODE: return gather(takings, ROW_NODE, &core->nodes[i].row, false);
     case ROW_ACCOUNT: return gather(takings, ROW_ACCOUNT, &core->accounts[i].row, false);
-    case ROW_PAUSE:
-        return gather(takings, ROW_PAUSE, &core->pauses[i].row, !core->pauses[i].live);
+    case ROW_PAUSE: return gather(takings, ROW_PAUSE, &core->pauses[i].row, !core->pauses[i].live);
     case ROW_SUPPRESSION:
         return gather(takings, ROW_SUPPRESSION, &core->suppressions[i].row,
                       !core->suppressions[i].live);

@@ -53,7 +53,8 @@ struct flz_id state_pair_key(uint32_t high, uint32_t low)
     return flz_id_of_u64((uint64_t)high << 32 | low);
 }
 
-uint32_t state_find_name(const struct coord *core, enum row_name_kind kind, struct flz_digest digest)
+uint32_t state_find_name(const struct coord *core, enum row_name_kind kind,
+                         struct flz_digest digest)
 {
     return flz_map_get(&core->names_by_digest, state_digest_key(digest, kind));
 }
@@ -102,9 +103,9 @@ int state_presence_add(struct coord *core, const struct row_account *account, in
     } names[] = {{NAME_DOMAIN, account->domain}, {NAME_PROVIDER, account->provider}};
     for (size_t i = 0; i < 2; i++) {
         uint32_t n = state_presence(core, names[i].kind, names[i].name, account->node);
-        int r = flz_map_set(&core->presence,
-                            presence_key(names[i].kind, names[i].name, account->node),
-                            n + (uint32_t)change);
+        int r =
+            flz_map_set(&core->presence, presence_key(names[i].kind, names[i].name, account->node),
+                        n + (uint32_t)change);
         if (r < 0)
             return r;
     }

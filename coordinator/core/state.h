@@ -1,6 +1,6 @@
 /*
- * The core's memory, seen by the core alone: the rows it keeps, indexes over them, and volatile facts
- * (credit, wake-up times) that no event and no row holds.
+ * The core's memory, seen by the core alone: the rows it keeps, indexes over them, and volatile
+ * facts (credit, wake-up times) that no event and no row holds.
  *
  * Only fold.c changes rows; everything else reads them, decides, and emits events.
  */
@@ -20,10 +20,10 @@ struct node_state {
     uint32_t paused; /* handle + 1 of the pause in force on it; 0 = none. So below, too */
     /* Volatile. */
     uint32_t credit;
-    uint32_t open;             /* tasks open at it: derived from the exchanges */
-    struct flz_heap waiting;   /* exchanges waiting for credit, by when they were due */
-    struct flz_map held;       /* open tasks its HELLO named, until its reports caught up */
-    uint64_t resync_seq;       /* 0 = nothing to catch up */
+    uint32_t open;           /* tasks open at it: derived from the exchanges */
+    struct flz_heap waiting; /* exchanges waiting for credit, by when they were due */
+    struct flz_map held;     /* open tasks its HELLO named, until its reports caught up */
+    uint64_t resync_seq;     /* 0 = nothing to catch up */
 };
 
 struct account_state {
@@ -209,7 +209,8 @@ struct pause_state *state_pause(const struct coord *core, uint32_t pause);
 struct flz_id state_digest_key(struct flz_digest digest, uint32_t kind);
 struct flz_id state_pair_key(uint32_t high, uint32_t low);
 
-uint32_t state_find_name(const struct coord *core, enum row_name_kind kind, struct flz_digest digest);
+uint32_t state_find_name(const struct coord *core, enum row_name_kind kind,
+                         struct flz_digest digest);
 /* The domain or provider of this text, or COORD_NONE; the newest joined node of this name. */
 uint32_t state_find_text(const struct coord *core, enum row_name_kind kind, const char *text);
 uint32_t state_find_node_name(const struct coord *core, const char *name);
@@ -279,7 +280,8 @@ int aggregate_hold(struct coord *core, const struct live *x, int32_t change);
 /* Adds the counters of `part` to `sum`. */
 void aggregate_add(struct row_day *sum, const struct row_day *part);
 
-/* ---- What loading shares with folding (fold.c): puts a row into memory. 0, -EPROTO, -ENOMEM ---- */
+/* ---- What loading shares with folding (fold.c): puts a row into memory. 0, -EPROTO, -ENOMEM ----
+ */
 
 int fold_node_add(struct coord *core, const struct row_node *row);
 int fold_node_packs(struct node_state *node, const struct flz_digest *packs, size_t count);
@@ -304,7 +306,8 @@ struct gate {
     int64_t until;   /* when to ask again, if not lasting */
 };
 
-/* roster.c: may the account act (enum flz_action bits), and may it be written to, at core->clock. */
+/* roster.c: may the account act (enum flz_action bits), and may it be written to, at core->clock.
+ */
 struct gate roster_may_act(const struct coord *core, uint32_t account, uint32_t actions);
 struct gate roster_may_send(const struct coord *core, uint32_t from, uint32_t to, uint32_t action);
 /* Ready to be written to: fresh login, quota, unchanged MX, no denial. */
@@ -338,10 +341,12 @@ int pause_policy(struct coord *core, const struct coord_command *command,
                  struct coord_update *update);
 
 /* fleet.c */
-int fleet_lead(struct coord *core, const struct coord_command *command, struct coord_update *update);
+int fleet_lead(struct coord *core, const struct coord_command *command,
+               struct coord_update *update);
 int fleet_invite(struct coord *core, const struct coord_command *command,
                  struct coord_update *update);
-int fleet_join(struct coord *core, const struct coord_command *command, struct coord_update *update);
+int fleet_join(struct coord *core, const struct coord_command *command,
+               struct coord_update *update);
 int fleet_hello(struct coord *core, const struct coord_command *command,
                 struct coord_update *update);
 int fleet_credit(struct coord *core, const struct coord_command *command);

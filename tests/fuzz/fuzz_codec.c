@@ -13,10 +13,10 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const struct flz_codec *const codecs[] = {
-    &flz_codec_certificate, &flz_codec_invite,    &flz_codec_node_certificate,
-    &flz_codec_attestation, &flz_codec_hello,     &flz_codec_welcome,
-    &flz_codec_heartbeat,   &flz_codec_pulse,     &flz_codec_tasks,
-    &flz_codec_reports,     &flz_codec_ack,       &flz_codec_join,
+    &flz_codec_certificate, &flz_codec_invite,        &flz_codec_node_certificate,
+    &flz_codec_attestation, &flz_codec_hello,         &flz_codec_welcome,
+    &flz_codec_heartbeat,   &flz_codec_pulse,         &flz_codec_tasks,
+    &flz_codec_reports,     &flz_codec_ack,           &flz_codec_join,
     &flz_codec_joined,      &flz_codec_admin_request, &flz_codec_admin_reply,
 };
 #define CODECS (sizeof codecs / sizeof *codecs)

@@ -1,7 +1,8 @@
 /*
  * The coordinator's core against model nodes that do everything nodes may do: any outcome, late,
- * twice, never; lost frames and acks; reconnects with and without their journal; revocation, pauses,
- * owners who say stop. The leader is killed at random commits, its uncommitted steps are discarded.
+ * twice, never; lost frames and acks; reconnects with and without their journal; revocation,
+ * pauses, owners who say stop. The leader is killed at random commits, its uncommitted steps are
+ * discarded.
  *
  * After every commit a follower that only applies the (encoded, decoded) events must yield the same
  * rows, byte for byte. At the end: faults stop, everything ends, the whole log folded from nothing
@@ -30,7 +31,7 @@
 
 static uint64_t arg_seed;
 static uint32_t arg_swaps = 20; /* of a thousand commits */
-static uint32_t arg_kills = 3; /* of a thousand steps, before and after the commit each */
+static uint32_t arg_kills = 3;  /* of a thousand steps, before and after the commit each */
 
 #define CHECK(condition, ...)                                                                      \
     do {                                                                                           \
@@ -96,7 +97,8 @@ static struct entry *store_put(struct store *store, struct flz_view key)
     if (found)
         return &store->entries[at];
     CHECK(flz_grow((void **)&store->entries, &store->capacity, store->count + 1,
-                   sizeof *store->entries) == 0, "memory");
+                   sizeof *store->entries) == 0,
+          "memory");
     memmove(&store->entries[at + 1], &store->entries[at],
             (store->count - at) * sizeof *store->entries);
     store->count++;
@@ -196,7 +198,7 @@ struct model {
     uint32_t handle;
     struct flz_id id;
     struct flz_id incarnation;
-    struct flz_map tasks; /* id → index, of this journal */
+    struct flz_map tasks;         /* id → index, of this journal */
     struct model_report *reports; /* seq - 1 */
     size_t reports_count;
     size_t reports_capacity;
@@ -279,7 +281,8 @@ static struct coord *load(const struct store *store)
         const struct entry *entry = &store->entries[i];
         enum row_kind kind = entry->key.data[0];
         union row row;
-        CHECK(flz_decode_row(kind, flz_buf_view(&entry->value), &arena, &row) == 0, "kind %d", kind);
+        CHECK(flz_decode_row(kind, flz_buf_view(&entry->value), &arena, &row) == 0, "kind %d",
+              kind);
         CHECK(coord_load_row(core, kind, &row) == 0, "kind %d", kind);
     }
     return core;
@@ -295,8 +298,9 @@ static void witness(struct world *w, uint32_t node, const struct flz_receipt *re
         return;
     struct message *message = &w->messages[i];
     bool send = receipt->kind == FLZ_TASK_SEND || receipt->kind == FLZ_TASK_REPLY;
-    if (send && (receipt->outcome == FLZ_OUTCOME_SENT || receipt->outcome == FLZ_OUTCOME_AMBIGUOUS ||
-                 receipt->outcome == FLZ_OUTCOME_INDETERMINATE)) {
+    if (send &&
+        (receipt->outcome == FLZ_OUTCOME_SENT || receipt->outcome == FLZ_OUTCOME_AMBIGUOUS ||
+         receipt->outcome == FLZ_OUTCOME_INDETERMINATE)) {
         message->sender_said = true;
         message->sender_node = node;
     }
@@ -496,7 +500,8 @@ static void take_orders(struct world *w, const struct coord_update *update)
 static void write_report(struct model *m, struct flz_report report)
 {
     CHECK(flz_grow((void **)&m->reports, &m->reports_capacity, m->reports_count + 1,
-                   sizeof *m->reports) == 0, "memory");
+                   sizeof *m->reports) == 0,
+          "memory");
     report.seq = m->reports_count + 1;
     m->reports[m->reports_count++].report = report;
 }
@@ -913,8 +918,8 @@ static void run_day(struct world *w, int32_t date)
     int64_t end = (date + 1) * FLZ_DAY_MS + 6 * FLZ_HOUR_MS;
     while (w->now < end) {
         int64_t hour = w->now / FLZ_HOUR_MS % 24;
-        w->now += hour >= 8 && hour < 19 ? flz_rng_between(&w->rng, 30000, 240000)
-                                         : 20 * FLZ_MINUTE_MS;
+        w->now +=
+            hour >= 8 && hour < 19 ? flz_rng_between(&w->rng, 30000, 240000) : 20 * FLZ_MINUTE_MS;
         minute(w);
     }
 }
@@ -936,15 +941,16 @@ static void check_exchange(struct world *w, const struct row_exchange *x, size_t
         const struct row_turn *t = &x->turns[i];
         const struct message *message = find_message(w, x->id, i);
         uint32_t dots = message ? message->dots : 0;
-        bool committed = aggregate_sent(t) ||
-                         (t->send.state == TASK_ENDED &&
-                          (t->send.outcome == FLZ_OUTCOME_INDETERMINATE ||
-                           t->send.outcome == FLZ_OUTCOME_AMBIGUOUS));
-        CHECK(dots == 0 || committed || t->contradicted, "a message that the ledger does not count");
+        bool committed = aggregate_sent(t) || (t->send.state == TASK_ENDED &&
+                                               (t->send.outcome == FLZ_OUTCOME_INDETERMINATE ||
+                                                t->send.outcome == FLZ_OUTCOME_AMBIGUOUS));
+        CHECK(dots == 0 || committed || t->contradicted,
+              "a message that the ledger does not count");
         CHECK(!aggregate_sent(t) || dots == 1, "the ledger counts a message that never was");
         if (aggregate_credited(x, t)) {
             CHECK(message->sender_said && message->finder_said &&
-                      message->sender_node != message->finder_node, "I18: credit from one side");
+                      message->sender_node != message->finder_node,
+                  "I18: credit from one side");
             counts[0]++;
         }
         counts[1] += aggregate_sent(t);
@@ -1008,10 +1014,11 @@ static void check_store(struct world *w)
               "I4: account %u date %d", row.day.account, row.day.date);
         CHECK(row.day.reserved == 0, "I13: quota reserved for nothing");
     }
-    (void)printf("seed %llu: %zu events, %zu commits, %zu kills, %zu receipts; %zu turns, %zu sent, "
-                 "%zu replies, %zu found, %zu rescued, %zu credited\n",
-                 (unsigned long long)arg_seed, w->log_count, w->commits, w->kills, w->receipts,
-                 counts[5], counts[1], counts[3], counts[2], counts[4], counts[0]);
+    (void)printf(
+        "seed %llu: %zu events, %zu commits, %zu kills, %zu receipts; %zu turns, %zu sent, "
+        "%zu replies, %zu found, %zu rescued, %zu credited\n",
+        (unsigned long long)arg_seed, w->log_count, w->commits, w->kills, w->receipts, counts[5],
+        counts[1], counts[3], counts[2], counts[4], counts[0]);
     CHECK(counts[1] > 60 && counts[0] > 40 && counts[3] > 0, "too little happened");
 }
 

@@ -1,7 +1,7 @@
 /*
- * A small network for tests of the coordinator's core: two nodes, three accounts (0 and 2 at node 0,
- * 1 at node 1), all ready, and exchanges planned by hand. Every committed event also goes, encoded
- * and decoded, to a follower, and `fx_same` holds the rows of both against each other.
+ * A small network for tests of the coordinator's core: two nodes, three accounts (0 and 2 at node
+ * 0, 1 at node 1), all ready, and exchanges planned by hand. Every committed event also goes,
+ * encoded and decoded, to a follower, and `fx_same` holds the rows of both against each other.
  */
 #pragma once
 
@@ -23,7 +23,7 @@
 
 #define FX_DATE 20500
 #define FX_MIDNIGHT (FX_DATE * FLZ_DAY_MS)
-#define AT(hour, minute) (FX_MIDNIGHT + (hour) * FLZ_HOUR_MS + (minute) * FLZ_MINUTE_MS)
+#define AT(hour, minute) (FX_MIDNIGHT + (hour)*FLZ_HOUR_MS + (minute)*FLZ_MINUTE_MS)
 
 struct fx {
     struct coord *core;
@@ -132,8 +132,8 @@ static inline void fx_report(struct fx *fx, uint32_t node, struct flz_report rep
         command.report.address = fx_digest(1, n);
         command.report.domain = fx_digest(2, n);
         command.report.owner = fx_digest(3, n);
-        (void)snprintf(command.report.domain_name, sizeof command.report.domain_name,
-                       "d%u.example", n);
+        (void)snprintf(command.report.domain_name, sizeof command.report.domain_name, "d%u.example",
+                       n);
     }
     fx_step(fx, command);
 }
@@ -182,8 +182,10 @@ static inline struct coord_command fx_invite(uint32_t node)
 {
     struct coord_command command = {
         .kind = COORD_INVITE,
-        .invite = {
-            .node = fx_id(node), .token = fx_digest(7, node), .not_after = 100, .real_now = 1},
+        .invite = {.node = fx_id(node),
+                   .token = fx_digest(7, node),
+                   .not_after = 100,
+                   .real_now = 1},
     };
     (void)snprintf(command.invite.name, sizeof command.invite.name, "n%u", node);
     return command;
@@ -266,8 +268,7 @@ static inline void fx_plan_pair(struct fx *fx, uint32_t from, uint32_t to, uint3
                        .exchanges_count = 1}},
         {.type = EVENT_PLAN_SEAL,
          .at = fx->now,
-         .plan_seal = {
-             .plan = plan, .parts = 1, .date = FX_DATE, .accounts = 1, .exchanges = 1}},
+         .plan_seal = {.plan = plan, .parts = 1, .date = FX_DATE, .accounts = 1, .exchanges = 1}},
     };
     fx->exchange = coord_network(fx->core)->exchanges;
     for (size_t i = 0; i < 2; i++) {

@@ -28,15 +28,13 @@
 #define GOLDEN "tests/data/golden/"
 
 static const struct flz_codec *const messages[] = {
-    &flz_codec_signed,       &flz_codec_certificate, &flz_codec_invite,
-    &flz_codec_node_certificate, &flz_codec_attestation, &flz_codec_task,
-    &flz_codec_receipt,      &flz_codec_account,     &flz_codec_probe,
-    &flz_codec_report,       &flz_codec_hello,       &flz_codec_welcome,
-    &flz_codec_heartbeat,    &flz_codec_pulse,       &flz_codec_tasks,
-    &flz_codec_reports,      &flz_codec_ack,         &flz_codec_join,
-    &flz_codec_joined,       &flz_codec_admin_request, &flz_codec_admin_reply,
-    &flz_codec_job,          &flz_codec_member,      &flz_codec_day_count,
-    &flz_codec_event_shell,  &flz_codec_row_shell,
+    &flz_codec_signed,      &flz_codec_certificate, &flz_codec_invite,  &flz_codec_node_certificate,
+    &flz_codec_attestation, &flz_codec_task,        &flz_codec_receipt, &flz_codec_account,
+    &flz_codec_probe,       &flz_codec_report,      &flz_codec_hello,   &flz_codec_welcome,
+    &flz_codec_heartbeat,   &flz_codec_pulse,       &flz_codec_tasks,   &flz_codec_reports,
+    &flz_codec_ack,         &flz_codec_join,        &flz_codec_joined,  &flz_codec_admin_request,
+    &flz_codec_admin_reply, &flz_codec_job,         &flz_codec_member,  &flz_codec_day_count,
+    &flz_codec_event_shell, &flz_codec_row_shell,
 };
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
@@ -84,8 +82,8 @@ static void check_table(const struct flz_codec *codec)
             fail_msg("%s.%s: another type", d->name, row->name);
         if ((field->label == PROTOBUF_C_LABEL_REPEATED) != repeats(row->kind))
             fail_msg("%s.%s: another label", d->name, row->name);
-        if (row->offset >= codec->size || (!row->bound && row->kind >= FIELD_FIXED &&
-                                           row->kind != FIELD_MESSAGE))
+        if (row->offset >= codec->size ||
+            (!row->bound && row->kind >= FIELD_FIXED && row->kind != FIELD_MESSAGE))
             fail_msg("%s.%s: no bound", d->name, row->name);
         if (row->nested) {
             if (row->nested->descriptor != field->descriptor)
@@ -400,10 +398,14 @@ static void an_unknown_record_is_refused_by_name(void **state)
         flz_decode_event((struct flz_view){(const uint8_t *)"\x08\x01\x10\x02", 4}, &arena, &event),
         -EPROTO);
     assert_int_equal(event.type, 4711);
-    assert_int_equal(flz_decode_row(ROW_NODE, (struct flz_view){(const uint8_t *)"\x08\x7f\x10\x01", 4},
-                                    &arena, &row), -EPROTO);
-    assert_int_equal(flz_decode_row(ROW_NODE, (struct flz_view){(const uint8_t *)"\x08\x06\x10\x01", 4},
-                                    &arena, &row), -EPROTO);
+    assert_int_equal(flz_decode_row(ROW_NODE,
+                                    (struct flz_view){(const uint8_t *)"\x08\x7f\x10\x01", 4},
+                                    &arena, &row),
+                     -EPROTO);
+    assert_int_equal(flz_decode_row(ROW_NODE,
+                                    (struct flz_view){(const uint8_t *)"\x08\x06\x10\x01", 4},
+                                    &arena, &row),
+                     -EPROTO);
     _cleanup_(flz_buf_deinit) struct flz_buf bytes = FLZ_BUF_NULL;
     assert_int_equal(flz_encode_event(&event, &bytes), -EINVAL);
     assert_string_equal(flz_event_name(4711), "?");

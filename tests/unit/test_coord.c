@@ -153,12 +153,12 @@ static int plan(struct life *life)
                                                         .end = NOW + (d + 1) * FLZ_DAY_MS};
     }
     struct coord_pack pack = {.language = "en", .scenarios = 1, .turns = {3}};
-    return step(life, (struct coord_command){.kind = COORD_PLAN,
-                                             .plan = {.date = DATE,
-                                                      .civil = civil,
-                                                      .civil_count = 4,
-                                                      .packs = &pack,
-                                                      .packs_count = 1}});
+    return step(
+        life,
+        (struct coord_command){
+            .kind = COORD_PLAN,
+            .plan = {
+                .date = DATE, .civil = civil, .civil_count = 4, .packs = &pack, .packs_count = 1}});
 }
 
 /* A network's first day, with a pause, a suppression, a setting and a revocation in it. */

@@ -129,8 +129,8 @@ static void suppressed_addresses_neither_register_nor_write_nor_receive(void **s
 {
     struct fx *fx = *state;
     fx_plan(fx, 1);
-    struct coord_command suppress = {
-        .kind = COORD_SUPPRESS, .suppress = {.address = fx_digest(1, 1), .reason = "asked"}};
+    struct coord_command suppress = {.kind = COORD_SUPPRESS,
+                                     .suppress = {.address = fx_digest(1, 1), .reason = "asked"}};
     fx_step(fx, suppress);
     assert_int_equal(fx->update.events[1].voided.reason, VOID_SUPPRESSED);
     assert_int_equal(coord_suppression_count(fx->core), 1);
