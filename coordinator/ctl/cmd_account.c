@@ -1,0 +1,287 @@
+/* Accounts with their passwords: to the node's own socket, on its own host. The bytes stay in memory
+ * that is wiped, from the file to the socket. */
+#include "coordinator/ctl/ctl.h"
+
+#include "common/base/cleanup.h"
+#include "common/base/text.h"
+#include "common/sys/fsutil.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define CSV_BYTES_MAX (900 * 1024) /* fits into one signed request */
+#define ROW_BYTES_MAX 16384
+#define PASSWORD_MAX 1024
+
+/* Locked memory between guard pages, wiped when it is freed. */
+struct private_bytes {
+    uint8_t *data;
+    size_t len;
+    size_t size;
+};
+
+static void private_deinit(struct private_bytes *bytes)
+{
+    sodium_free(bytes->data);
+    *bytes = (struct private_bytes){.data = NULL};
+}
+
+static int private_init(struct private_bytes *bytes, size_t size)
+{
+    bytes->data = sodium_malloc(size);
+    bytes->size = size;
+    return bytes->data ? 0 : flz_fail(-ENOMEM);
+}
+
+static int read_whole(int fd, struct private_bytes *bytes)
+{
+    for (;;) {
+        ssize_t n = read(fd, bytes->data + bytes->len, bytes->size - bytes->len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return flz_fail(-errno);
+        if (n == 0)
+            return 0;
+        bytes->len += (size_t)n;
+        if (bytes->len == bytes->size)
+            return flz_fail(-EFBIG);
+    }
+}
+
+static int read_private(const char *path, struct private_bytes *bytes, struct flz_msg *msg)
+{
+    int r = fsutil_check_private(path, msg);
+    if (r == 0)
+        r = private_init(bytes, CSV_BYTES_MAX + 1);
+    if (r < 0)
+        return r;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    r = fd < 0 ? flz_fail(-errno) : read_whole(fd, bytes);
+    if (fd >= 0)
+        (void)close(fd);
+    if (r == -EFBIG)
+        flz_msg_set(msg, "%s: more than %d KiB; import it in several files", path,
+                    CSV_BYTES_MAX / 1024);
+    else if (r < 0)
+        flz_msg_set(msg, "%s: %s", path, strerror(-r));
+    return r;
+}
+
+static const char *node_endpoint(const struct ctl *ctl, const struct ctl_arguments *arguments)
+{
+    const char *named = arguments_get(arguments, "node-endpoint");
+    const char *environment = getenv("FLUENZR_NODE_ENDPOINT");
+    return named ? named : ctl->endpoint ? ctl->endpoint : environment ? environment : CTL_NODE_ENDPOINT;
+}
+
+static void show_verdicts(const struct ctl *ctl, const struct answer *answer)
+{
+    static const struct show_column columns[] = {
+        {"LINE", "line", SHOW_RIGHT, false},     {"ADDRESS", "address", SHOW_PLAIN, false},
+        {"VERDICT", "verdict", SHOW_PLAIN, false}, {"TEXT", "text", SHOW_PLAIN, false},
+        {"ACCOUNT", "account", SHOW_PLAIN, true}, {NULL, NULL, SHOW_PLAIN, false},
+    };
+    if (!answer->json)
+        return;
+    if (ctl->output == CTL_JSON) {
+        show_json(answer->json);
+        return;
+    }
+    if (!ctl->quiet)
+        show_table(ctl, json_object_get(answer->json, "rows"), columns);
+    talk(ctl, "%s", answer->message);
+}
+
+/* Sends the CSV with what the command line says of consent. */
+static int import(const struct ctl *ctl, const struct ctl_arguments *arguments,
+                  const struct private_bytes *csv, const char *consent_by)
+{
+    _cleanup_(answer_deinit) struct answer answer = ANSWER_NULL;
+    struct ask ask = {.verb = "account import",
+                      .body = {.data = csv->data, .len = csv->len},
+                      .node_endpoint = node_endpoint(ctl, arguments),
+                      .timeout_ms = CTL_TIMEOUT_IMPORT_MS};
+    ask_add(&ask, "consent-by", consent_by);
+    ask_add_option(&ask, arguments, "consent-until");
+    ask_add_option(&ask, arguments, "consent");
+    ask_add_option(&ask, arguments, "accept");
+    ask_add_option(&ask, arguments, "dry-run");
+    int code = ask_do(ctl, &ask, &answer);
+    show_verdicts(ctl, &answer);
+    return code;
+}
+
+static int check_options(const struct ctl *ctl, const struct ctl_arguments *arguments)
+{
+    const char *accept = arguments_get(arguments, "accept");
+    if (accept && strcmp(accept, "ask") != 0)
+        return talk_usage(ctl,
+                          "--accept ask: you have the mail provider's permission where its policy "
+                          "asks for it",
+                          "one cannot accept '%s'", accept);
+    return 0;
+}
+
+int cmd_account_import(struct ctl *ctl, const struct ctl_arguments *arguments)
+{
+    _cleanup_(private_deinit) struct private_bytes csv = {.data = NULL};
+    struct flz_msg msg = FLZ_MSG_NULL;
+    const char *consent_by = arguments_get(arguments, "consent-by");
+    int code = check_options(ctl, arguments);
+    if (code != 0)
+        return code;
+    if (!consent_by || !*consent_by)
+        return talk_usage(ctl,
+                          "no account is warmed without its owner's consent; whoever recorded it "
+                          "stands by it",
+                          "say who gave the owners' consent: --consent-by NAME");
+    int r = read_private(arguments->words[0], &csv, &msg);
+    if (r == -EPERM)
+        return talk_fail(ctl, ADMIN_NOT_PERMITTED, "FILE_NOT_PRIVATE", msg.text,
+                         "the file holds passwords: chmod 600 FILE");
+    if (r < 0)
+        return talk_fail(ctl, r == -EFBIG ? ADMIN_USAGE : ADMIN_FAILED, "FILE", msg.text, "");
+    return import(ctl, arguments, &csv, consent_by);
+}
+
+/* ---- account add ---- */
+
+struct field {
+    const char *column;
+    const char *question;
+    const char *fallback; /* NULL: must be answered */
+};
+
+static const struct field fields[] = {
+    {"owner", "Owner (person or company)", ""},
+    {"provider", "Provider, empty to find it by the servers", ""},
+    {"smtp", "SMTP server (smtps://host:465, smtp://host:587)", NULL},
+    {"imap", "IMAP server (imaps://host:993, imap://host:143)", NULL},
+    {"user", "User name, empty for the address", ""},
+    {"timezone", "Time zone of its owner", "UTC"},
+    {"hours", "Hours", "08:00-18:00"},
+    {"days", "Days", "Mon-Fri"},
+    {"intensity", "Intensity (low, medium, high)", "medium"},
+    {"profile", "Profile (new, existing, low_use, recovery)", "new"},
+    {"language", "Language (en, fr)", "en"},
+    {"volume", "The owner's own messages a day", "0"},
+};
+
+#define FIELDS_COUNT (sizeof fields / sizeof *fields)
+
+static bool add_bytes(struct private_bytes *csv, const void *data, size_t len)
+{
+    if (csv->size - csv->len < len)
+        return false;
+    memcpy(csv->data + csv->len, data, len);
+    csv->len += len;
+    return true;
+}
+
+/* RFC 4180: in quotes, a quote doubled. */
+static bool add_field(struct private_bytes *csv, struct flz_view value, char end)
+{
+    bool fits = add_bytes(csv, "\"", 1);
+    for (size_t i = 0; i < value.len; i++)
+        fits = fits && (value.data[i] != '"' || add_bytes(csv, "\"", 1)) &&
+               add_bytes(csv, &value.data[i], 1);
+    return fits && add_bytes(csv, "\"", 1) && add_bytes(csv, &end, 1);
+}
+
+static int get_password(const struct ctl *ctl, const struct ctl_arguments *arguments,
+                        struct flz_secret *ret_password)
+{
+    struct flz_msg msg = FLZ_MSG_NULL;
+    const char *path = arguments_get(arguments, "password-file");
+    int r = path ? fsutil_read_secret(path, PASSWORD_MAX, ret_password, &msg)
+                 : talk_ask_secret("Password (not shown)", ret_password);
+    if (r == -ENOTTY)
+        return talk_usage(ctl, "a password never stands on a command line",
+                          "without a terminal the password comes from --password-file FILE (0600)");
+    if (r < 0)
+        return talk_fail(ctl, r == -EPERM ? ADMIN_NOT_PERMITTED : ADMIN_FAILED, "PASSWORD",
+                         msg.text[0] ? msg.text : strerror(-r), "");
+    size_t len = ret_password->len;
+    while (path && len > 0 &&
+           (ret_password->data[len - 1] == '\n' || ret_password->data[len - 1] == '\r'))
+        len--;
+    if (len == 0)
+        return talk_usage(ctl, "", "the password is empty");
+    flz_secret_truncate(ret_password, len);
+    return 0;
+}
+
+/* The value of a column: from its option, or asked, or its fallback. NULL: told as missing. */
+static char *get_field(const struct ctl *ctl, const struct ctl_arguments *arguments,
+                       const struct field *field)
+{
+    const char *given = arguments_get(arguments, field->column);
+    if (given)
+        return strdup(given);
+    char *asked = talk_is_terminal() ? talk_ask(field->question, field->fallback) : NULL;
+    if (asked && (*asked || field->fallback))
+        return asked;
+    free(asked);
+    if (field->fallback)
+        return strdup(field->fallback);
+    (void)talk_usage(ctl, field->question, "without a terminal '%s' needs --%s",
+                     arguments->command->name, field->column);
+    return NULL;
+}
+
+static int build_row(const struct ctl *ctl, const struct ctl_arguments *arguments,
+                     struct private_bytes *csv)
+{
+    _cleanup_(flz_secret_deinit) struct flz_secret password = FLZ_SECRET_NULL;
+    char *values[FIELDS_COUNT] = {NULL};
+    static const char header[] = "address,password,owner,provider,smtp,imap,user,timezone,hours,"
+                                 "days,intensity,profile,language,volume\n";
+    size_t i = 0;
+    int code = 0;
+    while (i < FIELDS_COUNT && (values[i] = get_field(ctl, arguments, &fields[i])) != NULL)
+        i++;
+    if (i < FIELDS_COUNT)
+        code = ADMIN_USAGE;
+    if (code == 0)
+        code = get_password(ctl, arguments, &password);
+    bool fits = code == 0 && add_bytes(csv, header, sizeof header - 1) &&
+                add_field(csv, flz_view_str(arguments->words[0]), ',') &&
+                add_field(csv, flz_secret_view(&password), ',');
+    for (i = 0; fits && i < FIELDS_COUNT; i++)
+        fits = add_field(csv, flz_view_str(values[i]), i + 1 < FIELDS_COUNT ? ',' : '\n');
+    for (i = 0; i < FIELDS_COUNT; i++)
+        free(values[i]);
+    return code == 0 && !fits ? talk_usage(ctl, "", "the values are too long") : code;
+}
+
+static char *get_consent(const struct ctl *ctl, const struct ctl_arguments *arguments)
+{
+    static const struct field by = {
+        "consent-by", "Who gave the owner's consent to send, open, reply and move mail", NULL};
+    return get_field(ctl, arguments, &by);
+}
+
+int cmd_account_add(struct ctl *ctl, const struct ctl_arguments *arguments)
+{
+    _cleanup_(private_deinit) struct private_bytes csv = {.data = NULL};
+    struct flz_address address;
+    int code = check_options(ctl, arguments);
+    if (code != 0)
+        return code;
+    if (flz_address_parse(arguments->words[0], &address) < 0)
+        return talk_usage(ctl, "", "'%s' is not an address", arguments->words[0]);
+    if (private_init(&csv, ROW_BYTES_MAX) < 0)
+        return talk_fail(ctl, ADMIN_FAILED, "NO_MEMORY", "out of memory that can be locked",
+                         "raise ulimit -l");
+    _cleanup_(flz_freep) char *consent_by = get_consent(ctl, arguments);
+    if (!consent_by)
+        return ADMIN_USAGE;
+    code = build_row(ctl, arguments, &csv);
+    return code ? code : import(ctl, arguments, &csv, consent_by);
+}

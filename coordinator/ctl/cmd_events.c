@@ -1,0 +1,99 @@
+/* The log, as it was and as it grows. */
+#include "coordinator/ctl/ctl.h"
+
+#include "common/base/cleanup.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define POLL_MS 1000
+
+/* "key=value" for each detail; seq, time and type stand before them. */
+static void print_event(const json_t *event)
+{
+    static const char *const before[] = {"seq", "at", "type", "exchangeHandle", "hash"};
+    (void)printf("%8" PRId64 " %s %-14s", show_integer(event, "seq"), show_string(event, "at"),
+                 show_string(event, "type"));
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)event, key, value) {
+        bool told = json_is_null(value);
+        for (size_t i = 0; i < sizeof before / sizeof *before; i++)
+            told = told || strcmp(before[i], key) == 0;
+        if (told || (json_is_string(value) && json_string_length(value) == 0))
+            continue;
+        (void)printf(" %s=", key);
+        if (json_is_string(value) && !strpbrk(json_string_value(value), " \"")) {
+            show_text(json_string_value(value));
+        } else {
+            (void)json_dumpf(value, stdout, JSON_ENCODE_ANY | JSON_COMPACT);
+        }
+    }
+    (void)fputc('\n', stdout);
+}
+
+/* Following, JSON comes as one object a line. */
+static void print_all(const struct ctl *ctl, const json_t *items, uint64_t *last)
+{
+    size_t i;
+    json_t *event;
+    json_array_foreach((json_t *)(uintptr_t)items, i, event) {
+        *last = (uint64_t)show_integer(event, "seq");
+        if (ctl->output == CTL_JSON) {
+            (void)json_dumpf(event, stdout, JSON_COMPACT);
+            (void)fputc('\n', stdout);
+        } else {
+            print_event(event);
+        }
+    }
+    (void)fflush(stdout);
+}
+
+static int read_some(const struct ctl *ctl, const struct ctl_arguments *arguments, uint64_t *last,
+                     struct answer *answer)
+{
+    struct ask ask = {.verb = "events"};
+    char after[24];
+    (void)snprintf(after, sizeof after, "%" PRIu64, *last);
+    ask_add(&ask, "after", *last ? after : NULL);
+    ask_add_option(&ask, arguments, "limit");
+    ask_add_option(&ask, arguments, "type");
+    return ask_do(ctl, &ask, answer);
+}
+
+/* An empty log has no newest event: all that comes is behind its revision. */
+static int follow(const struct ctl *ctl, const struct ctl_arguments *arguments, uint64_t last)
+{
+    const struct timespec pause = {.tv_sec = POLL_MS / 1000};
+    while (nanosleep(&pause, NULL) == 0) {
+        _cleanup_(answer_deinit) struct answer answer = ANSWER_NULL;
+        int code = read_some(ctl, arguments, &last, &answer);
+        if (!answer.json)
+            return code;
+        print_all(ctl, json_object_get(answer.json, "items"), &last);
+        if (ferror(stdout))
+            return ADMIN_FAILED;
+    }
+    return 0;
+}
+
+int cmd_events(struct ctl *ctl, const struct ctl_arguments *arguments)
+{
+    _cleanup_(answer_deinit) struct answer answer = ANSWER_NULL;
+    uint64_t last = 0;
+    bool follows = arguments_get(arguments, "follow") != NULL;
+    int code = read_some(ctl, arguments, &last, &answer);
+    if (!answer.json)
+        return code;
+    if (ctl->output == CTL_JSON && !follows) {
+        show_json(answer.json);
+        return code;
+    }
+    print_all(ctl, json_object_get(answer.json, "items"), &last);
+    if (last == 0)
+        last = (uint64_t)show_integer(answer.json, "revision");
+    return follows ? follow(ctl, arguments, last) : code;
+}

@@ -1,0 +1,306 @@
+/* Commands that ask for a document and show it: lists as tables, things as lines. */
+#include "coordinator/ctl/ctl.h"
+
+#include "common/base/cleanup.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Asks, and shows the list. */
+static int list(const struct ctl *ctl, const struct ask *ask, const struct show_column *columns)
+{
+    _cleanup_(answer_deinit) struct answer answer = ANSWER_NULL;
+    int code = ask_do(ctl, ask, &answer);
+    if (!answer.json)
+        return code;
+    const json_t *items = json_object_get(answer.json, "items");
+    if (ctl->output == CTL_JSON)
+        show_json(answer.json);
+    else if (json_array_size(items) == 0)
+        talk(ctl, "none");
+    else
+        show_table(ctl, items, columns);
+    return code;
+}
+
+/* Asks, and gives out the thing when it is to be shown for people; NULL: it was shown, or failed. */
+static const json_t *fetch(const struct ctl *ctl, const struct ask *ask, struct answer *answer,
+                           int *ret_code)
+{
+    *ret_code = ask_do(ctl, ask, answer);
+    if (!answer->json)
+        return NULL;
+    if (ctl->output != CTL_JSON)
+        return json_object_get(answer->json, "item");
+    show_json(answer->json);
+    return NULL;
+}
+
+static int thing(const struct ctl *ctl, const char *verb, const char *key, const char *name,
+                 const char *const *skip)
+{
+    _cleanup_(answer_deinit) struct answer answer = ANSWER_NULL;
+    struct ask ask = {.verb = verb};
+    int code;
+    ask_add(&ask, key, name);
+    const json_t *item = fetch(ctl, &ask, &answer, &code);
+    if (item)
+        show_item(item, skip);
+    return code;
+}
+
+/* ---- Nodes ---- */
+
+int cmd_node_ls(struct ctl *ctl, const struct ctl_arguments *arguments)
+{
+    static const struct show_column columns[] = {
+        {"NODE", "name", SHOW_PLAIN, false},       {"STATE", "state", SHOW_PLAIN, false},
+        {"CONNECTED", "connected", SHOW_PLAIN, false}, {"ACCOUNTS", "accounts", SHOW_RIGHT, false},
+        {"OPEN", "openTasks", SHOW_RIGHT, false},  {"CREDIT", "credit", SHOW_RIGHT, false},
+        {"SEEN", "seenAt", SHOW_TIME, false},      {"JOINED", "joinedAt", SHOW_TIME, true},
+        {"LOSSES", "journalLosses", SHOW_RIGHT, true}, {"ID", "id", SHOW_PLAIN, true},
+        {NULL, NULL, SHOW_PLAIN, false},
+    };
+    struct ask ask = {.verb = "node ls"};
+    return list(ctl, &ask, columns);
+}
+
+int cmd_node_show(struct ctl *ctl, const struct ctl_arguments *arguments)
+{
+    return thing(ctl, "node show", "name", arguments->words[0], NULL);
+}
+
+/* ---- Accounts ---- */
+
+int cmd_account_ls(struct ctl *ctl, const struct ctl_arguments *arguments)
+{
+    static const struct show_column columns[] = {
+        {"ADDRESS", "address", SHOW_PLAIN, false},  {"OWNER", "owner", SHOW_PLAIN, true},
+        {"NODE", "node", SHOW_PLAIN, false},        {"PROVIDER", "provider", SHOW_PLAIN, true},
+        {"PHASE", "phase", SHOW_PLAIN, false},      {"DAY", "day", SHOW_RIGHT, false},
+        {"READY", "readiness", SHOW_PLAIN, false},  {"QUOTA", "today.quota", SHOW_RIGHT, false},
+        {"SENT", "today.sent", SHOW_RIGHT, false},  {"INBOX", "today.inbox", SHOW_RIGHT, false},
+        {"JUNK", "today.junk", SHOW_RIGHT, false},  {"RESCUED", "today.rescued", SHOW_RIGHT, false},
+        {"OPENED", "today.opened", SHOW_RIGHT, false}, {"ZONE", "zone", SHOW_PLAIN, true},
+        {"HOURS", "hours", SHOW_PLAIN, true},       {"LANGUAGE", "language", SHOW_PLAIN, true},
+        {"STATE", "state", SHOW_PLAIN, true},       {"ID", "id", SHOW_PLAIN, true},
+        {NULL, NULL, SHOW_PLAIN, false},
+    };
+    struct ask ask = {.verb = "account ls"};
+    ask_add_option(&ask, arguments, "node");
+    ask_add_option(&ask, arguments, "domain");
+    ask_add_option(&ask, arguments, "phase");
+    ask_add_option(&ask, arguments, "unready");
+    ask_add_option(&ask, arguments, "all");
+    return list(ctl, &ask, columns);
+}
+
+int cmd_account_show(struct ctl *ctl, const struct ctl_arguments *arguments)
+{
+    return thing(ctl, "account show", "account", arguments->words[0], NULL);
+}
+
+int cmd_account_why(struct ctl *ctl, const struct ctl_arguments *arguments)
+{
+    static const char *const skip[] = {"why", "sends", "id", "address", NULL};
+    _cleanup_(answer_deinit) struct answer answer = ANSWER_NULL;
+    struct ask ask = {.verb = "account why"};
+    int code;
+    ask_add(&ask, "account", arguments->words[0]);
+    const json_t *item = fetch(ctl, &ask, &answer, &code);
+    if (!item)
+        return code;
+    show_text(show_string(item, "address"));
+    (void)printf(" (account/%s)\n", show_string(item, "id"));
+    (void)printf("sends now?  %s\n", json_is_true(json_object_get(item, "sends")) ? "yes" : "NO");
+    size_t i;
+    json_t *line;
+    json_array_foreach(json_object_get(item, "why"), i, line) {
+        (void)fputs("  ", stdout);
+        show_text(json_string_value(line));
+        (void)fputc('\n', stdout);
+    }
+    show_item(item, skip);
+    return code;
+}
+
+/* An export is for programs, whatever -o says. */
+int cmd_account_export(struct ctl *ctl, const struct ctl_arguments *arguments)
+{
+    _cleanup_(answer_deinit) struct answer answer = ANSWER_NULL;
+    struct ask ask = {.verb = "account export"};
+    ask_add(&ask, "account", arguments->words[0]);
+    int code = ask_do(ctl, &ask, &answer);
+    if (answer.json)
+        show_json(answer.json);
+    return code;
+}
+
+/* ---- Plan, exchanges, counters ---- */
+
+int cmd_plan_show(struct ctl *ctl, const struct ctl_arguments *arguments)
+{
+    static const struct show_column columns[] = {
+        {"ADDRESS", "address", SHOW_PLAIN, false},   {"DATE", "date", SHOW_PLAIN, false},
+        {"PHASE", "phase", SHOW_PLAIN, false},       {"QUOTA", "quota", SHOW_RIGHT, false},
+        {"PLANNED", "planned", SHOW_RIGHT, false},   {"SENT", "sent", SHOW_RIGHT, false},
+        {"DROPPED", "dropped", SHOW_RIGHT, false},   {"SHORT", "shortfall", SHOW_RIGHT, false},
+        {"BECAUSE", "shortfallReason", SHOW_PLAIN, false}, {"FROM", "windowStart", SHOW_TIME, false},
+        {"TO", "windowEnd", SHOW_TIME, false},       {"NODE", "node", SHOW_PLAIN, true},
+        {NULL, NULL, SHOW_PLAIN, false},
+    };
+    static const struct show_column messages[] = {
+        {"SEND AT", "sendAt", SHOW_TIME, false},  {"TO", "to", SHOW_PLAIN, false},
+        {"TURN", "turn", SHOW_RIGHT, false},      {"STATE", "state", SHOW_PLAIN, false},
+        {"OUTCOME", "outcome", SHOW_PLAIN, false}, {"FOUND", "placement", SHOW_PLAIN, false},
+        {"EXCHANGE", "exchange", SHOW_PLAIN, false}, {NULL, NULL, SHOW_PLAIN, false},
+    };
+    _cleanup_(answer_deinit) struct answer answer = ANSWER_NULL;
+    struct ask ask = {.verb = "plan show"};
+    ask_add_option(&ask, arguments, "date");
+    ask_add(&ask, "account", arguments->words_count ? arguments->words[0] : NULL);
+    if (!arguments->words_count)
+        return list(ctl, &ask, columns);
+    int code = ask_do(ctl, &ask, &answer);
+    const json_t *items = json_object_get(answer.json, "items");
+    if (answer.json && ctl->output == CTL_JSON) {
+        show_json(answer.json);
+    } else if (answer.json) {
+        show_table(ctl, items, columns);
+        const json_t *list_of = json_object_get(json_array_get(items, 0), "messages");
+        (void)fputc('\n', stdout);
+        show_table(ctl, list_of, messages);
+    }
+    return code;
+}
+
+int cmd_exchange_ls(struct ctl *ctl, const struct ctl_arguments *arguments)
+{
+    static const struct show_column columns[] = {
+        {"EXCHANGE", "id", SHOW_PLAIN, false},       {"STATE", "state", SHOW_PLAIN, false},
+        {"FROM", "from.address", SHOW_PLAIN, false}, {"TO", "to.address", SHOW_PLAIN, false},
+        {"BEGINS", "firstSendAt", SHOW_TIME, false}, {"MESSAGES", "messages", SHOW_PLAIN, false},
+        {"ONE NODE", "oneNode", SHOW_PLAIN, true},   {"SAME OWNER", "sameOwner", SHOW_PLAIN, true},
+        {NULL, NULL, SHOW_PLAIN, false},
+    };
+    struct ask ask = {.verb = "exchange ls"};
+    ask_add_option(&ask, arguments, "account");
+    ask_add_option(&ask, arguments, "limit");
+    ask_add_option(&ask, arguments, "all");
+    return list(ctl, &ask, columns);
+}
+
+static void show_turn(const json_t *turn)
+{
+    (void)printf("\nmessage %lld  ", (long long)show_integer(turn, "turn"));
+    show_text(show_string(turn, "from"));
+    (void)fputs(" -> ", stdout);
+    show_text(show_string(turn, "to"));
+    (void)printf("  %s  at %s\n", show_string(turn, "message"), show_string(turn, "sendAt"));
+    const char *name;
+    json_t *task;
+    json_object_foreach(json_object_get(turn, "tasks"), name, task) {
+        (void)printf("  %-7s %-6s %-14s", name, show_string(task, "state"),
+                     show_string(task, "outcome"));
+        const char *reason = show_string(task, "reason");
+        if (reason[0] && strcmp(reason, "none") != 0)
+            (void)printf(" %s", reason);
+        if (show_string(task, "fault")[0])
+            (void)printf(" (%s)", show_string(task, "fault"));
+        if (show_string(task, "endedAt")[0])
+            (void)printf(" %s", show_string(task, "endedAt"));
+        (void)fputc('\n', stdout);
+    }
+}
+
+int cmd_exchange_show(struct ctl *ctl, const struct ctl_arguments *arguments)
+{
+    static const char *const skip[] = {"conversation", "messages", NULL};
+    _cleanup_(answer_deinit) struct answer answer = ANSWER_NULL;
+    struct ask ask = {.verb = "exchange show"};
+    int code;
+    ask_add(&ask, "exchange", arguments->words[0]);
+    const json_t *item = fetch(ctl, &ask, &answer, &code);
+    if (!item)
+        return code;
+    show_item(item, skip);
+    size_t i;
+    json_t *turn;
+    json_array_foreach(json_object_get(item, "conversation"), i, turn)
+        show_turn(turn);
+    return code;
+}
+
+int cmd_stats(struct ctl *ctl, const struct ctl_arguments *arguments)
+{
+#define STATS_COLUMNS                                                                              \
+    {"PLANNED", "planned", SHOW_RIGHT, false}, {"SENT", "sent", SHOW_RIGHT, false},                \
+        {"REJECTED", "rejected", SHOW_RIGHT, false}, {"INBOX", "inbox", SHOW_RIGHT, false},        \
+        {"JUNK", "junk", SHOW_RIGHT, false}, {"JUNK%", "junkShare", SHOW_PERCENT, false},          \
+        {"MISSING", "missing", SHOW_RIGHT, false}, {"RESCUED", "rescued", SHOW_RIGHT, false},      \
+        {"OPENED", "opened", SHOW_RIGHT, false}, {"REPLIED", "replied", SHOW_RIGHT, false},        \
+        {"CREDITED", "credited", SHOW_RIGHT, false}, {"AMBIGUOUS", "ambiguous", SHOW_RIGHT, true}, \
+        {"UNOBSERVED", "unobserved", SHOW_RIGHT, true},                                            \
+        {"DROPPED", "dropped", SHOW_RIGHT, true},                                                  \
+    {                                                                                              \
+        NULL, NULL, SHOW_PLAIN, false                                                              \
+    }
+    static const struct show_column by_day[] = {{"DATE", "date", SHOW_PLAIN, false}, STATS_COLUMNS};
+    static const struct show_column by_account[] = {{"ADDRESS", "address", SHOW_PLAIN, false},
+                                                    STATS_COLUMNS};
+    const char *by = arguments_get(arguments, "by");
+    struct ask ask = {.verb = "stats"};
+    ask_add(&ask, "by", by);
+    ask_add_option(&ask, arguments, "days");
+    ask_add_option(&ask, arguments, "from");
+    ask_add_option(&ask, arguments, "to");
+    ask_add_option(&ask, arguments, "account");
+    return list(ctl, &ask, by && strcmp(by, "account") == 0 ? by_account : by_day);
+}
+
+int cmd_alert_ls(struct ctl *ctl, const struct ctl_arguments *arguments)
+{
+    static const struct show_column columns[] = {
+        {"SEVERITY", "severity", SHOW_PLAIN, false}, {"CODE", "code", SHOW_PLAIN, false},
+        {"SUBJECT", "subject", SHOW_PLAIN, false},   {"MESSAGE", "message", SHOW_PLAIN, false},
+        {"NEXT", "next", SHOW_PLAIN, true},          {NULL, NULL, SHOW_PLAIN, false},
+    };
+    struct ask ask = {.verb = "alert ls"};
+    return list(ctl, &ask, columns);
+}
+
+/* ---- Rules ---- */
+
+int cmd_pause_ls(struct ctl *ctl, const struct ctl_arguments *arguments)
+{
+    static const struct show_column columns[] = {
+        {"TARGET", "target", SHOW_PLAIN, false}, {"UNTIL", "until", SHOW_TIME, false},
+        {"BY", "by", SHOW_PLAIN, false},         {"REASON", "reason", SHOW_PLAIN, false},
+        {"SINCE", "at", SHOW_TIME, true},        {NULL, NULL, SHOW_PLAIN, false},
+    };
+    struct ask ask = {.verb = "pause ls"};
+    return list(ctl, &ask, columns);
+}
+
+int cmd_suppress_ls(struct ctl *ctl, const struct ctl_arguments *arguments)
+{
+    static const struct show_column columns[] = {
+        {"DIGEST", "digest", SHOW_PLAIN, false}, {"ADDRESS", "address", SHOW_PLAIN, false},
+        {"SINCE", "at", SHOW_TIME, false},       {"BY", "by", SHOW_PLAIN, false},
+        {"REASON", "reason", SHOW_PLAIN, false}, {NULL, NULL, SHOW_PLAIN, false},
+    };
+    struct ask ask = {.verb = "suppress ls"};
+    return list(ctl, &ask, columns);
+}
+
+int cmd_policy_ls(struct ctl *ctl, const struct ctl_arguments *arguments)
+{
+    static const struct show_column columns[] = {
+        {"KEY", "key", SHOW_PLAIN, false},       {"VALUE", "value", SHOW_RIGHT, false},
+        {"DEFAULT", "default", SHOW_RIGHT, false}, {"LOW", "low", SHOW_RIGHT, true},
+        {"HIGH", "high", SHOW_RIGHT, true},      {"MEANING", "text", SHOW_PLAIN, false},
+        {NULL, NULL, SHOW_PLAIN, false},
+    };
+    struct ask ask = {.verb = "policy ls"};
+    return list(ctl, &ask, columns);
+}

@@ -1,0 +1,225 @@
+/* The one table: parsing, help, the manual page and completion are made of it. */
+#include "coordinator/ctl/ctl.h"
+
+static const struct ctl_option global_options[] = {
+    {"output", "table|wide|json", "-o: form of the data on stdout"},
+    {"quiet", NULL, "-q: names only; no talk"},
+    {"endpoint", "ENDPOINT", "-e: ipc:///path or tcp://host:port"},
+    {"identity", "ADMIN_DIR", "-i: admin folder (also $FLUENZR_ADMIN)"},
+    {"timeout", "10s", "how long to wait for an answer"},
+    {"no-color", NULL, "no colours (also $NO_COLOR)"},
+    {"help", NULL, "-h: help for the command"},
+    {NULL, NULL, NULL},
+};
+
+#define END                                                                                        \
+    {                                                                                              \
+        NULL, NULL, NULL                                                                           \
+    }
+
+static const struct ctl_option init_options[] = {
+    {"dir", "DIR", "where the folders root, admin and coordinator are made"},
+    {"name", "NAME", "the network's name"},
+    {"contact", "ADDRESS", "how recipients make it stop; stands in each message"},
+    {"nodes-endpoint", "tcp://HOST:7400", "the coordinator, as nodes reach it"},
+    {"enrol-endpoint", "tcp://HOST:7401", "the same for nodes that enrol"},
+    {"admin-endpoint", "ENDPOINT", "default ipc:///run/fluenzr/coordinator.sock"},
+    {"days", "400", "how long the certificates last"},
+    END,
+};
+
+static const struct ctl_option wait_options[] = {
+    {"for", "ready|idle", "all nodes connected and all accounts ready; or no open task"},
+    END,
+};
+
+static const struct ctl_option version_options[] = {
+    {"coordinator", NULL, "ask the coordinator for its version, too"},
+    END,
+};
+
+static const struct ctl_option invite_options[] = {
+    {"out", "FILE", "write the token there (0600) instead of to stdout"},
+    {"for", "24h", "how long the invite lasts, 30 days at most"},
+    END,
+};
+
+static const struct ctl_option yes_options[] = {{"yes", NULL, "do not ask"}, END};
+
+#define CONSENT_OPTIONS                                                                            \
+    {"consent-by", "NAME", "who gave the owners' consent (required)"},                             \
+        {"consent-until", "DATE", "when it ends; default 180 days from now"},                      \
+        {"consent", "LIST", "what it covers; default send,open,reply,move"},                       \
+        {"accept", "ask", "you have the mail provider's permission where its policy asks"},        \
+        {"dry-run", NULL, "check everything, change nothing"},                                     \
+    {                                                                                              \
+        "node-endpoint", "ENDPOINT", "the node's socket; default " CTL_NODE_ENDPOINT               \
+    }
+
+static const struct ctl_option import_options[] = {CONSENT_OPTIONS, END};
+
+static const struct ctl_option add_options[] = {
+    CONSENT_OPTIONS,
+    {"password-file", "FILE", "a file (0600) with the password"},
+    {"owner", "NAME", "person or company; default: the domain"},
+    {"provider", "NAME", "default: found by the servers"},
+    {"smtp", "URL", "smtps://host:465 or smtp://host:587 (STARTTLS)"},
+    {"imap", "URL", "imaps://host:993 or imap://host:143 (STARTTLS)"},
+    {"user", "NAME", "default: the address"},
+    {"timezone", "ZONE", "Europe/Paris"},
+    {"hours", "08:00-18:00", "when it may send"},
+    {"days", "Mon-Fri", "on which days"},
+    {"intensity", "low|medium|high", "10, 20 or 30 messages a day in the end"},
+    {"profile", "new|existing|low_use|recovery", "where the account comes from"},
+    {"language", "en|fr", "of its conversations"},
+    {"volume", "N", "the owner's own messages a day"},
+    END,
+};
+
+static const struct ctl_option account_ls_options[] = {
+    {"node", "NAME", "of one node"},
+    {"domain", "DOMAIN", "of one domain"},
+    {"phase", "start|ramp|maintain|recovery", "of one phase"},
+    {"unready", NULL, "only those that cannot be written to"},
+    {"all", NULL, "released and removed ones, too"},
+    END,
+};
+
+static const struct ctl_option plan_options[] = {
+    {"date", "DATE", "default: each account's own today"},
+    END,
+};
+
+static const struct ctl_option exchange_ls_options[] = {
+    {"account", "ACCOUNT", "of one account"},
+    {"limit", "N", "the newest N; default 100"},
+    {"all", NULL, "ended ones, too"},
+    END,
+};
+
+static const struct ctl_option stats_options[] = {
+    {"by", "day|account", "one line for each; default day"},
+    {"days", "N", "the last N days; default 7"},
+    {"from", "DATE", "first date"},
+    {"to", "DATE", "last date; default today (UTC)"},
+    {"account", "ACCOUNT", "of one account"},
+    END,
+};
+
+static const struct ctl_option events_options[] = {
+    {"follow", NULL, "-f: go on with what comes"},
+    {"limit", "N", "the newest N; default 100"},
+    {"type", "TYPE", "only these: receipt, paused, joined …"},
+    END,
+};
+
+static const struct ctl_option pause_options[] = {
+    {"reason", "TEXT", "why; shown to others"},
+    {"for", "2h", "ends by itself after this much network time"},
+    END,
+};
+
+static const struct ctl_option reason_options[] = {{"reason", "TEXT", "why; shown to others"}, END};
+
+static const struct ctl_option certify_options[] = {
+    {"root", "DIR", "folder of the root key (root.sign)"},
+    {"role", "admin|operator|viewer", "what its holder may do"},
+    {"scope", "SCOPE", "network, node/NAME (operator) or owner/NAME (viewer)"},
+    {"name", "NAME", "of its holder"},
+    {"out", "DIR", "the new admin folder"},
+    {"days", "400", "how long the certificate lasts"},
+    END,
+};
+
+#define TARGETS "Targets: network, node/N, provider/P, domain/D, account/A (id or address).\n"
+
+static const struct ctl_command commands[] = {
+    {"init", "", 0, 0, "make the keys of a new network",
+     "Makes DIR/root (the root key: move it offline), DIR/admin (for fluenzrctl) and\n"
+     "DIR/coordinator (for the coordinator). Never overwrites anything.\n\n"
+     "  fluenzrctl init --dir /etc/fluenzr --name acme --contact postmaster@acme.example \\\n"
+     "      --nodes-endpoint tcp://c1.acme.example:7400 --enrol-endpoint tcp://c1.acme.example:7401\n",
+     init_options, cmd_init},
+    {"status", "", 0, 0, "the network on one screen, problems last",
+     "Exit code 1 when a problem keeps the network from working.\n", NULL, cmd_status},
+    {"wait", "", 0, 0, "wait until the network is ready, or idle",
+     "Waits 60 s, or --timeout. Exit code 4 when it was in vain.\n\n"
+     "  fluenzrctl wait --for ready --timeout 2m\n",
+     wait_options, cmd_wait},
+    {"alert ls", "", 0, 0, "what is wrong now", "", NULL, cmd_alert_ls},
+    {"node invite", "NAME", 1, 1, "make a one-time join token for a new node",
+     "The invite is signed here, with the key of the admin folder; the coordinator records only\n"
+     "the token's digest. Hand the token to the node's operator like a password.\n\n"
+     "  fluenzrctl node invite n1 --out n1.token\n",
+     invite_options, cmd_node_invite},
+    {"node ls", "", 0, 0, "nodes and open invites", "", NULL, cmd_node_ls},
+    {"node show", "NAME", 1, 1, "all about one node", "", NULL, cmd_node_show},
+    {"node revoke", "NAME", 1, 1, "cut a node off for good",
+     "What it may have sent is looked for; its accounts can be imported at another node.\n",
+     yes_options, cmd_node_revoke},
+    {"account import", "FILE.csv", 1, 1, "take accounts from a file, at this host's node",
+     "Columns: address,owner,provider,smtp,imap,user,password,timezone,hours,days,intensity,\n"
+     "profile,language,volume. The file must be 0600. Each row gets a verdict; the same row again\n"
+     "changes what differs. Passwords stay at the node. Exit code 3 when some rows were refused.\n\n"
+     "  fluenzrctl account import accounts.csv --consent-by 'J. Doe, contract 12' --dry-run\n",
+     import_options, cmd_account_import},
+    {"account add", "ADDRESS", 1, 1, "take one account, at this host's node",
+     "Asks on the terminal for what is not given; the password is not shown.\n", add_options,
+     cmd_account_add},
+    {"account ls", "", 0, 0, "accounts and their day", "", account_ls_options, cmd_account_ls},
+    {"account show", "ACCOUNT", 1, 1, "all about one account (id or address)", "", NULL,
+     cmd_account_show},
+    {"account why", "ACCOUNT", 1, 1, "why it sends, or does not", "", NULL, cmd_account_why},
+    {"account export", "ACCOUNT", 1, 1, "all that is held of it, as JSON", "", NULL,
+     cmd_account_export},
+    {"account rm", "ACCOUNT", 1, 1, "end its consent and remove it", "", yes_options,
+     cmd_account_rm},
+    {"account erase", "ACCOUNT", 1, 1, "remove it and erase its person",
+     "Deletes the key that address, owner and consent are sealed under; counters stay under the\n"
+     "account's id.\n",
+     yes_options, cmd_account_erase},
+    {"plan show", "[ACCOUNT]", 0, 1, "today's plan, or an account's messages", "", plan_options,
+     cmd_plan_show},
+    {"exchange ls", "", 0, 0, "conversations, newest first", "", exchange_ls_options,
+     cmd_exchange_ls},
+    {"exchange show", "ID", 1, 1, "one conversation, task by task", "", NULL, cmd_exchange_show},
+    {"stats", "", 0, 0, "counters by day or account", "", stats_options, cmd_stats},
+    {"events", "", 0, 0, "the log",
+     "  fluenzrctl events -f -o json | jq 'select(.type==\"receipt\")'\n", events_options,
+     cmd_events},
+    {"pause", "TARGET", 1, 1, "stop a part of the network",
+     TARGETS "\n  fluenzrctl pause domain/acme.example --reason 'DNS change' --for 2h\n",
+     pause_options, cmd_pause},
+    {"pause ls", "", 0, 0, "pauses in force", "", NULL, cmd_pause_ls},
+    {"resume", "TARGET", 1, 1, "end a pause", TARGETS, reason_options, cmd_resume},
+    {"suppress ls", "", 0, 0, "addresses that are not written to", "", NULL, cmd_suppress_ls},
+    {"suppress add", "ADDRESS", 1, 1, "never write to an address", "", reason_options,
+     cmd_suppress_add},
+    {"suppress rm", "ADDRESS", 1, 1, "take an address (or digest) off the list", "", NULL,
+     cmd_suppress_rm},
+    {"policy ls", "", 0, 0, "the rules and their values", "", NULL, cmd_policy_ls},
+    {"policy set", "KEY VALUE", 2, 2, "change a rule, within its bounds",
+     "  fluenzrctl policy set same_owner_percent 20\n"
+     "  fluenzrctl policy set spacing_ms 15m\n",
+     NULL, cmd_policy_set},
+    {"key show", "", 0, 0, "the admin folder's key and certificate", "", NULL, cmd_key_show},
+    {"key certify", "", 0, 0, "make an admin folder for somebody else, with the root key",
+     "  fluenzrctl key certify --root /mnt/usb/root --role operator --scope node/n1 \\\n"
+     "      --name 'J. Doe' --out ./jdoe\n",
+     certify_options, cmd_key_certify},
+    {"completion", "SHELL", 1, 1, "completion script for bash",
+     "  fluenzrctl completion bash > /etc/bash_completion.d/fluenzrctl\n", NULL, cmd_completion},
+    {"version", "", 0, 0, "versions", "", version_options, cmd_version},
+    {"help", "[COMMAND]", 0, 2, "help; 'help man' prints the manual page", "", NULL, cmd_help},
+};
+
+const struct ctl_command *ctl_commands(size_t *ret_count)
+{
+    *ret_count = sizeof commands / sizeof *commands;
+    return commands;
+}
+
+const struct ctl_option *ctl_global_options(void)
+{
+    return global_options;
+}
