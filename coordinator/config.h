@@ -20,7 +20,6 @@ struct config {
     char content_dir[CONFIG_TEXT_MAX];   /* *.pack */
     int64_t lease_ms;                    /* at most 15 min */
     int64_t heartbeat_ms;                /* that nodes are told to keep; for `connected` */
-    int64_t commit_delay_ms;             /* group commit gathers at most this long; 0 = at once */
     int64_t lab_clock_rate_milli;        /* 1000 = real time */
     char lab_start[CONFIG_TEXT_MAX];     /* RFC 3339: network time at the first start of a lab; "" */
     int log_level;
@@ -31,4 +30,4 @@ struct config {
 /* 0 or negative (msg with file:line:col). */
 int coordinator_config_load(const char *path, struct config *ret_config, struct flz_msg *msg);
 /* The effective values with their sources, as YAML. */
-void coordinator_config_dump(const char *path, const struct config *config, struct flz_buf *buf);
+int coordinator_config_show(const char *path, struct flz_buf *buf, struct flz_msg *msg);

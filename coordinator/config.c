@@ -1,0 +1,56 @@
+#include "coordinator/config.h"
+
+#include "common/base/time.h"
+#include "common/sys/netclock.h"
+
+#include <stddef.h>
+
+static const struct config_key keys[] = {
+    {"state_dir", CONFIG_PATH, offsetof(struct config, state_dir),
+     .fallback = "/var/lib/fluenzr", .help = "log and store"},
+    {"identity_dir", CONFIG_PATH, offsetof(struct config, identity_dir),
+     .fallback = "/etc/fluenzr/coordinator", .help = "keys made by 'fluenzrctl init'"},
+    {"content_dir", CONFIG_PATH, offsetof(struct config, content_dir),
+     .fallback = "/usr/share/fluenzr/content", .help = "content packs, the same as the nodes'"},
+    {"listen.nodes", CONFIG_TEXT, offsetof(struct config, listen_nodes),
+     .fallback = "tcp://0.0.0.0:7400", .help = "members, by CURVE"},
+    {"listen.enrol", CONFIG_TEXT, offsetof(struct config, listen_enrol),
+     .fallback = "tcp://0.0.0.0:7401", .help = "nodes with a join token"},
+    {"listen.admin", CONFIG_TEXT, offsetof(struct config, listen_admin),
+     .fallback = "ipc:///run/fluenzr/coordinator.sock", .help = "fluenzrctl, mode 0600"},
+    {"listen.http", CONFIG_TEXT, offsetof(struct config, listen_http),
+     .fallback = "127.0.0.1:7480", .help = "/metrics, /livez, /readyz, /api/v1"},
+    {"bus.lease", CONFIG_DURATION, offsetof(struct config, lease_ms), .fallback = "15m",
+     .min = 5 * FLZ_SECOND_MS, .max = 15 * FLZ_MINUTE_MS,
+     .help = "how long a node may act after its last answered heartbeat"},
+    {"bus.heartbeat", CONFIG_DURATION, offsetof(struct config, heartbeat_ms), .fallback = "5s",
+     .min = 100, .max = FLZ_MINUTE_MS, .help = "that nodes keep; bounds a lab's clock"},
+    {"lab.clock_rate_milli", CONFIG_INT, offsetof(struct config, lab_clock_rate_milli),
+     .fallback = "1000", .min = NETCLOCK_RATE_ONE, .max = NETCLOCK_RATE_MAX,
+     .help = "network milliseconds per real second; other than 1000 in labs only"},
+    {"lab.start", CONFIG_TEXT, offsetof(struct config, lab_start), .fallback = "",
+     .help = "network time at the first start of a lab: 2026-01-05T06:00:00Z"},
+    {"log.level", CONFIG_ENUM, offsetof(struct config, log_level), .fallback = "info",
+     .words = flz_log_level_words, .help = ""},
+    {"log.format", CONFIG_ENUM, offsetof(struct config, log_format), .fallback = "logfmt",
+     .words = flz_log_format_words, .help = ""},
+    {"allow_unlocked_memory", CONFIG_BOOL, offsetof(struct config, allow_unlocked_memory),
+     .fallback = "false", .help = "run even if keys could be swapped out"},
+};
+#define KEYS_COUNT (sizeof keys / sizeof *keys)
+
+int coordinator_config_load(const char *path, struct config *ret_config, struct flz_msg *msg)
+{
+    return config_load(path, keys, KEYS_COUNT, ret_config, NULL, msg);
+}
+
+int coordinator_config_show(const char *path, struct flz_buf *buf, struct flz_msg *msg)
+{
+    struct config config;
+    struct config_source sources[KEYS_COUNT];
+    int r = config_load(path, keys, KEYS_COUNT, &config, sources, msg);
+    if (r < 0)
+        return r;
+    config_dump(path, keys, KEYS_COUNT, &config, sources, buf);
+    return flz_buf_error(buf);
+}
