@@ -45,7 +45,9 @@ struct journal {
     uv_work_t work;
     uv_timer_t *retry; /* owned; freed in its close callback */
     bool committing_now;
-    int result;
+    bool waiting; /* for room: the group under way is not on the pool thread now */
+    bool closing;
+    int result; /* of the pool thread; read when it has called back */
     bool broken;
     void (*on_broken)(int r, void *data);
     void *broken_data;
@@ -74,7 +76,16 @@ static void on_work(uv_work_t *work)
 static void on_retry(uv_timer_t *timer)
 {
     struct journal *journal = timer->data;
+    journal->waiting = false;
     (void)uv_queue_work(journal->loop, &journal->work, on_work, on_work_done);
+}
+
+static void break_journal(struct journal *journal, int r)
+{
+    journal->broken = true;
+    call_waiters(&journal->gathering_waiters, r);
+    if (journal->on_broken)
+        journal->on_broken(r, journal->broken_data);
 }
 
 static void finish_commit(struct journal *journal)
@@ -83,16 +94,15 @@ static void finish_commit(struct journal *journal)
     if (r == STORE_E_FULL) {
         /* Nothing was written and nothing is lost: the same group is tried until there is room.
          * Whoever waits for it waits on, so no dot leaves and nothing is reported meanwhile. */
+        journal->waiting = true;
         (void)uv_timer_start(journal->retry, on_retry, FULL_RETRY_MS, 0);
         return;
     }
     journal->committing_now = false;
     store_batch_clear(journal->committing);
     call_waiters(&journal->committing_waiters, r);
-    if (r < 0 && !journal->broken) {
-        journal->broken = true;
-        if (journal->on_broken)
-            journal->on_broken(r, journal->broken_data);
+    if (r < 0) {
+        break_journal(journal, r);
         return;
     }
     if (store_batch_count(journal->gathering) > 0 || journal->gathering_waiters.count > 0)
@@ -107,7 +117,7 @@ static void on_work_done(uv_work_t *work, int status)
 
 static void commit(struct journal *journal)
 {
-    if (journal->committing_now || journal->broken)
+    if (journal->committing_now || journal->broken || journal->closing)
         return;
     struct store_batch *batch = journal->committing;
     journal->committing = journal->gathering;
@@ -134,13 +144,19 @@ void journal_delete(struct journal *journal, enum journal_family family, struct 
 void journal_sync(struct journal *journal, void (*on_durable)(int r, void *data), void *data)
 {
     struct waiters *waiters = &journal->gathering_waiters;
-    if (journal->broken || flz_grow((void **)&waiters->all, &waiters->capacity, waiters->count + 1,
+    if (journal->broken || journal->closing || flz_grow((void **)&waiters->all, &waiters->capacity, waiters->count + 1,
                                     sizeof *waiters->all) < 0) {
         on_durable(-EIO, data);
         return;
     }
     waiters->all[waiters->count++] = (struct waiter){.on_durable = on_durable, .data = data};
     commit(journal);
+}
+
+void journal_flush(struct journal *journal)
+{
+    if (store_batch_count(journal->gathering) > 0 && !journal->closing)
+        commit(journal);
 }
 
 /* ---- Reading ---- */
@@ -262,16 +278,18 @@ struct journal *journal_close(struct journal *journal)
 {
     if (!journal)
         return NULL;
+    journal->closing = true;
     if (journal->retry)
         (void)uv_timer_stop(journal->retry);
     /* A commit on the pool thread cannot be called back: the loop is run until it is over. On a
      * full disk the group under way stays unwritten, as after a crash. */
-    while (journal->committing_now && journal->result != STORE_E_FULL)
+    while (journal->committing_now && !journal->waiting)
         (void)uv_run(journal->loop, UV_RUN_ONCE);
-    if (journal->gathering && !journal->broken && !journal->committing_now)
-        (void)store_write(journal->store, journal->gathering, true);
-    free(journal->gathering_waiters.all);
-    free(journal->committing_waiters.all);
+    int r = journal->committing_now || journal->broken ? flz_fail(-ENOSPC) : 0;
+    if (r == 0 && journal->gathering)
+        r = store_write(journal->store, journal->gathering, true);
+    call_waiters(&journal->committing_waiters, r > 0 ? -ENOSPC : r);
+    call_waiters(&journal->gathering_waiters, r > 0 ? -ENOSPC : r);
     (void)store_batch_free(journal->gathering);
     (void)store_batch_free(journal->committing);
     (void)store_close(journal->store);

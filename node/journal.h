@@ -36,7 +36,8 @@ enum journal_family {
 int journal_open(struct uv_loop_s *loop, const char *path, struct journal **ret_journal,
                  struct flz_msg *msg);
 
-/* Waits for the commit under way; what was gathered after it is written too. */
+/* Waits for the commit under way; what was gathered after it is written too, and who asked to be
+ * told is told, within the call. Runs the loop meanwhile. */
 struct journal *journal_close(struct journal *journal);
 
 struct flz_id journal_incarnation(const struct journal *journal);
@@ -52,9 +53,12 @@ void journal_delete(struct journal *journal, enum journal_family family, struct 
 /*
  * Asks to be told when everything gathered so far is durable: r = 0, or negative when it never will
  * be (the journal is broken). On a full disk the answer waits until there is room. Callbacks come
- * from the loop, in order; a broken journal answers at once.
+ * from the loop, in order; a broken or closing journal answers at once.
  */
 void journal_sync(struct journal *journal, void (*on_durable)(int r, void *data), void *data);
+
+/* Starts a commit of what was gathered, for writes that nobody waits for. */
+void journal_flush(struct journal *journal);
 
 /* False while the free space is below the limit: nothing new is accepted then. */
 bool journal_admits(const struct journal *journal);

@@ -14,6 +14,8 @@
 
 static const char meta_acked[] = "report_acked";
 
+enum { STORED_ENOUGH = 1 }; /* on_stored(): what follows is in memory */
+
 /* One report that is not acknowledged; encoded, as in the journal. */
 struct entry {
     uint64_t seq;
@@ -37,6 +39,10 @@ struct outbox {
     uint64_t sent;                          /* newest one sent on this connection */
     uint64_t frame_ends[OUTBOX_FRAMES_MAX]; /* last seq of each frame in flight */
     size_t frames;
+
+    /* While reports are read from the journal. */
+    uint64_t last; /* the last one wanted; 0 = all */
+    size_t stored; /* read so far */
 
     struct flz_arena arena; /* of the batch handed out */
     uint64_t syncing;       /* the newest seq when the running journal_sync() was asked for */
@@ -81,9 +87,13 @@ static int on_stored(struct flz_view key, struct flz_view value, void *data)
     if (key.len != 8)
         return flz_fail(-EBADMSG);
     uint64_t seq = flz_be64(key.data);
+    if (outbox->last > 0 && seq > outbox->last)
+        return STORED_ENOUGH;
     if (seq > outbox->newest)
         outbox->newest = seq;
-    return append_entry(outbox, seq, value);
+    int r = append_entry(outbox, seq, value);
+    outbox->stored += r == 0;
+    return r;
 }
 
 static int load_from(struct outbox *outbox, uint64_t first)
@@ -141,13 +151,13 @@ static void on_durable(int r, void *data)
     struct outbox *outbox = data;
     uint64_t synced = outbox->syncing;
     outbox->syncing = 0;
-    /* A full disk loses nothing: the group is gathered again with the next one. */
-    if (r == 0)
-        outbox->durable = synced;
-    if (outbox->newest > outbox->durable && r == 0)
+    /* Negative: the journal is broken or closing, and nothing more is ever sent. */
+    if (r < 0)
+        return;
+    outbox->durable = synced;
+    if (outbox->newest > outbox->durable)
         sync_again(outbox);
-    if (r == 0)
-        outbox->on_ready(outbox->data);
+    outbox->on_ready(outbox->data);
 }
 
 static void sync_again(struct outbox *outbox)
@@ -186,28 +196,51 @@ uint64_t outbox_acked(const struct outbox *outbox)
     return outbox->acked;
 }
 
+size_t outbox_in_flight(const struct outbox *outbox)
+{
+    return outbox->frames;
+}
+
 size_t outbox_pending(const struct outbox *outbox)
 {
     return (size_t)(outbox->newest - outbox->acked);
 }
 
+/* Puts the kept reports (acked, outbox->acked] in front of those in memory, which may be newer than
+ * what the disk has. */
+static int load_kept(struct outbox *outbox, uint64_t acked)
+{
+    struct outbox kept = {.journal = outbox->journal, .last = outbox->acked};
+    uint8_t key[8];
+    int r = journal_range(outbox->journal, JOURNAL_REPORTS, seq_key(acked + 1, key),
+                          FLZ_VIEW_NULL, on_stored, &kept);
+    r = r == STORED_ENOUGH ? 0 : r;
+    for (size_t i = outbox->head; i < outbox->count && r == 0; i++) {
+        r = flz_grow((void **)&kept.entries, &kept.capacity, kept.count + 1, sizeof *kept.entries);
+        if (r == 0)
+            kept.entries[kept.count++] = outbox->entries[i];
+    }
+    if (r < 0) {
+        kept.count = kept.count < kept.stored ? kept.count : kept.stored;
+        drop_entries(&kept);
+        free(kept.entries);
+        return r;
+    }
+    free(outbox->entries);
+    outbox->entries = kept.entries;
+    outbox->head = 0;
+    outbox->count = kept.count;
+    outbox->capacity = kept.capacity;
+    outbox->acked = acked;
+    return 0;
+}
+
 int outbox_rewind(struct outbox *outbox, uint64_t acked)
 {
     outbox->frames = 0;
-    if (acked < outbox->acked) {
-        /* Kept reports may have been pruned at the old end: the sequence goes on from what is left,
-         * and the coordinator, which has lost them too, is told the rest. */
-        uint64_t newest = outbox->newest;
-        int r = load_from(outbox, acked + 1);
-        outbox->newest = newest;
-        if (r < 0)
-            return r;
-        outbox->acked = acked;
-    } else if (acked > outbox->acked) {
-        int r = outbox_ack(outbox, acked);
-        if (r < 0)
-            return r;
-    }
+    int r = acked < outbox->acked ? load_kept(outbox, acked) : outbox_ack(outbox, acked);
+    if (r < 0)
+        return r;
     outbox->sent = outbox->acked;
     return 0;
 }

@@ -30,6 +30,7 @@ int outbox_add(struct outbox *outbox, struct flz_report *report);
 uint64_t outbox_newest(const struct outbox *outbox); /* seq of the newest written; 0: none */
 uint64_t outbox_acked(const struct outbox *outbox);
 size_t outbox_pending(const struct outbox *outbox);
+size_t outbox_in_flight(const struct outbox *outbox); /* frames sent and not acknowledged */
 
 /* A new connection: nothing is in flight any more; go on from `acked` + 1, even where that lies
  * before what was acknowledged earlier (kept reports are read again). 0 or negative. */

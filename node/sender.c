@@ -25,6 +25,7 @@ struct sender {
     bool quitting; /* QUIT was said: what ends now ends well */
     bool ended;    /* on_end was called */
     bool stepping; /* inside pump(): events are handled there */
+    bool in_transaction; /* from sender_send() to on_result */
 };
 
 static void pump(struct sender *sender, struct flz_view input);
@@ -93,37 +94,75 @@ static void give_secret(struct sender *sender)
     }
 }
 
+/* A transaction's end; a session that lives on is ready for the next message. One that is over says
+ * so by SMTP_E_CLOSED at the next step. */
+static void done(struct sender *sender)
+{
+    sender->events->on_result(sender, smtp_result(&sender->smtp), sender->userdata);
+    if (!sender->ended && smtp_alive(&sender->smtp) && smtp_idle(&sender->smtp))
+        sender->events->on_ready(sender, sender->userdata);
+}
+
+/* The engine was told, or found out, that the session is lost: a transaction under way gets its
+ * verdict first, NOT_SENT or, behind the dot, UNKNOWN. */
+static void lost(struct sender *sender, const char *reason, enum conn_end conn_end,
+                 const struct flz_msg *msg)
+{
+    if (sender->ended)
+        return;
+    sender->stepping = true;
+    if (smtp_lost(&sender->smtp, reason) == SMTP_E_DONE)
+        sender->events->on_result(sender, smtp_result(&sender->smtp), sender->userdata);
+    end(sender, conn_end, msg);
+}
+
+/* Memory was refused inside the engine, which has closed the session as smtp_lost() does. */
+static void failed(struct sender *sender, int r)
+{
+    struct flz_msg msg;
+    flz_msg_set(&msg, "session: %s", strerror(-r));
+    if (smtp_result(&sender->smtp)->verdict != SMTP_NONE && sender->in_transaction)
+        sender->events->on_result(sender, smtp_result(&sender->smtp), sender->userdata);
+    end(sender, CONN_END_LOCAL, &msg);
+}
+
 static void handle(struct sender *sender, int event)
 {
-    switch (event) {
+    if (event < 0) {
+        failed(sender, event);
+        return;
+    }
+    switch ((enum smtp_event)event) {
+    case SMTP_E_MORE: break;
     case SMTP_E_READY: on_session_ready(sender); break;
     case SMTP_E_SECRET: give_secret(sender); break;
     case SMTP_E_DOT: sender->events->on_dot(sender, sender->userdata); break;
     case SMTP_E_DONE:
-        sender->events->on_result(sender, smtp_result(&sender->smtp), sender->userdata);
-        if (!sender->ended && smtp_idle(&sender->smtp))
-            sender->events->on_ready(sender, sender->userdata);
+        sender->in_transaction = false;
+        done(sender);
         break;
     case SMTP_E_REFUSED:
-    case SMTP_E_CLOSED:
-    default: end_session(sender); break;
+    case SMTP_E_CLOSED: end_session(sender); break;
     }
 }
 
 static void on_timeout(uv_timer_t *timer);
 
-/* Sends what the engine has, and arms its clock. */
+/* Sends what the engine has, and arms its clock. Octets that the connection did not take have not
+ * left, and the engine is not told that they have: a dot among them was never sent. */
 static void flush(struct sender *sender)
 {
     struct flz_view out = smtp_output(&sender->smtp);
     if (out.len > 0) {
-        int r = conn_send(sender->conn, out);
+        if (conn_send(sender->conn, out) < 0) {
+            struct flz_msg msg;
+            flz_msg_set(&msg, "%s: the connection takes no more",
+                        smtp_stage_str(sender->smtp.stage));
+            lost(sender, "the connection takes no more", CONN_END_CLOSED, &msg);
+            return;
+        }
         smtp_taken(&sender->smtp, out.len);
-        if (r < 0)
-            handle(sender, smtp_lost(&sender->smtp, "the connection takes no more"));
     }
-    if (sender->ended)
-        return;
     int64_t timeout = smtp_timeout_ms(&sender->smtp);
     if (timeout < 0)
         (void)uv_timer_stop(&sender->timer);
@@ -147,18 +186,6 @@ static void pump(struct sender *sender, struct flz_view input)
         flush(sender);
     }
     sender->stepping = false;
-}
-
-static void lost(struct sender *sender, const char *reason, enum conn_end conn_end,
-                 const struct flz_msg *msg)
-{
-    if (sender->ended)
-        return;
-    sender->stepping = true;
-    /* A transaction under way gets its verdict first: NOT_SENT, or UNKNOWN behind the dot. */
-    if (smtp_lost(&sender->smtp, reason) == SMTP_E_DONE)
-        sender->events->on_result(sender, smtp_result(&sender->smtp), sender->userdata);
-    end(sender, conn_end, msg);
 }
 
 static void on_timeout(uv_timer_t *timer)
@@ -206,6 +233,7 @@ int sender_send(struct sender *sender, const struct flz_address *from, const str
     int r = smtp_send(&sender->smtp, &message);
     if (r > 0)
         r = flz_fail(-EMSGSIZE);
+    sender->in_transaction = r == 0;
     pump(sender, FLZ_VIEW_NULL);
     return r;
 }

@@ -22,34 +22,60 @@ void book_deinit(struct book *book)
     for (size_t i = 0; i < book->count; i++)
         (void)job_free(book->jobs[i]);
     free(book->jobs);
+    free(book->spare);
     flz_map_deinit(&book->by_id);
     flz_heap_deinit(&book->by_network);
     flz_heap_deinit(&book->by_boot);
     *book = BOOK_NULL;
 }
 
+/* A place for one more job: that of a removed one, or a new one at the end. An old entry of a heap
+ * may then name the new job, which does no harm: whether a job is due is looked at again. */
+static int find_place(struct book *book, uint32_t *ret_index)
+{
+    if (book->spare_count > 0) {
+        *ret_index = book->spare[book->spare_count - 1];
+        return 0;
+    }
+    if (book->count >= BOOK_JOBS_MAX)
+        return flz_fail(-ENOSPC);
+    int r = flz_grow((void **)&book->jobs, &book->capacity, book->count + 1, sizeof *book->jobs);
+    /* Room for its removal is made now, so that removing cannot fail. */
+    if (r == 0)
+        r = flz_grow((void **)&book->spare, &book->spare_capacity, book->count + 1,
+                     sizeof *book->spare);
+    *ret_index = (uint32_t)book->count;
+    return r;
+}
+
 int book_load(struct book *book, struct flz_view record, struct job **ret_job)
 {
-    if (book->count >= BOOK_JOBS_MAX * 4)
-        return flz_fail(-ENOSPC);
     _cleanup_(job_freep) struct job *job = calloc(1, sizeof *job);
     if (!job)
         return flz_fail(-ENOMEM);
     int r = flz_decode(&flz_codec_job, record, &job->arena, &job->record);
     if (r < 0)
         return r;
-    if (job->record.version != JOURNAL_VERSION)
+    if (job->record.version != JOURNAL_VERSION || job->record.state < JOB_ACCEPTED ||
+        job->record.state > JOB_ENDED || flz_id_is_null(job->record.task.id))
         return flz_fail(-EBADMSG);
+    if (book_find(book, job->record.task.id))
+        return flz_fail(-EEXIST);
 
-    r = flz_grow((void **)&book->jobs, &book->capacity, book->count + 1, sizeof *book->jobs);
+    uint32_t index;
+    r = find_place(book, &index);
     if (r < 0)
         return r;
-    r = flz_map_set(&book->by_id, job->record.task.id, (uint32_t)book->count);
+    r = flz_map_set(&book->by_id, job->record.task.id, index);
     if (r < 0)
         return r;
+    if (index < book->count)
+        book->spare_count--;
+    else
+        book->count++;
+    book->open += job->record.state != JOB_ENDED;
     *ret_job = job;
-    book->jobs[book->count++] = steal_ptr(&job);
-    book->open += (*ret_job)->record.state != JOB_ENDED;
+    book->jobs[index] = steal_ptr(&job);
     return 0;
 }
 
@@ -124,6 +150,8 @@ void book_remove(struct book *book, struct job *job)
     uint32_t index = flz_map_get(&book->by_id, job->record.task.id);
     assert(index != FLZ_MAP_NONE);
     book->open -= job->record.state != JOB_ENDED;
+    assert(!job->active);
     flz_map_remove(&book->by_id, job->record.task.id);
     book->jobs[index] = job_free(job);
+    book->spare[book->spare_count++] = index;
 }

@@ -16,6 +16,9 @@ struct book {
     struct job **jobs; /* owned; NULL where one was removed */
     size_t count;
     size_t capacity;
+    uint32_t *spare; /* owned; places of removed jobs, used again */
+    size_t spare_count;
+    size_t spare_capacity;
     size_t open; /* not ended */
     struct flz_map by_id;
     struct flz_heap by_network; /* (network time, index): a job's not_before, deadline … */
@@ -26,10 +29,10 @@ struct book {
 
 void book_deinit(struct book *book);
 
-/* Takes a copy of a task. 0 or -ENOMEM. *ret_job is owned by the book. */
+/* Takes a copy of a task. 0, -EEXIST (known), -ENOSPC (BOOK_JOBS_MAX) or -ENOMEM. *ret_job is owned by the book. */
 int book_add(struct book *book, const struct flz_task *task, struct job **ret_job);
 
-/* Takes a stored record (bytes of flz_codec_job). 0, -EBADMSG, -ENOMEM. */
+/* Takes a stored record (bytes of flz_codec_job). 0, -EBADMSG, -EEXIST, -ENOSPC, -ENOMEM. */
 int book_load(struct book *book, struct flz_view record, struct job **ret_job);
 
 struct job *book_find(const struct book *book, struct flz_id task);
@@ -50,4 +53,5 @@ void book_next(const struct book *book, int64_t *ret_network, int64_t *ret_boot)
 /* Counts a job out of the open ones (its state became JOB_ENDED). */
 void book_ended(struct book *book, struct job *job);
 
+/* Frees the job; it must not be active. */
 void book_remove(struct book *book, struct job *job);

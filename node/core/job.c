@@ -76,7 +76,7 @@ enum flz_reason job_gate_check(const struct flz_task *task, const struct job_gat
         return FLZ_REASON_LEASE;
     if (gate->paused)
         return FLZ_REASON_PAUSED;
-    if (now < task->not_before || now >= task->not_after)
+    if (now < task->not_before || (is_send(task) && now >= task->not_after))
         return FLZ_REASON_SLOT;
     if (gate->consent.until <= now ||
         (gate->consent.actions & job_actions(task)) != job_actions(task))
@@ -262,6 +262,7 @@ bool job_resume(struct job *job, struct job_clock clock, struct flz_receipt *ret
         return false;
     job->record.state = JOB_AMBIGUOUS;
     job->record.reason = FLZ_REASON_NONE;
+    job->wait_boot = clock.boot_now + interval_ms(0, clock.rate_milli, RETRY_FLOOR_MS);
     set_text(job, "the node stopped between the final dot and its answer");
     fill_receipt(job, FLZ_OUTCOME_AMBIGUOUS,
                  clock.network_now > 0 ? clock.network_now : job->record.dot_at, ret_receipt);
@@ -281,17 +282,35 @@ int64_t job_due(const struct job *job)
     return job->record.answer_pending ? job->record.ended_at : FLZ_NEVER;
 }
 
+static bool had_real_floor(const struct job *job, struct job_clock clock)
+{
+    return clock.boot_now - job->since_boot >= JOB_REAL_FLOOR_MS;
+}
+
+/* Looked for long enough; twice as long when nobody could look. */
+static bool doubt_is_over(const struct job *job, struct job_clock clock)
+{
+    int64_t since = clock.network_now - job->record.dot_at;
+    return since >= JOB_AMBIGUOUS_MS &&
+           (job->looks >= JOB_AMBIGUOUS_LOOKS_MIN ||
+            (since >= 2 * JOB_AMBIGUOUS_MS && had_real_floor(job, clock)));
+}
+
 enum job_next job_expire(struct job *job, struct job_clock clock, struct flz_receipt *ret_receipt)
 {
-    if (job->record.state == JOB_AMBIGUOUS &&
-        clock.network_now >= job->record.dot_at + JOB_AMBIGUOUS_MS && job->looks >= 3)
+    struct journal_job *record = &job->record;
+    if (record->state == JOB_AMBIGUOUS && doubt_is_over(job, clock))
         return end_with(job, FLZ_OUTCOME_INDETERMINATE, clock.network_now, ret_receipt);
-    if (job->record.state != JOB_ACCEPTED || clock.network_now < job->record.task.not_after)
+    if (record->state == JOB_ENDED && clock.network_now >= record->task.expires)
+        record->answer_pending = false;
+    if (record->state != JOB_ACCEPTED || clock.network_now < record->task.not_after)
         return JOB_GO_ON;
-    if (job->record.reason == FLZ_REASON_NONE)
-        job->record.reason = FLZ_REASON_SLOT;
-    enum flz_outcome outcome = job->record.task.kind == FLZ_TASK_FIND ? FLZ_OUTCOME_UNOBSERVED
-                                                                      : FLZ_OUTCOME_EXPIRED;
+    if (!is_send(&record->task) && !had_real_floor(job, clock))
+        return JOB_GO_ON;
+    if (record->reason == FLZ_REASON_NONE)
+        record->reason = FLZ_REASON_SLOT;
+    enum flz_outcome outcome =
+        record->task.kind == FLZ_TASK_FIND ? FLZ_OUTCOME_UNOBSERVED : FLZ_OUTCOME_EXPIRED;
     return end_with(job, outcome, clock.network_now, ret_receipt);
 }
 
@@ -324,7 +343,9 @@ static struct visit_look look_for(const struct flz_task *task, uint32_t turn,
     struct visit_look look = {
         .exchange = task->exchange,
         .step = turn,
-        /* Two days of slack before: the date a server gives is not ours. */
+        /* The Date field is the composer's network time: a task's message is at most a slot old,
+         * one of its exchange may be a week. When it arrived is real time, which network time says
+         * nothing about in a lab: arrived_after_ms stays unknown. */
         .date_first_ms = task->not_before - 8 * FLZ_DAY_MS,
         .date_last_ms = task->expires + FLZ_DAY_MS,
     };
@@ -429,7 +450,7 @@ static enum job_next looked(struct job *job, const struct visit_outcome *outcome
     if (outcome->result == VISIT_DONE)
         return found(job, outcome, clock, ret_receipt);
     if (outcome->placement == VISIT_PLACEMENT_MISSING &&
-        clock.network_now >= job->record.task.deadline)
+        clock.network_now >= job->record.task.deadline && had_real_floor(job, clock))
         return end_with(job, FLZ_OUTCOME_MISSING, clock.network_now, ret_receipt);
     if (outcome->reason != VISIT_REASON_ABSENT)
         set_text(job, outcome->text);
@@ -462,10 +483,13 @@ static enum job_next acted(struct job *job, const struct visit_outcome *outcomes
     bool changed = false, failed = false, gone = false;
     for (size_t i = 0; i < n; i++) {
         const struct visit_outcome *outcome = &outcomes[i];
-        /* A copy in Sent that the server never made is nothing to file. */
+        /* A copy in Sent that the server never made is nothing to file, and nothing is ever filed
+         * straight out of Junk: what was not rescued stays where its provider put it. */
         bool absent = outcome->reason == VISIT_REASON_ABSENT ||
                       outcome->reason == VISIT_REASON_NO_FOLDER;
-        bool nothing = job->record.task.kind == FLZ_TASK_TIDY && absent;
+        bool in_junk = outcome->reason == VISIT_REASON_NOT_SO &&
+                       outcome->placement == VISIT_PLACEMENT_JUNK;
+        bool nothing = job->record.task.kind == FLZ_TASK_TIDY && (absent || in_junk);
         changed = changed || outcome->result == VISIT_DONE;
         gone = gone || (absent && !nothing);
         if (outcome->result == VISIT_FAILED && !nothing) {
@@ -478,7 +502,7 @@ static enum job_next acted(struct job *job, const struct visit_outcome *outcomes
         return end_with(job, changed ? FLZ_OUTCOME_DONE : FLZ_OUTCOME_NOOP, clock.network_now,
                         ret_receipt);
     }
-    if (job->record.tries < 5)
+    if (job->record.tries < JOB_ACTION_TRIES_MAX)
         return try_again(job, clock, RETRY_FLOOR_MS);
     job->record.reason = gone ? FLZ_REASON_GONE : FLZ_REASON_PROTOCOL;
     return end_with(job, FLZ_OUTCOME_FAILED, clock.network_now, ret_receipt);

@@ -22,6 +22,11 @@
 #define JOB_SLOT_MAX_MS (8 * 24 * 3600000LL)  /* a task's slot; longer ones are declined */
 #define JOB_AMBIGUOUS_MS (48 * 3600000LL)     /* network time a dot in doubt is looked for */
 #define JOB_ANSWER_TRIES_MAX 5
+#define JOB_ACTION_TRIES_MAX 5
+#define JOB_AMBIGUOUS_LOOKS_MIN 3
+/* Real time that a mailbox task has at least, however fast a lab's clock runs: neither its slot's end
+ * nor the arrival deadline counts before. */
+#define JOB_REAL_FLOOR_MS 8000
 
 struct job {
     struct journal_job record;
@@ -29,6 +34,7 @@ struct job {
     bool active;            /* a session or visit has it */
     bool reported;          /* its newest receipt is in the outbox */
     uint32_t looks;         /* FIND, AMBIGUOUS: looks that saw nothing */
+    int64_t since_boot;     /* boot time from which this process has held it */
     int64_t wait_boot;      /* boot time before which it is left alone (back-off between looks) */
 };
 
@@ -54,7 +60,8 @@ struct job_gate {
     bool peer_refused;        /* opt-out of the recipient's domain */
 };
 
-/* May this task act now? FLZ_REASON_NONE, or what forbids it. Mailbox tasks pass a gate too. */
+/* May this task act now? FLZ_REASON_NONE, or what forbids it. Mailbox tasks pass a gate too; the end
+ * of their slot is job_expire()'s business, which knows the real floor. */
 enum flz_reason job_gate_check(const struct flz_task *task, const struct job_gate *gate);
 
 /* Is this a task we would ever carry out for this account? FLZ_REASON_NONE, or why not. */
@@ -70,13 +77,15 @@ enum job_next {
     JOB_REPORT, /* *ret_receipt is to be reported; see job->record.state for whether it ended */
 };
 
-/* The slot is over, or its limit: what becomes of a job that was not done. JOB_GO_ON: not over. */
+/* The slot is over, or its limit: what becomes of a job that was not done. JOB_GO_ON: not over, or
+ * nothing to report (an \Answered that nobody could set is given up silently). */
 enum job_next job_expire(struct job *job, struct job_clock clock, struct flz_receipt *ret_receipt);
 
 /* The state before the dot: call, make durable, check the gate again. */
 void job_begin_dot(struct job *job, struct job_clock clock);
 
-/* The gate's second check failed, or the session ended before the dot was taken. */
+/* The gate forbids it, or its second check failed and the dot was not taken. What passes (lease,
+ * pause) is waited for, but not behind a DOT record. */
 enum job_next job_withdraw(struct job *job, enum flz_reason reason, struct job_clock clock,
                            struct flz_receipt *ret_receipt);
 
@@ -89,7 +98,8 @@ enum job_next job_no_session(struct job *job, enum flz_reason reason, bool perma
                              const char *text, struct job_clock clock,
                              struct flz_receipt *ret_receipt);
 
-/* A restart found this job: one in DOT becomes AMBIGUOUS. True when it changed. */
+/* A restart found this job: one in DOT becomes AMBIGUOUS. True when it changed: the receipt is to be
+ * reported. */
 bool job_resume(struct job *job, struct job_clock clock, struct flz_receipt *ret_receipt);
 
 /* The visit job that serves this job now: how many (0 … VISIT jobs of `max`), in ret_jobs. A TIDY
