@@ -533,7 +533,7 @@ static const char *handle_frame(struct door *door, uint32_t node, const struct f
                                 struct flz_arena *arena)
 {
     const struct row_node *row = coord_node(door->server->core, node);
-    struct flz_frame_header header;
+    struct flz_frame_header header = {.seq = 0};
     if (flz_verify_signed(frame, &row->sign_key) < 0)
         return "a signature that does not verify";
     if (read_header(frame, arena, &header) < 0)
