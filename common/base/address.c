@@ -39,6 +39,11 @@ static bool label_is_valid(const char *label, size_t len)
     return true;
 }
 
+int flz_label_check(const char *label)
+{
+    return label_is_valid(label, strlen(label)) ? 0 : flz_fail(-EINVAL);
+}
+
 int flz_domain_check(const char *domain)
 {
     if (strlen(domain) >= FLZ_DOMAIN_MAX)

@@ -36,6 +36,9 @@ struct flz_digest flz_address_digest(const struct flz_address *address);
 /* A host name: labels of letters, digits and inner hyphens. 0 or -EINVAL. */
 int flz_domain_check(const char *domain);
 
+/* One label of a host name, as nodes are named by: "n1", "mail-paris". 0 or -EINVAL. */
+int flz_label_check(const char *label);
+
 /* True when the local part is a role, never a person (RFC 2142 and the like): such addresses are
  * refused. */
 bool flz_address_is_role(const struct flz_address *address);

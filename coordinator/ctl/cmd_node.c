@@ -121,7 +121,7 @@ static int give_out(const struct ctl *ctl, struct invitation *invitation, const 
             return talk_fail(ctl, ADMIN_FAILED, "NOT_WRITTEN", msg.text,
                              "the token is lost; invite the node again with another --out");
     }
-    talk(ctl, "node %s is invited until %s; on its host: fluenzr-node --enrol TOKEN_FILE. Whoever has "
+    talk(ctl, "node %s is invited until %s; on its host: join_token_file: TOKEN_FILE. Whoever has "
               "the token can take the node's place until it is used",
          invitation->invite.name, ends);
     return 0;
@@ -133,7 +133,7 @@ static int check_words(const struct ctl *ctl, const struct ctl_arguments *argume
     const char *name = arguments->words[0];
     const char *lasts = arguments_get(arguments, "for");
     const char *out = arguments_get(arguments, "out");
-    if (flz_domain_check(name) < 0 || strlen(name) >= FLZ_NAME_MAX)
+    if (flz_label_check(name) < 0 || strlen(name) >= FLZ_NAME_MAX)
         return talk_usage(ctl, "letters, digits and hyphens: n1, mail-paris", "'%s' is no node name",
                           name);
     if (flz_parse_duration_ms(lasts ? lasts : INVITE_DEFAULT, ret_lasts_ms) < 0 ||
