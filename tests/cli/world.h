@@ -1,0 +1,30 @@
+/*
+ * A coordinator's server for tests of what people see: the real core behind coordinator/server.h,
+ * without sockets, store or nodes. Commands are committed at once. Network time stands still at
+ * WORLD_NOW unless it is moved.
+ */
+#pragma once
+
+#include "coordinator/identity.h"
+#include "coordinator/server.h"
+
+#define WORLD_DATE 20780 /* Monday 2026-11-23 */
+#define WORLD_NOW (WORLD_DATE * FLZ_DAY_MS + 10 * FLZ_HOUR_MS)
+
+/* `identity` is taken over; may be NULL. */
+struct server *world_new(struct coordinator_identity *identity);
+struct server *world_free(struct server *world);
+
+/* A node that joined; connected says whether its heartbeats come. */
+uint32_t world_add_node(struct server *world, const char *name, bool connected);
+/* An account of the node; English, every day, all day, in UTC. */
+uint32_t world_add_account(struct server *world, uint32_t node, const char *address,
+                           const char *owner);
+/* The node logged in, or could not. */
+void world_probe(struct server *world, uint32_t account, bool login_ok);
+/* Plans WORLD_DATE for all accounts. */
+void world_plan(struct server *world);
+/* The send of an exchange's first message, its find, as both nodes tell. */
+void world_settle_first(struct server *world, uint32_t exchange, uint32_t placement);
+/* The log refuses from now on. */
+void world_break(struct server *world);

@@ -1,0 +1,393 @@
+#include "coordinator/view.h"
+
+#include "common/base/cleanup.h"
+#include "common/base/time.h"
+#include "coordinator/meters.h"
+#include "coordinator/words.h"
+#include "tests/cli/world.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* ann@alpha and bob@beta at n1, cleo@gamma at n2, which is away. */
+struct fixture {
+    struct server *world;
+    struct view view;
+};
+
+static int setup(void **state)
+{
+    struct fixture *fixture = calloc(1, sizeof *fixture);
+    fixture->world = world_new(NULL);
+    uint32_t n1 = world_add_node(fixture->world, "n1", true);
+    uint32_t n2 = world_add_node(fixture->world, "n2", false);
+    world_probe(fixture->world, world_add_account(fixture->world, n1, "ann@alpha.test", "Alpha"),
+                true);
+    world_probe(fixture->world, world_add_account(fixture->world, n1, "bob@beta.test", "Beta"),
+                true);
+    world_probe(fixture->world, world_add_account(fixture->world, n2, "cleo@gamma.test", "Gamma"),
+                true);
+    assert_int_equal(view_init(&fixture->view, fixture->world, "", true), 0);
+    *state = fixture;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *fixture = *state;
+    view_deinit(&fixture->view);
+    (void)world_free(fixture->world);
+    free(fixture);
+    return 0;
+}
+
+static struct fixture *with_scope(void **state, const char *scope)
+{
+    struct fixture *fixture = *state;
+    fixture->view.scope = scope;
+    return fixture;
+}
+
+static const char *text_of(const json_t *json, const char *key)
+{
+    const char *text = json_string_value(json_object_get(json, key));
+    assert_non_null(text);
+    return text;
+}
+
+static const struct view_account_filter any = {.node = COORD_NONE};
+
+/* The number of items; checks the envelope on the way. */
+static size_t count_items(json_t *document, const char *kind)
+{
+    assert_non_null(document);
+    assert_string_equal(text_of(document, "apiVersion"), "fluenzr/v1");
+    assert_string_equal(text_of(document, "kind"), kind);
+    assert_true(json_is_integer(json_object_get(document, "revision")));
+    assert_true(json_is_array(json_object_get(document, "items")));
+    size_t count = json_array_size(json_object_get(document, "items"));
+    json_decref(document);
+    return count;
+}
+
+/* The problem with this code; NULL when there is none. Owned by `problems`. */
+static json_t *problem_of(json_t *problems, const char *code)
+{
+    size_t i;
+    json_t *problem;
+    json_array_foreach(problems, i, problem)
+        if (strcmp(text_of(problem, "code"), code) == 0)
+            return problem;
+    return NULL;
+}
+
+/* ---- Scope ---- */
+
+static void an_operator_sees_its_node_only(void **state)
+{
+    struct fixture *fixture = with_scope(state, "node/n1");
+    assert_int_equal(count_items(view_accounts(&fixture->view, &any), "AccountList"), 2);
+    assert_int_equal(count_items(view_nodes(&fixture->view), "NodeList"), 1);
+    assert_int_equal(count_items(view_plan(&fixture->view, 0, COORD_NONE), "PlanList"), 2);
+    assert_int_equal(view_find_account(&fixture->view, "cleo@gamma.test"), COORD_NONE);
+    assert_int_equal(view_find_node(&fixture->view, "n2"), COORD_NONE);
+}
+
+static void a_viewer_sees_its_owner_only(void **state)
+{
+    struct fixture *fixture = with_scope(state, "owner/Beta");
+    assert_int_equal(count_items(view_accounts(&fixture->view, &any), "AccountList"), 1);
+    assert_int_equal(count_items(view_nodes(&fixture->view), "NodeList"), 0);
+    assert_int_equal(view_find_account(&fixture->view, "bob@beta.test"), 1);
+    assert_int_equal(view_find_account(&fixture->view, "ann@alpha.test"), COORD_NONE);
+}
+
+static void a_stranger_to_the_exchange_does_not_find_it(void **state)
+{
+    struct fixture *fixture = *state;
+    world_plan(fixture->world);
+    const struct row_exchange *x = coord_exchange(fixture->view.core, 0);
+    assert_non_null(x);
+    uint32_t third = 3 - x->from - x->to;
+    char scope[FLZ_OWNER_MAX];
+    (void)snprintf(scope, sizeof scope, "owner/%s",
+                   persons_find(server_persons(fixture->world), third)->owner);
+    fixture->view.scope = scope;
+    assert_null(view_exchange(&fixture->view, x->id));
+    fixture->view.scope = "";
+    json_t *document = view_exchange(&fixture->view, x->id);
+    assert_non_null(document);
+    json_decref(document);
+}
+
+static void without_names_no_address_and_no_owner_is_told(void **state)
+{
+    struct fixture *fixture = *state;
+    world_plan(fixture->world);
+    fixture->view.names = false;
+    struct view_exchange_filter filter = {.account = COORD_NONE, .ended = true, .limit = 10};
+    struct view_stats_query stats = {
+        .from = WORLD_DATE, .to = WORLD_DATE, .account = COORD_NONE, .by = VIEW_BY_ACCOUNT};
+    json_t *documents[] = {view_status(&fixture->view, NULL), view_accounts(&fixture->view, &any),
+                           view_exchanges(&fixture->view, &filter), view_alerts(&fixture->view),
+                           view_plan(&fixture->view, 0, 0), view_stats(&fixture->view, &stats),
+                           view_nodes(&fixture->view)};
+    static const char *const words[] = {"ann@", "bob@", "cleo@", "Alpha", "Beta", "Gamma"};
+    for (size_t i = 0; i < sizeof documents / sizeof *documents; i++) {
+        _cleanup_(flz_freep) char *text = json_dumps(documents[i], 0);
+        assert_non_null(text);
+        for (size_t k = 0; k < sizeof words / sizeof *words; k++)
+            assert_null(strstr(text, words[k]));
+        json_decref(documents[i]);
+    }
+}
+
+static void an_export_names_its_own_person_only(void **state)
+{
+    struct fixture *fixture = *state;
+    world_plan(fixture->world);
+    const struct row_exchange *x = coord_exchange(fixture->view.core, 0);
+    json_t *document = view_account_export(&fixture->view, x->from);
+    _cleanup_(flz_freep) char *text = json_dumps(document, 0);
+    const struct person *own = persons_find(server_persons(fixture->world), x->from);
+    const struct person *other = persons_find(server_persons(fixture->world), x->to);
+    assert_non_null(strstr(text, own->address));
+    assert_null(strstr(text, other->address));
+    json_t *item = json_object_get(document, "item");
+    assert_true(json_is_true(json_object_get(item, "complete")));
+    assert_true(json_array_size(json_object_get(item, "exchanges")) > 0);
+    json_decref(document);
+}
+
+/* ---- Readiness and problems ---- */
+
+static void readiness_names_what_stands_in_the_way(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_int_equal(view_readiness(&fixture->view, 0), VIEW_READY);
+    assert_int_equal(view_readiness(&fixture->view, 2), VIEW_NODE_AWAY);
+    world_probe(fixture->world, 0, false);
+    assert_int_equal(view_readiness(&fixture->view, 0), VIEW_LOGIN);
+    fixture->view.now += 25 * FLZ_HOUR_MS;
+    assert_int_equal(view_readiness(&fixture->view, 1), VIEW_STALE);
+    fixture->view.now += 200 * FLZ_DAY_MS;
+    assert_int_equal(view_readiness(&fixture->view, 1), VIEW_CONSENT);
+    uint32_t fresh = world_add_account(fixture->world, 0, "dora@delta.test", "Delta");
+    fixture->view.now = WORLD_NOW;
+    assert_int_equal(view_readiness(&fixture->view, fresh), VIEW_UNPROBED);
+}
+
+static void readiness_agrees_with_the_core(void **state)
+{
+    struct fixture *fixture = *state;
+    struct coord_pool pool;
+    coord_pool_of(fixture->view.core, 0, WORLD_NOW, &pool);
+    assert_int_equal(pool.excluded_unready, 0);
+    world_probe(fixture->world, 1, false);
+    coord_pool_of(fixture->view.core, 0, WORLD_NOW, &pool);
+    assert_int_equal(pool.excluded_unready, 1);
+    assert_int_not_equal(view_readiness(&fixture->view, 1), VIEW_READY);
+}
+
+static void status_tells_a_node_that_is_away(void **state)
+{
+    struct fixture *fixture = *state;
+    size_t critical = 0;
+    json_t *document = view_status(&fixture->view, &critical);
+    json_t *problems = json_object_get(json_object_get(document, "item"), "problems");
+    json_t *problem = problem_of(problems, "NODE_NOT_CONNECTED");
+    assert_non_null(problem);
+    assert_string_equal(text_of(problem, "subject"), "node/n2");
+    assert_string_equal(text_of(problem, "severity"), "critical");
+    assert_int_equal(critical, 1);
+    json_decref(document);
+}
+
+static void status_tells_that_one_owner_cannot_be_paired_and_what_to_change(void **state)
+{
+    struct fixture fixture = {.world = world_new(NULL)};
+    uint32_t n1 = world_add_node(fixture.world, "n1", true);
+    world_probe(fixture.world, world_add_account(fixture.world, n1, "a@alpha.test", "One"), true);
+    world_probe(fixture.world, world_add_account(fixture.world, n1, "b@beta.test", "One"), true);
+    assert_int_equal(view_init(&fixture.view, fixture.world, "", true), 0);
+    size_t critical = 0;
+    json_t *document = view_status(&fixture.view, &critical);
+    json_t *problems = json_object_get(json_object_get(document, "item"), "problems");
+    json_t *problem = problem_of(problems, "ONE_OWNER");
+    assert_non_null(problem);
+    assert_non_null(strstr(text_of(problem, "message"), "nothing can be paired"));
+    assert_non_null(strstr(text_of(problem, "next"), "policy set same_owner_percent"));
+    assert_int_equal(critical, 1);
+    json_decref(document);
+    view_deinit(&fixture.view);
+    (void)world_free(fixture.world);
+}
+
+static void status_tells_a_small_pool_and_a_log_that_refuses(void **state)
+{
+    struct fixture *fixture = *state;
+    world_break(fixture->world);
+    json_t *document = view_alerts(&fixture->view);
+    json_t *problems = json_object_get(document, "items");
+    assert_non_null(problem_of(problems, "POOL_SMALL"));
+    json_t *broken = problem_of(problems, "NOT_READY");
+    assert_non_null(broken);
+    assert_non_null(strstr(text_of(broken, "message"), "no space left"));
+    assert_ptr_equal(json_array_get(problems, 0), broken);
+    json_decref(document);
+}
+
+/* ---- Documents ---- */
+
+static void times_are_rfc_3339_and_numbers_are_numbers(void **state)
+{
+    struct fixture *fixture = *state;
+    json_t *document = view_account(&fixture->view, 0);
+    json_t *item = json_object_get(document, "item");
+    int64_t ms;
+    assert_int_equal(flz_time_parse(text_of(item, "registeredAt"), &ms), 0);
+    assert_int_equal(ms, WORLD_NOW);
+    assert_true(json_is_null(json_object_get(json_object_get(item, "consent"), "ended")));
+    assert_true(json_is_integer(json_object_get(item, "day")));
+    assert_true(json_is_boolean(json_object_get(item, "ready")));
+    assert_string_equal(text_of(item, "hours"), "00:00-24:00");
+    assert_int_equal(json_array_size(json_object_get(item, "days")), 7);
+    json_decref(document);
+}
+
+static void a_day_is_counted_where_it_is_looked_for(void **state)
+{
+    struct fixture *fixture = *state;
+    world_plan(fixture->world);
+    world_settle_first(fixture->world, 0, FLZ_PLACEMENT_JUNK);
+    struct view_stats_query query = {
+        .from = WORLD_DATE - 1, .to = WORLD_DATE, .account = COORD_NONE, .by = VIEW_BY_DAY};
+    json_t *document = view_stats(&fixture->view, &query);
+    json_t *day = json_array_get(json_object_get(document, "items"), 1);
+    assert_int_equal(json_array_size(json_object_get(document, "items")), 2);
+    assert_string_equal(text_of(day, "date"), "2026-11-23");
+    assert_int_equal(json_integer_value(json_object_get(day, "sent")), 1);
+    assert_int_equal(json_integer_value(json_object_get(day, "junk")), 1);
+    assert_float_equal(json_real_value(json_object_get(day, "junkShare")), 1.0, 1e-9);
+    json_decref(document);
+}
+
+static void stats_of_a_scope_are_the_sum_of_its_accounts(void **state)
+{
+    struct fixture *fixture = *state;
+    world_plan(fixture->world);
+    struct view_stats_query query = {
+        .from = WORLD_DATE, .to = WORLD_DATE, .account = COORD_NONE, .by = VIEW_BY_DAY};
+    fixture->view.scope = "node/n1";
+    json_t *document = view_stats(&fixture->view, &query);
+    json_t *day = json_array_get(json_object_get(document, "items"), 0);
+    const struct row_day *ann = coord_day(fixture->view.core, 0, WORLD_DATE);
+    const struct row_day *bob = coord_day(fixture->view.core, 1, WORLD_DATE);
+    assert_non_null(ann);
+    assert_non_null(bob);
+    assert_int_equal(json_integer_value(json_object_get(day, "planned")),
+                     ann->planned + bob->planned);
+    json_decref(document);
+}
+
+static void events_come_newest_or_behind_a_number(void **state)
+{
+    struct fixture *fixture = *state;
+    struct view_event_query query = {.limit = 2};
+    json_t *document = view_events(&fixture->view, &query);
+    json_t *items = json_object_get(document, "items");
+    uint64_t newest = server_seq(fixture->world);
+    assert_int_equal(json_array_size(items), 2);
+    assert_int_equal(json_integer_value(json_object_get(json_array_get(items, 1), "seq")), newest);
+    json_decref(document);
+
+    query.after = 3;
+    document = view_events(&fixture->view, &query);
+    items = json_object_get(document, "items");
+    assert_int_equal(json_array_size(items), 2);
+    assert_int_equal(json_integer_value(json_object_get(json_array_get(items, 0), "seq")), 4);
+    json_decref(document);
+
+    query = (struct view_event_query){.limit = 10, .type = EVENT_JOINED};
+    assert_int_equal(count_items(view_events(&fixture->view, &query), "EventList"), 2);
+}
+
+static void texts_that_are_not_utf8_do_not_lose_a_document(void **state)
+{
+    struct fixture *fixture = *state;
+    struct coord_command pause = {.kind = COORD_PAUSE,
+                                  .pause = {.target = {.scope = FLZ_SCOPE_NETWORK},
+                                            .reason = "bad \xff byte",
+                                            .until = FLZ_NEVER}};
+    assert_int_equal(server_submit(fixture->world, &pause, NULL, NULL), 0);
+    json_t *document = view_pauses(&fixture->view);
+    json_t *item = json_array_get(json_object_get(document, "items"), 0);
+    assert_string_equal(text_of(item, "reason"), "bad ? byte");
+    assert_string_equal(text_of(item, "target"), "network");
+    json_decref(document);
+    assert_int_equal(view_readiness(&fixture->view, 0), VIEW_PAUSED);
+}
+
+static void every_word_is_found_again(void **state)
+{
+    assert_int_equal(words_find(words_scope, "domain"), FLZ_SCOPE_DOMAIN);
+    assert_int_equal(words_find(words_outcome, "indeterminate"), FLZ_OUTCOME_INDETERMINATE);
+    assert_int_equal(words_find(words_scope, "?"), 0);
+    assert_int_equal(words_find(words_scope, ""), 0);
+    assert_string_equal(words_outcome(FLZ_OUTCOME_FAILED), "failed");
+    assert_string_equal(words_reason(FLZ_REASON_SUPPRESSED), "suppressed");
+    assert_string_equal(words_reason(999), "?");
+    for (uint32_t type = 1; type <= EVENT_TYPE_MAX; type++)
+        assert_int_equal(words_find(flz_event_name, flz_event_name(type)), type);
+}
+
+static void metrics_hold_no_address(void **state)
+{
+    struct fixture *fixture = *state;
+    struct metrics *metrics;
+    _cleanup_(flz_buf_deinit) struct flz_buf text = FLZ_BUF_NULL;
+    world_plan(fixture->world);
+    assert_int_equal(meters_new(&metrics), 0);
+    meters_collect(metrics, fixture->world);
+    metrics_expose(metrics, &text);
+    const char *exposed = flz_buf_str(&text);
+    assert_null(strchr(exposed, '@'));
+    assert_non_null(strstr(exposed, "fluenzr_node_up{node=\"n1\"} 1\n"));
+    assert_non_null(strstr(exposed, "fluenzr_node_up{node=\"n2\"} 0\n"));
+    assert_non_null(strstr(exposed, "fluenzr_accounts{state=\"ready\"} 2\n"));
+    assert_non_null(strstr(exposed, "fluenzr_nodes{state=\"joined\"} 2\n"));
+    (void)metrics_free(metrics);
+}
+
+#define VIEW_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        VIEW_TEST(an_operator_sees_its_node_only),
+        VIEW_TEST(a_viewer_sees_its_owner_only),
+        VIEW_TEST(a_stranger_to_the_exchange_does_not_find_it),
+        VIEW_TEST(without_names_no_address_and_no_owner_is_told),
+        VIEW_TEST(an_export_names_its_own_person_only),
+        VIEW_TEST(readiness_names_what_stands_in_the_way),
+        VIEW_TEST(readiness_agrees_with_the_core),
+        VIEW_TEST(status_tells_a_node_that_is_away),
+        cmocka_unit_test(status_tells_that_one_owner_cannot_be_paired_and_what_to_change),
+        VIEW_TEST(status_tells_a_small_pool_and_a_log_that_refuses),
+        VIEW_TEST(times_are_rfc_3339_and_numbers_are_numbers),
+        VIEW_TEST(a_day_is_counted_where_it_is_looked_for),
+        VIEW_TEST(stats_of_a_scope_are_the_sum_of_its_accounts),
+        VIEW_TEST(events_come_newest_or_behind_a_number),
+        VIEW_TEST(texts_that_are_not_utf8_do_not_lose_a_document),
+        VIEW_TEST(every_word_is_found_again),
+        VIEW_TEST(metrics_hold_no_address),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
