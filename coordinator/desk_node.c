@@ -55,7 +55,7 @@ static int check_invite(struct desk *desk, const struct flz_certificate *admin,
     }
     if (!flz_id_equal(invite->network, server_identity(desk->server)->trust.network))
         flz_msg_set(msg, "the invite belongs to another network");
-    else if (flz_domain_check(invite->name) < 0)
+    else if (flz_label_check(invite->name) < 0)
         flz_msg_set(msg, "a node's name is made of letters, digits and hyphens");
     else if (name && strcmp(name, invite->name) != 0)
         flz_msg_set(msg, "the invite names node %s", invite->name);
