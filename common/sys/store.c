@@ -3,8 +3,10 @@
 #include "common/base/cleanup.h"
 #include "common/sys/clock.h"
 #include "common/sys/fsutil.h"
+#include "common/sys/store_check.h"
 
 #include <assert.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -13,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define WRITE_BUFFER_DEFAULT (4u << 20)
@@ -66,12 +69,15 @@ static int name_error(char *error, struct flz_msg *msg)
 {
     _cleanup_(flz_freep) char *owned = error;
     flz_msg_set(msg, "%s", owned);
-    if (strstr(owned, "No space left") || strstr(owned, "Disk quota exceeded"))
-        return STORE_E_FULL;
-    if (strstr(owned, "lock ") || strstr(owned, "LOCK"))
-        return flz_fail(-EBUSY);
-    if (strstr(owned, "Corruption"))
+    if (strncmp(owned, "Corruption", 10) == 0 ||
+        (strstr(owned, "MANIFEST-") && strstr(owned, "No such file")))
         return flz_fail(-EUCLEAN);
+    if (strstr(owned, "While lock file") || strstr(owned, "lock hold by current process"))
+        return flz_fail(-EBUSY);
+    /* A write that met a full disk was not done; a sync that did may have been, in part. */
+    if ((strstr(owned, "No space left") || strstr(owned, "Disk quota exceeded")) &&
+        !strstr(owned, "While fdatasync") && !strstr(owned, "While fsync"))
+        return STORE_E_FULL;
     return flz_fail(-EIO);
 }
 
@@ -150,16 +156,22 @@ static void close_db(struct store *store)
 
 /* ---- The ballast ---- */
 
+/* Best effort. */
 static void make_ballast(struct store *store)
 {
     if (store->options.no_ballast)
         return;
-    off_t size = 2 * (off_t)(WAL_MAX / 4 + buffer_size(store));
+    uint64_t size = 2 * (WAL_MAX + (uint64_t)buffer_size(store)), free_bytes;
+    struct stat st;
+    if (stat(store->ballast, &st) == 0 && (uint64_t)st.st_size >= size)
+        return;
+    /* On a disk with little room it would take what is to be written now. */
+    if (fsutil_free_bytes(store->path, &free_bytes) < 0 || free_bytes < 2 * size)
+        return;
     int fd = open(store->ballast, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0)
         return;
-    /* Best effort: on a disk without that room there is nothing to keep back. */
-    if (posix_fallocate(fd, 0, size) != 0)
+    if (posix_fallocate(fd, 0, (off_t)size) != 0)
         (void)unlink(store->ballast);
     (void)close(fd);
 }
@@ -183,7 +195,9 @@ int store_open(const char *path, const struct store_options *options, struct sto
             return flz_fail(-ENOMEM);
     }
     make_options(store);
-    int r = open_db(store, msg);
+    int r = store_check(path, msg);
+    if (r == 0)
+        r = open_db(store, msg);
     if (r == -ENOSPC && unlink(store->ballast) == 0)
         r = open_db(store, msg);
     if (r < 0) {
@@ -341,12 +355,30 @@ static int write_once(struct store *store, const struct store_batch *batch, bool
     return error ? name_error(error, NULL) : 0;
 }
 
-/* After a full disk RocksDB refuses all writes until it is opened anew. */
+/* Recovery writes what the WALs hold into tables. */
+static uint64_t wal_bytes(const struct store *store)
+{
+    uint64_t sum = 0;
+    DIR *dir = opendir(store->path);
+    for (struct dirent *entry; dir && (entry = readdir(dir));) {
+        size_t n = strlen(entry->d_name);
+        struct stat st;
+        if (n > 4 && strcmp(entry->d_name + n - 4, ".log") == 0 &&
+            fstatat(dirfd(dir), entry->d_name, &st, 0) == 0)
+            sum += (uint64_t)st.st_size;
+    }
+    if (dir)
+        (void)closedir(dir);
+    return sum;
+}
+
+/* After a full disk RocksDB refuses all writes until it is opened anew. As long as there is no room
+ * for that it stays open for reading. */
 static int reopen(struct store *store)
 {
     uint64_t free_bytes;
     int r = fsutil_free_bytes(store->path, &free_bytes);
-    if (r == 0 && free_bytes < 4 * (uint64_t)buffer_size(store))
+    if (r == 0 && free_bytes < wal_bytes(store) + 4 * (uint64_t)buffer_size(store))
         return STORE_E_FULL;
     (void)pthread_rwlock_wrlock(&store->lock);
     close_db(store);
@@ -468,7 +500,7 @@ int store_last(struct store *store, size_t family, struct flz_buf *key, struct f
             data = rocksdb_iter_value(it, &len);
             if (value)
                 flz_buf_add(value, data, len);
-            r = flz_buf_error(key);
+            r = flz_buf_error(key) < 0 || !value ? flz_buf_error(key) : flz_buf_error(value);
         }
         rocksdb_iter_get_error(it, &error);
         if (error)
@@ -484,11 +516,20 @@ int store_last(struct store *store, size_t family, struct flz_buf *key, struct f
 int store_checkpoint(struct store *store, const char *path, struct flz_msg *msg)
 {
     char *error = NULL;
-    rocksdb_checkpoint_t *checkpoint = rocksdb_checkpoint_object_create(store->db, &error);
-    if (!error)
-        rocksdb_checkpoint_create(checkpoint, path, 0, &error);
-    if (checkpoint)
-        rocksdb_checkpoint_object_destroy(checkpoint);
+    (void)pthread_rwlock_rdlock(&store->lock);
+    if (store->db) {
+        rocksdb_checkpoint_t *checkpoint = rocksdb_checkpoint_object_create(store->db, &error);
+        if (!error)
+            rocksdb_checkpoint_create(checkpoint, path, 0, &error);
+        if (checkpoint)
+            rocksdb_checkpoint_object_destroy(checkpoint);
+    }
+    bool is_open = store->db != NULL;
+    (void)pthread_rwlock_unlock(&store->lock);
+    if (!is_open) {
+        flz_msg_set(msg, "the store is closed until its disk has room");
+        return flz_fail(-ENOSPC);
+    }
     if (!error)
         return 0;
     int r = name_error(error, msg);
