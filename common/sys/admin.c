@@ -180,9 +180,10 @@ const char *admin_argument(const struct admin_call *call, const char *key)
         const struct flz_argument *argument = &call->request.arguments[i];
         if (strcmp(argument->key, key) != 0 || own->texts_count == 64)
             continue;
-        char *text = strndup((const char *)argument->value.data, argument->value.len);
-        if (argument->value.len == 0 && !text)
-            text = strdup("");
+        /* The data of an empty value may be NULL. */
+        char *text = argument->value.len
+                         ? strndup((const char *)argument->value.data, argument->value.len)
+                         : strdup("");
         own->texts[own->texts_count] = text;
         own->texts_count += text != NULL;
         return text;
