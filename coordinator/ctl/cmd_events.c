@@ -11,6 +11,14 @@
 
 #define POLL_MS 1000
 
+/* What says nothing to people; programs find it in the JSON. */
+static bool is_empty(const json_t *value)
+{
+    const char *text = json_string_value(value);
+    return (text && (!*text || strcmp(text, "none") == 0)) ||
+           (json_is_integer(value) && json_integer_value(value) == 0);
+}
+
 /* "key=value" for each detail; seq, time and type stand before them. */
 static void print_event(const json_t *event)
 {
@@ -23,7 +31,7 @@ static void print_event(const json_t *event)
         bool told = json_is_null(value);
         for (size_t i = 0; i < sizeof before / sizeof *before; i++)
             told = told || strcmp(before[i], key) == 0;
-        if (told || (json_is_string(value) && json_string_length(value) == 0))
+        if (told || is_empty(value))
             continue;
         (void)printf(" %s=", key);
         if (json_is_string(value) && !strpbrk(json_string_value(value), " \"")) {

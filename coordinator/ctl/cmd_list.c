@@ -2,6 +2,7 @@
 #include "coordinator/ctl/ctl.h"
 
 #include "common/base/cleanup.h"
+#include "common/base/time.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -293,14 +294,46 @@ int cmd_suppress_ls(struct ctl *ctl, const struct ctl_arguments *arguments)
     return list(ctl, &ask, columns);
 }
 
+/* 21600000 ms are easier read as 6h. */
+static void put_duration(json_t *item, const char *key)
+{
+    static const struct {
+        int64_t ms;
+        const char *unit;
+    } units[] = {{FLZ_DAY_MS, "d"}, {FLZ_HOUR_MS, "h"}, {FLZ_MINUTE_MS, "m"}, {FLZ_SECOND_MS, "s"},
+                 {1, "ms"}};
+    char text[32];
+    int64_t ms = json_integer_value(json_object_get(item, key));
+    size_t i = 0;
+    while (units[i].ms > 1 && (ms == 0 || ms % units[i].ms != 0))
+        i++;
+    (void)snprintf(text, sizeof text, "%lld%s", (long long)(ms / units[i].ms), units[i].unit);
+    (void)json_object_set_new(item, key, json_string(text));
+}
+
 int cmd_policy_ls(struct ctl *ctl, const struct ctl_arguments *arguments)
 {
     static const struct show_column columns[] = {
         {"KEY", "key", SHOW_PLAIN, false},       {"VALUE", "value", SHOW_RIGHT, false},
-        {"DEFAULT", "default", SHOW_RIGHT, false}, {"LOW", "low", SHOW_RIGHT, true},
-        {"HIGH", "high", SHOW_RIGHT, true},      {"MEANING", "text", SHOW_PLAIN, false},
+        {"DEFAULT", "default", SHOW_RIGHT, false}, {"LOW", "low", SHOW_RIGHT, false},
+        {"HIGH", "high", SHOW_RIGHT, false},     {"MEANING", "text", SHOW_PLAIN, false},
         {NULL, NULL, SHOW_PLAIN, false},
     };
+    static const char *const values[] = {"value", "default", "low", "high"};
+    _cleanup_(answer_deinit) struct answer answer = ANSWER_NULL;
     struct ask ask = {.verb = "policy ls"};
-    return list(ctl, &ask, columns);
+    int code = ask_do(ctl, &ask, &answer);
+    if (!answer.json)
+        return code;
+    if (ctl->output == CTL_JSON) {
+        show_json(answer.json);
+        return code;
+    }
+    size_t i;
+    json_t *item;
+    json_array_foreach(json_object_get(answer.json, "items"), i, item)
+        for (size_t k = 0; k < 4 && strstr(show_string(item, "key"), "_ms"); k++)
+            put_duration(item, values[k]);
+    show_table(ctl, json_object_get(answer.json, "items"), columns);
+    return code;
 }
