@@ -151,8 +151,8 @@ bool attest_found_header(const struct identity *identity, const struct flz_task 
     if (check_mail_signature(identity, &found, &from, &to, msg) < 0)
         return false;
     /* A copied header passes its own signature: the message must also be the one announced. */
-    bool to_us = task->kind == FLZ_TASK_FIND || task->kind == FLZ_TASK_UNSPAM ||
-                 task->kind == FLZ_TASK_OPEN;
+    bool to_us =
+        task->kind == FLZ_TASK_FIND || task->kind == FLZ_TASK_UNSPAM || task->kind == FLZ_TASK_OPEN;
     if (to_us && (!flz_ascii_equal_nocase(from.text, task->from) ||
                   !flz_ascii_equal_nocase(to.text, task->to) ||
                   strcmp(found.message_id, task->message_id) != 0)) {

@@ -39,14 +39,14 @@ static const struct metrics_family families[METRIC_COUNT] = {
                      METRICS_GAUGE},
     [METRIC_LEASE] = {"fluenzr_lease_seconds", "Real time for which this node may still act.",
                       METRICS_GAUGE},
-    [METRIC_SENT] = {"fluenzr_messages_sent_total", "Messages by how they ended.",
-                     METRICS_COUNTER, .labels = {"outcome"}},
+    [METRIC_SENT] = {"fluenzr_messages_sent_total", "Messages by how they ended.", METRICS_COUNTER,
+                     .labels = {"outcome"}},
     [METRIC_FOUND] = {"fluenzr_messages_received_total", "Messages looked for, by where they lay.",
                       METRICS_COUNTER, .labels = {"placement"}},
     [METRIC_ENGAGED] = {"fluenzr_engagements_total", "Actions carried out in mailboxes.",
                         METRICS_COUNTER, .labels = {"action"}},
-    [METRIC_SESSIONS] = {"fluenzr_smtp_sessions_total", "SMTP sessions by result.",
-                         METRICS_COUNTER, .labels = {"result"}},
+    [METRIC_SESSIONS] = {"fluenzr_smtp_sessions_total", "SMTP sessions by result.", METRICS_COUNTER,
+                         .labels = {"result"}},
     [METRIC_VISITS] = {"fluenzr_imap_visits_total", "IMAP visits by result.", METRICS_COUNTER,
                        .labels = {"result"}},
 };
@@ -57,6 +57,8 @@ struct control {
     struct http *http;
     struct metrics *metrics;
     struct import_parts import;
+    struct import *imports;   /* under way */
+    struct removal *removals; /* likewise */
 };
 
 /* ---- Accounts ---- */
@@ -79,9 +81,9 @@ static json_t *member_json(const struct member *member)
     const struct flz_account *account = &member->record.account;
     char until[FLZ_TIME_TEXT_MAX];
     flz_time_format(account->consent.until, until);
-    return json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:I}", "id",
-                     flz_id_str(account->id), "address", account->address, "owner", account->owner,
-                     "provider", account->provider, "state", member_state(member), "smtp",
+    return json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:I}", "id", flz_id_str(account->id),
+                     "address", account->address, "owner", account->owner, "provider",
+                     account->provider, "state", member_state(member), "smtp",
                      member->record.smtp_url, "imap", member->record.imap_url, "verdict",
                      member->record.verdict, "trouble", member->probe.text, "consent_until", until,
                      "login_failures", (json_int_t)member->record.login_failures);
@@ -109,9 +111,27 @@ static struct member *find_member(struct control *control, const char *name)
     return NULL;
 }
 
+/* A call that waits for the journal, which outlives the door it came by. */
+struct removal {
+    struct control *control; /* NULL: the door is closed, the call was answered */
+    struct admin_call *call;
+    struct removal *next;
+};
+
 static void on_removed(int r, void *data)
 {
-    struct admin_call *call = data;
+    struct removal *removal = data;
+    struct admin_call *call = removal->call;
+    struct control *control = removal->control;
+    if (control) {
+        struct removal **at = &control->removals;
+        while (*at != removal)
+            at = &(*at)->next;
+        *at = removal->next;
+    }
+    free(removal);
+    if (!control)
+        return;
     if (r < 0)
         admin_refuse(call, ADMIN_FAILED, "JOURNAL", strerror(-r), "");
     else
@@ -127,13 +147,24 @@ static void remove_account(struct control *control, struct admin_call *call)
                      "fluenzrctl account ls --node lists them");
         return;
     }
-    struct flz_report report = {.kind = FLZ_REPORT_RELEASE,
-                                .released = member->record.account.id};
-    int r = outbox_add(control->parts.outbox, &report);
+    struct removal *removal = calloc(1, sizeof *removal);
+    if (!removal) {
+        admin_refuse(call, ADMIN_FAILED, "NO_MEMORY", "out of memory", "");
+        return;
+    }
+    /* Gathered together: it is gone here exactly when the coordinator will be told. */
+    struct flz_report report = {.kind = FLZ_REPORT_RELEASE, .released = member->record.account.id};
+    int r = members_remove(control->parts.members, member->record.account.id);
     if (r == 0)
-        r = members_remove(control->parts.members, member->record.account.id, on_removed, call);
-    if (r < 0)
+        r = outbox_add(control->parts.outbox, &report);
+    if (r < 0) {
+        free(removal);
         admin_refuse(call, ADMIN_FAILED, "JOURNAL", strerror(-r), "");
+        return;
+    }
+    *removal = (struct removal){.control = control, .call = call, .next = control->removals};
+    control->removals = removal;
+    journal_sync(control->parts.journal, on_removed, removal);
 }
 
 /* A person has mended the credentials, or wants them tried: the count of failures starts again. */
@@ -147,7 +178,7 @@ static void retry_account(struct control *control, struct admin_call *call)
     }
     member->record.login_failures = 0;
     (void)members_save(control->parts.members, member);
-    worker_wake(control->parts.worker);
+    worker_account_changed(control->parts.worker, member->record.account.id);
     admin_answer(call, ADMIN_OK, NULL, "the login will be tried again now");
 }
 
@@ -185,13 +216,21 @@ static void import(struct control *control, struct admin_call *call)
     import_start(&control->import, call);
 }
 
+int control_report(struct control *control, struct member *member)
+{
+    return import_report(&control->import, member);
+}
+
 static const struct verb {
     const char *name;
     void (*run)(struct control *control, struct admin_call *call);
 } verbs[] = {
-    {"status", status},           {"version", version},
-    {"account import", import},   {"account ls", list_accounts},
-    {"account rm", remove_account}, {"account retry", retry_account},
+    {"status", status},
+    {"version", version},
+    {"account import", import},
+    {"account ls", list_accounts},
+    {"account rm", remove_account},
+    {"account retry", retry_account},
 };
 
 static void on_call(struct admin_call *call, void *data)
@@ -291,10 +330,10 @@ static void on_request(const struct http_request *request, struct http_response 
 
 /* ---- Life ---- */
 
-static void on_members(void *data)
+static void on_member(struct flz_id account, void *data)
 {
     struct control *control = data;
-    worker_wake(control->parts.worker);
+    worker_account_changed(control->parts.worker, account);
 }
 
 FLZ_DEFINE_FREEP(struct control, control_close)
@@ -315,8 +354,9 @@ int control_open(const struct control_parts *parts, struct control **ret_control
         .tz = parts->tz,
         .identity = parts->identity,
         .link = parts->link,
-        .on_members = on_members,
+        .on_member = on_member,
         .data = control,
+        .running = &control->imports,
     };
     struct admin_options options = {.trust = NULL, .signer = identity_signer(parts->identity)};
     int r = metrics_new(families, METRIC_COUNT, &control->metrics);
@@ -335,6 +375,9 @@ struct control *control_close(struct control *control)
 {
     if (!control)
         return NULL;
+    import_cancel_all(&control->imports);
+    for (struct removal *removal = control->removals; removal; removal = removal->next)
+        removal->control = NULL;
     (void)admin_free(control->admin);
     (void)http_free(control->http);
     (void)metrics_free(control->metrics);

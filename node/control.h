@@ -34,4 +34,8 @@ struct control_parts {
 
 int control_open(const struct control_parts *parts, struct control **ret_control,
                  struct flz_msg *msg);
+/* Calls under way are answered "stopping". Before journal_close(). */
 struct control *control_close(struct control *control);
+
+/* Reports an account anew, with a fresh attestation. 0 or negative. */
+int control_report(struct control *control, struct member *member);

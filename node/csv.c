@@ -47,8 +47,8 @@ int csv_next(struct csv *csv, char *ret_fields[static CSV_FIELDS_MAX], size_t *r
         if (n == CSV_FIELDS_MAX)
             return CSV_E_MALFORMED;
         char *rest;
-        char *field = *csv->at == '"' ? cut_quoted(csv, csv->at + 1, &rest)
-                                      : cut_plain(csv->at, &rest);
+        char *field =
+            *csv->at == '"' ? cut_quoted(csv, csv->at + 1, &rest) : cut_plain(csv->at, &rest);
         if (!field)
             return CSV_E_MALFORMED;
         char end = *rest;

@@ -21,6 +21,7 @@ struct domain {
     unsigned open;             /* enum question bits still unanswered */
     bool failed;               /* one of them failed */
     bool known;
+    bool busy; /* too many questions were in flight */
     int64_t asked_boot;
 };
 
@@ -39,7 +40,8 @@ static bool ends_with_label(const char *host, const char *suffix)
     size_t h = strlen(host), s = strlen(suffix);
     if (h > 0 && host[h - 1] == '.')
         h--;
-    return h >= s && strncasecmp(host + h - s, suffix, s) == 0 && (h == s || host[h - s - 1] == '.');
+    return h >= s && strncasecmp(host + h - s, suffix, s) == 0 &&
+           (h == s || host[h - s - 1] == '.');
 }
 
 bool domains_is_google_host(const char *host)
@@ -142,7 +144,16 @@ static void ask(struct domain *domain)
     domain->failed = false;
     domain->open = QUESTION_TXT | QUESTION_MX;
     (void)snprintf(name, sizeof name, "_fluenzr.%s", domain->name);
-    if (dns_query(domains->dns, name, DNS_TXT, on_txt, domain) != 0) {
+    int r = dns_query(domains->dns, name, DNS_TXT, on_txt, domain);
+    if (r == DNS_E_FULL) {
+        /* Not asked at all: whoever looks again, asks again. */
+        domain->open = 0;
+        domain->asked_boot = INT64_MIN / 2;
+        domain->busy = true;
+        return;
+    }
+    domain->busy = false;
+    if (r != 0) {
         domain->failed = true;
         domain->open &= ~(unsigned)QUESTION_TXT;
     }
@@ -173,8 +184,7 @@ static struct domain *add_domain(struct domains *domains, const char *name)
 int domains_look(struct domains *domains, const char *name, const struct domain_facts **ret_facts)
 {
     uint32_t index = flz_map_get(&domains->by_name, key_of(name));
-    struct domain *domain =
-        index == FLZ_MAP_NONE ? add_domain(domains, name) : domains->all[index];
+    struct domain *domain = index == FLZ_MAP_NONE ? add_domain(domains, name) : domains->all[index];
     if (!domain)
         return DOMAINS_E_FAILED;
 
@@ -186,7 +196,7 @@ int domains_look(struct domains *domains, const char *name, const struct domain_
         *ret_facts = &domain->facts;
         return 0;
     }
-    return domain->open ? DOMAINS_E_ASKED : DOMAINS_E_FAILED;
+    return domain->open || domain->busy ? DOMAINS_E_ASKED : DOMAINS_E_FAILED;
 }
 
 int domains_new(struct dns *dns, void (*on_known)(void *data), void *data,

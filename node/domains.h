@@ -34,7 +34,7 @@ int domains_new(struct dns *dns, void (*on_known)(void *data), void *data,
 struct domains *domains_free(struct domains *domains);
 
 enum {
-    DOMAINS_E_ASKED = 1,  /* being asked: on_known will come */
+    DOMAINS_E_ASKED = 1,  /* being asked, or waiting for its turn to be: look again */
     DOMAINS_E_FAILED = 2, /* could not be asked; asked again after DOMAINS_RETRY_MS */
 };
 

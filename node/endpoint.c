@@ -21,12 +21,14 @@ static const struct scheme {
 static int refuse_scheme(const char *url, struct flz_msg *msg)
 {
     if (strncmp(url, "pop3", 4) == 0)
-        flz_msg_set(msg, "'%s': POP3 cannot move messages out of Junk; give the IMAP server: "
-                         "imaps://HOST:993",
+        flz_msg_set(msg,
+                    "'%s': POP3 cannot move messages out of Junk; give the IMAP server: "
+                    "imaps://HOST:993",
                     url);
     else
-        flz_msg_set(msg, "'%s' is not a mail server; write smtps://HOST:465, smtp://HOST:587, "
-                         "imaps://HOST:993 or imap://HOST:143",
+        flz_msg_set(msg,
+                    "'%s' is not a mail server; write smtps://HOST:465, smtp://HOST:587, "
+                    "imaps://HOST:993 or imap://HOST:143",
                     url);
     return flz_fail(-EINVAL);
 }

@@ -54,11 +54,12 @@ static int read_token(struct enrolment *e, const char *token_file)
         line.len--;
     size_t prefix = sizeof FLZ_JOIN_TOKEN_PREFIX - 1;
     if (line.len <= prefix || memcmp(line.data, FLZ_JOIN_TOKEN_PREFIX, prefix) != 0 ||
-        flz_base64url_decode((struct flz_view){.data = line.data + prefix, .len = line.len - prefix},
-                             &bytes) < 0 ||
+        flz_base64url_decode(
+            (struct flz_view){.data = line.data + prefix, .len = line.len - prefix}, &bytes) < 0 ||
         flz_decode(&flz_codec_join_token, flz_buf_view(&bytes), &e->arena, &e->token) < 0) {
-        flz_msg_set(e->msg, "%s: not a join token; copy the whole line that 'fluenzrctl node "
-                            "invite' printed",
+        flz_msg_set(e->msg,
+                    "%s: not a join token; copy the whole line that 'fluenzrctl node "
+                    "invite' printed",
                     token_file);
         r = flz_fail(-EINVAL);
     }
@@ -95,7 +96,8 @@ static int on_token_sign(const struct flz_digest *digest, struct flz_signature *
                          void *data)
 {
     const struct token_key *key = data;
-    return crypto_sign_detached(ret_signature->b, NULL, digest->b, sizeof digest->b, key->secret) == 0
+    return crypto_sign_detached(ret_signature->b, NULL, digest->b, sizeof digest->b, key->secret) ==
+                   0
                ? 0
                : flz_fail(-EIO);
 }
@@ -131,34 +133,54 @@ static int write_line(const struct enrolment *e, const char *name, struct flz_vi
     return fsutil_write(path, 0600, flz_buf_view(&text), e->msg);
 }
 
-/* An interrupted enrolment presents the very same certificate: the token is burned only once. */
-static int own_certificate(struct enrolment *e)
+/* Whether `certificate` was made with this token: it proves who may present it again. */
+static bool is_of_token(const struct enrolment *e, const struct flz_buf *certificate)
+{
+    struct flz_node_identity identity;
+    struct flz_sign_public token;
+    struct token_key key;
+    struct flz_trust trust = {.network = e->token.network, .root = e->token.root};
+    (void)crypto_sign_seed_keypair(token.b, key.secret, e->token.token_seed);
+    sodium_memzero(&key, sizeof key);
+    return flz_cert_check_node(&trust, flz_buf_view(certificate), &identity, NULL) == 0 &&
+           memcmp(identity.token_key.b, token.b, sizeof token.b) == 0 &&
+           memcmp(identity.sign_key.b, e->sign.public_key.b, sizeof token.b) == 0 &&
+           memcmp(identity.curve_key.b, e->curve.public_key.b, sizeof token.b) == 0;
+}
+
+/* The certificate of an interrupted enrolment with this same token; false: there is none. */
+static bool load_certificate(struct enrolment *e)
 {
     char path[4200];
+    _cleanup_(flz_buf_deinit) struct flz_buf text = FLZ_BUF_NULL;
+    path_of(e, "node.cert", path);
+    if (access(path, F_OK) != 0 || fsutil_read(path, TOKEN_TEXT_MAX, &text, NULL) < 0)
+        return false;
+    while (text.len > 0 && text.data[text.len - 1] <= ' ')
+        text.len--;
+    if (flz_base64url_decode(flz_buf_view(&text), &e->certificate) == 0 &&
+        is_of_token(e, &e->certificate))
+        return true;
+    flz_buf_reset(&e->certificate);
+    return false;
+}
+
+/* An interrupted enrolment presents the very same certificate: the token is burned only once. A
+ * certificate that another token made is of no use any more. */
+static int own_certificate(struct enrolment *e)
+{
+    if (load_certificate(e))
+        return 0;
     struct flz_node_identity identity;
     struct flz_trust trust = {.network = e->token.network, .root = e->token.root};
-    path_of(e, "node.cert", path);
-    if (access(path, F_OK) == 0) {
-        _cleanup_(flz_buf_deinit) struct flz_buf text = FLZ_BUF_NULL;
-        int r = fsutil_read(path, TOKEN_TEXT_MAX, &text, e->msg);
-        if (r < 0)
-            return r;
-        while (text.len > 0 && text.data[text.len - 1] <= ' ')
-            text.len--;
-        r = flz_base64url_decode(flz_buf_view(&text), &e->certificate);
-        if (r < 0)
-            return r;
-    } else {
-        int r = make_certificate(e);
-        if (r == 0)
-            r = write_line(e, "node.cert", flz_buf_view(&e->certificate));
-        if (r < 0)
-            return r;
-    }
-    int r = flz_cert_check_node(&trust, flz_buf_view(&e->certificate), &identity, e->msg);
-    if (r < 0)
+    int r = make_certificate(e);
+    if (r == 0)
+        r = flz_cert_check_node(&trust, flz_buf_view(&e->certificate), &identity, e->msg);
+    if (r < 0) {
         flz_msg_wrap(e->msg, "this token cannot enrol this node");
-    return r;
+        return r;
+    }
+    return write_line(e, "node.cert", flz_buf_view(&e->certificate));
 }
 
 static int ask(struct enrolment *e, int timeout_ms, struct flz_buf *answer)
@@ -174,13 +196,13 @@ static int ask(struct enrolment *e, int timeout_ms, struct flz_buf *answer)
         r = flz_seal_signed(FLZ_KIND_JOIN, flz_buf_view(&payload), &signer, &bytes);
     if (r < 0)
         return r;
-    struct bus_target target = {.endpoint = e->token.enrol_endpoint,
-                                .server = &e->token.coordinator_key,
-                                .own = &e->curve};
+    struct bus_target target = {
+        .endpoint = e->token.enrol_endpoint, .server = &e->token.coordinator_key, .own = &e->curve};
     r = bus_request(&target, flz_buf_view(&bytes), timeout_ms, answer, e->msg);
     if (r == BUS_E_TIMEOUT || r == BUS_E_UNREACHABLE) {
-        flz_msg_set(e->msg, "no answer from the coordinator at %s; is it running, and is the port "
-                            "open? enrol again when it is",
+        flz_msg_set(e->msg,
+                    "no answer from the coordinator at %s; is it running, and is the port "
+                    "open? enrol again when it is",
                     e->token.enrol_endpoint);
         return flz_fail(-EAGAIN);
     }

@@ -19,6 +19,7 @@
 #include <uv.h>
 
 #define POLL_MS 20
+#define IMPORT_ROW_WAIT_MS 5
 #define CONSENT_DAYS_DEFAULT 180
 
 /*
@@ -42,18 +43,21 @@ struct item {
 struct import {
     struct import_parts parts;
     struct admin_call *call;
-    uv_timer_t timer; /* its close callback frees the import */
+    uv_timer_t timer;   /* its close callback frees the import */
     struct item *items; /* owned */
     size_t count;
     size_t capacity;
     size_t done;
+    size_t storing; /* journal_sync() answers still to come */
+    bool closed;    /* the timer's handle is gone; freed when nothing comes any more */
+    struct import *next;
     struct flz_consent consent;
     bool accept_ask;
     bool dry_run;
 };
 
 static const char *const verdict_words[] = {
-    [VERDICT_REFUSED] = "refused", [VERDICT_ACCEPTED] = "accepted", [VERDICT_CHANGED] = "changed",
+    [VERDICT_REFUSED] = "refused", [VERDICT_ACCEPTED] = "accepted",  [VERDICT_CHANGED] = "changed",
     [VERDICT_QUEUED] = "queued",   [VERDICT_WOULD] = "would accept",
 };
 
@@ -94,19 +98,20 @@ int import_report(const struct import_parts *parts, struct member *member)
         return r;
     struct flz_report report = {.kind = FLZ_REPORT_ACCOUNT, .account = *account};
     report.account.attestation = flz_buf_view(&bytes);
-    r = outbox_add(parts->outbox, &report);
-    if (r < 0)
-        return r;
-    member->record.report = report.seq;
+    /* The record names its report, and is gathered before it: both are durable together. */
+    member->record.report = outbox_newest(parts->outbox) + 1;
     member->record.accepted = false;
     member->record.verdict[0] = '\0';
-    return members_save(parts->members, member);
+    r = members_gather(parts->members, member);
+    if (r == 0)
+        r = outbox_add(parts->outbox, &report);
+    assert(r < 0 || report.seq == member->record.report);
+    return r;
 }
 
 /* ---- One row ---- */
 
-static int refuse(struct item *item, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+static int refuse(struct item *item, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 static int refuse(struct item *item, const char *format, ...)
 {
@@ -130,23 +135,38 @@ static bool passes_policy(struct item *item, const struct domain_facts *facts)
                              "See 'plan ramp' for warming with the owner's own mail");
     if (facts->opt_out)
         return !refuse(item, "the domain's owner refuses: _fluenzr.%s says p=deny", domain);
-    const struct provider *provider = providers_find(
-        import->parts.providers, account->provider, domain, facts, &item->row.smtp, &item->row.imap);
+    const struct provider *provider =
+        providers_find(import->parts.providers, account->provider, domain, facts, &item->row.smtp,
+                       &item->row.imap);
     if (provider->policy == PROVIDER_DENY)
         return !refuse(item, "provider %s is refused: %s", provider->name, provider->reason);
     if (provider->policy == PROVIDER_ASK && !import->accept_ask)
-        return !refuse(item, "provider %s asks first: %s. With the provider's permission, add "
-                             "--accept ask",
+        return !refuse(item,
+                       "provider %s asks first: %s. With the provider's permission, add "
+                       "--accept ask",
                        provider->name, provider->reason);
     memcpy(account->provider, provider->name, sizeof account->provider);
     return true;
 }
 
+static void maybe_free(struct import *import)
+{
+    if (!import->closed || import->storing > 0)
+        return;
+    for (size_t i = 0; i < import->count; i++)
+        row_deinit(&import->items[i].row);
+    free(import->items);
+    free(import);
+}
+
 static void on_stored(int r, void *data)
 {
     struct item *item = data;
-    if (item->step != STEP_STORING)
+    item->import->storing--;
+    if (item->step != STEP_STORING) {
+        maybe_free(item->import);
         return;
+    }
     if (r < 0) {
         (void)refuse(item, "the node's journal could not store it: %s", strerror(-r));
         return;
@@ -160,7 +180,7 @@ static void on_stored(int r, void *data)
     }
     item->step = STEP_REPORTED;
     item->until_boot = flz_boottime_ms() + IMPORT_VERDICT_WAIT_MS;
-    parts->on_members(parts->data);
+    parts->on_member(item->row.record.account.id, parts->data);
 }
 
 static void store(struct item *item)
@@ -175,10 +195,13 @@ static void store(struct item *item)
         randombytes_buf(account->id.b, sizeof account->id.b);
     account->consent = import->consent;
     item->step = STEP_STORING;
-    int r = members_put(import->parts.members, &item->row.record, &item->row.password, on_stored,
-                        item);
-    if (r < 0)
-        (void)refuse(item, "could not be stored: %s", strerror(-r));
+    import->storing++;
+    int r =
+        members_put(import->parts.members, &item->row.record, &item->row.password, on_stored, item);
+    if (r == 0)
+        return;
+    import->storing--;
+    (void)refuse(item, "could not be stored: %s", strerror(-r));
 }
 
 static void step_dns(struct item *item)
@@ -205,9 +228,13 @@ static void step_dns(struct item *item)
 static void step_reported(struct item *item)
 {
     const struct import_parts *parts = &item->import->parts;
-    const struct member *member = members_find(parts->members, item->row.record.account.id);
-    if (!member)
+    /* By its address: the verdict may have given it the id that the network knows it by. */
+    const struct member *member = members_find_address(parts->members, &item->row.address);
+    if (!member) {
+        (void)refuse(item, "the account was removed meanwhile");
         return;
+    }
+    item->row.record.account.id = member->record.account.id;
     if (member->record.accepted || member->record.verdict[0]) {
         flz_msg_set(&item->text, "%s", member->record.verdict);
         if (!member->record.accepted)
@@ -228,10 +255,32 @@ static void step_reported(struct item *item)
 static void on_closed(uv_handle_t *handle)
 {
     struct import *import = handle->data;
-    for (size_t i = 0; i < import->count; i++)
-        row_deinit(&import->items[i].row);
-    free(import->items);
-    free(import);
+    import->closed = true;
+    maybe_free(import);
+}
+
+static void close_import(struct import *import)
+{
+    struct import **at = import->parts.running;
+    while (*at && *at != import)
+        at = &(*at)->next;
+    if (*at)
+        *at = import->next;
+    (void)uv_timer_stop(&import->timer);
+    uv_close((uv_handle_t *)&import->timer, on_closed);
+}
+
+void import_cancel_all(struct import **running)
+{
+    while (*running) {
+        struct import *import = *running;
+        for (size_t i = 0; i < import->count; i++)
+            finish(&import->items[i], VERDICT_REFUSED);
+        admin_refuse(import->call, ADMIN_TRY_AGAIN, "STOPPING",
+                     "the node is stopping; part of the rows may have been taken",
+                     "run the same import again: rows that were taken are not taken twice");
+        close_import(import);
+    }
 }
 
 static json_t *row_json(const struct item *item)
@@ -253,17 +302,15 @@ static void answer(struct import *import)
         json_array_append_new(rows, row_json(&import->items[i]));
     }
     json_t *json = json_pack("{s:s,s:o,s:I,s:I}", "kind", "AccountImport", "rows", rows, "taken",
-                             (json_int_t)(import->count - refused), "refused",
-                             (json_int_t)refused);
-    enum admin_exit code = refused == 0               ? ADMIN_OK
+                             (json_int_t)(import->count - refused), "refused", (json_int_t)refused);
+    enum admin_exit code = refused == 0              ? ADMIN_OK
                            : refused < import->count ? ADMIN_PARTLY
                                                      : ADMIN_FAILED;
     char message[128];
     (void)snprintf(message, sizeof message, "%zu of %zu rows taken%s", import->count - refused,
                    import->count, import->dry_run ? " (dry run: nothing was changed)" : "");
     admin_answer(import->call, code, json, message);
-    (void)uv_timer_stop(&import->timer);
-    uv_close((uv_handle_t *)&import->timer, on_closed);
+    close_import(import);
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -318,8 +365,8 @@ static int read_rows(struct import *import, char *text, struct flz_msg *msg)
             return r;
         struct item *item = &import->items[import->count++];
         *item = (struct item){.import = import, .step = STEP_DNS};
-        if (row_read(&columns, fields, count, csv.line, import->parts.tz, &item->row,
-                     &item->text) < 0)
+        if (row_read(&columns, fields, count, csv.line, import->parts.tz, &item->row, &item->text) <
+            0)
             finish(item, VERDICT_REFUSED);
         else if (is_doubled(import, item))
             (void)refuse(item, "this address stands in the file twice");
@@ -336,8 +383,10 @@ static int parse_actions(const char *text, uint32_t *ret_actions)
     static const struct {
         const char *word;
         uint32_t bit;
-    } actions[] = {{"send", FLZ_ACTION_SEND},   {"open", FLZ_ACTION_OPEN},
-                   {"reply", FLZ_ACTION_REPLY}, {"move", FLZ_ACTION_MOVE},
+    } actions[] = {{"send", FLZ_ACTION_SEND},
+                   {"open", FLZ_ACTION_OPEN},
+                   {"reply", FLZ_ACTION_REPLY},
+                   {"move", FLZ_ACTION_MOVE},
                    {"delete", FLZ_ACTION_DELETE}};
     uint32_t bits = 0;
     while (*text) {
@@ -414,10 +463,14 @@ void import_start(const struct import_parts *parts, struct admin_call *call)
     free(text);
     if (why) {
         admin_refuse(call, ADMIN_USAGE, "BAD_INPUT", why, "see fluenzrctl account import --help");
-        uv_close((uv_handle_t *)&import->timer, on_closed);
+        close_import(import);
         return;
     }
+    /* Many domains wait for one another's questions. */
+    int64_t patience = IMPORT_DNS_WAIT_MS + (int64_t)import->count * IMPORT_ROW_WAIT_MS;
     for (size_t i = 0; i < import->count; i++)
-        import->items[i].until_boot = flz_boottime_ms() + IMPORT_DNS_WAIT_MS;
-    (void)uv_timer_start(&import->timer, on_timer, 0, POLL_MS);
+        import->items[i].until_boot = flz_boottime_ms() + patience;
+    import->next = *parts->running;
+    *parts->running = import;
+    (void)uv_timer_start(&import->timer, on_timer, POLL_MS, POLL_MS);
 }

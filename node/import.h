@@ -29,8 +29,9 @@ struct import_parts {
     struct tz *tz;
     const struct identity *identity;
     struct link *link;
-    void (*on_members)(void *data); /* the members changed */
+    void (*on_member)(struct flz_id account, void *data); /* one was taken in, or changed */
     void *data;
+    struct import **running; /* imports under way, linked; owned by themselves */
 };
 
 /*
@@ -40,6 +41,10 @@ struct import_parts {
  * mail provider's permission where policy asks for it), `dry-run`.
  */
 void import_start(const struct import_parts *parts, struct admin_call *call);
+
+/* The daemon stops: ends all that are under way, with an answer that says so. What they have stored
+ * stays stored. */
+void import_cancel_all(struct import **running);
 
 /* Makes the account's report with a fresh attestation and puts it into the outbox. 0 or negative. */
 int import_report(const struct import_parts *parts, struct member *member);

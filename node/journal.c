@@ -144,8 +144,9 @@ void journal_delete(struct journal *journal, enum journal_family family, struct 
 void journal_sync(struct journal *journal, void (*on_durable)(int r, void *data), void *data)
 {
     struct waiters *waiters = &journal->gathering_waiters;
-    if (journal->broken || journal->closing || flz_grow((void **)&waiters->all, &waiters->capacity, waiters->count + 1,
-                                    sizeof *waiters->all) < 0) {
+    if (journal->broken || journal->closing ||
+        flz_grow((void **)&waiters->all, &waiters->capacity, waiters->count + 1,
+                 sizeof *waiters->all) < 0) {
         on_durable(-EIO, data);
         return;
     }
@@ -169,7 +170,8 @@ int journal_each(struct journal *journal, enum journal_family family,
 
 int journal_range(struct journal *journal, enum journal_family family, struct flz_view first,
                   struct flz_view prefix,
-                  int (*on_pair)(struct flz_view key, struct flz_view value, void *data), void *data)
+                  int (*on_pair)(struct flz_view key, struct flz_view value, void *data),
+                  void *data)
 {
     return store_each(journal->store, family, first, prefix, on_pair, data);
 }
@@ -223,9 +225,9 @@ static int load_incarnation(struct journal *journal)
         return 0;
     }
     randombytes_buf(journal->incarnation.b, sizeof journal->incarnation.b);
-    journal_put(journal, JOURNAL_META, flz_view_str(meta_incarnation),
-                (struct flz_view){.data = journal->incarnation.b,
-                                  .len = sizeof journal->incarnation.b});
+    journal_put(
+        journal, JOURNAL_META, flz_view_str(meta_incarnation),
+        (struct flz_view){.data = journal->incarnation.b, .len = sizeof journal->incarnation.b});
     r = store_write(journal->store, journal->gathering, true);
     store_batch_clear(journal->gathering);
     return r == STORE_E_FULL ? flz_fail(-ENOSPC) : r;

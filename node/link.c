@@ -16,6 +16,7 @@
 #define PAUSES_MAX 4096
 #define GENERATIONS_MAX 16
 #define HELLO_RETRY_MS 2000
+#define SILENCE_MS 30000 /* nothing believed for so long: hello is said again */
 
 static const char meta_epoch[] = "epoch";
 static const char meta_generations[] = "generations"; /* newest first, 16 bytes each */
@@ -32,7 +33,11 @@ struct link {
     struct bus_socket *socket;
     uv_timer_t *beat; /* owned; freed in its close callback */
 
-    bool welcomed;
+    bool welcomed; /* on this connection: reports and heartbeats go out */
+    bool accepted; /* by the newest WELCOME, whichever connection it came by */
+    int64_t hello_boot;
+    int64_t heard_boot; /* the newest believed frame */
+    int64_t acked_boot; /* the newest ACK, or reports with none before them in flight */
     char refusal[FLZ_REPLY_TEXT_MAX];
     uint64_t seq_out;
     uint64_t seq_in; /* of the coordinator's frames in this epoch */
@@ -78,6 +83,7 @@ static void save_meta(struct link *link)
     journal_put(link->journal, JOURNAL_META, flz_view_str(meta_generations),
                 (struct flz_view){.data = (const uint8_t *)link->generations,
                                   .len = link->generations_count * sizeof(struct flz_id)});
+    journal_flush(link->journal);
 }
 
 /* ---- Sending ---- */
@@ -120,6 +126,7 @@ static void say_hello(struct link *link)
         .boot_ms = flz_boottime_ms(),
         .endpoints_loopback = link->events->on_loopback(link->data),
     };
+    link->hello_boot = hello.boot_ms;
     hello.open_count = link->events->on_open(&hello.open, link->data);
     hello.packs_count = link->events->on_packs(&hello.packs, link->data);
     (void)flz_text_copy(hello.version, sizeof hello.version, link->options.version);
@@ -140,19 +147,29 @@ static void beat(struct link *link)
     (void)send_frame(link, FLZ_KIND_HEARTBEAT, &flz_codec_heartbeat, &heartbeat);
 }
 
+/* A coordinator that has lost track of us, or reports that nobody acknowledges: both sides start
+ * again from what each of them has on its disk. */
+static bool is_out_of_step(const struct link *link, int64_t now)
+{
+    return now - link->heard_boot >= SILENCE_MS ||
+           (outbox_in_flight(link->outbox) > 0 && now - link->acked_boot >= SILENCE_MS);
+}
+
 static void on_beat(uv_timer_t *timer)
 {
     struct link *link = timer->data;
+    int64_t now = flz_boottime_ms();
     if (bus_state_of(link->socket) != BUS_UP)
         return;
+    if (link->welcomed && is_out_of_step(link, now)) {
+        flz_log(link->log, FLZ_LOG_WARNING, "coordinator_silent", "reports_in_flight=%zu",
+                outbox_in_flight(link->outbox));
+        link->welcomed = false;
+    }
     if (!link->welcomed) {
         /* The answer to our HELLO was lost, or the coordinator asked us to wait. */
-        static const int64_t every = HELLO_RETRY_MS;
-        int64_t beats = every / link->options.heartbeat_ms;
-        if (beats < 1 || link->seq_out % (uint64_t)beats == 0)
+        if (now - link->hello_boot >= HELLO_RETRY_MS)
             say_hello(link);
-        else
-            link->seq_out++;
         return;
     }
     beat(link);
@@ -172,6 +189,8 @@ void link_flush(struct link *link)
             .reports = reports,
             .reports_count = n,
         };
+        if (outbox_in_flight(link->outbox) == 1)
+            link->acked_boot = flz_boottime_ms();
         int r = send_frame(link, FLZ_KIND_REPORTS, &flz_codec_reports, &frame);
         if (r == 0)
             continue;
@@ -198,15 +217,24 @@ static void adopt_generation(struct link *link, struct flz_id generation)
     if (flz_id_is_null(generation) ||
         (link->generations_count > 0 && flz_id_equal(link->generations[0], generation)))
         return;
-    size_t keep = link->generations_count < GENERATIONS_MAX ? link->generations_count
-                                                            : GENERATIONS_MAX - 1;
+    size_t keep =
+        link->generations_count < GENERATIONS_MAX ? link->generations_count : GENERATIONS_MAX - 1;
     memmove(link->generations + 1, link->generations, keep * sizeof *link->generations);
     link->generations[0] = generation;
     link->generations_count = keep + 1;
     flz_log(link->log, FLZ_LOG_NOTICE, "log_generation", "generation=%s", flz_id_str(generation));
 }
 
-/* NULL when the frame may be believed, else why not. `kind` WELCOME may open a new epoch. */
+/* A WELCOME may open a new epoch, or a log generation that was never seen: its coordinator was
+ * restored from a backup, and its epochs go on from the backup's. */
+static bool opens_anew(const struct link *link, const struct flz_frame_header *header)
+{
+    bool known = link->generations_count > 0 && !flz_id_is_null(header->generation) &&
+                 flz_id_equal(link->generations[0], header->generation);
+    return header->epoch > link->epoch || (!known && !flz_id_is_null(header->generation));
+}
+
+/* NULL when the frame may be believed, else why not. */
 static const char *check_header(struct link *link, const struct flz_frame_header *header,
                                 bool welcome)
 {
@@ -217,19 +245,22 @@ static const char *check_header(struct link *link, const struct flz_frame_header
         return "another node's frame";
     if (generation_given_up(link, header->generation))
         return "a log generation that was given up";
-    if (header->epoch < link->epoch)
-        return "an older epoch";
-    if (!welcome && header->epoch > link->epoch)
-        return "a new epoch without a welcome";
-    if (header->epoch == link->epoch && header->seq <= link->seq_in)
-        return "a repeated frame";
-
-    if (header->epoch > link->epoch) {
+    if (welcome && opens_anew(link, header)) {
         link->epoch = header->epoch;
         adopt_generation(link, header->generation);
         save_meta(link);
+        link->seq_in = header->seq;
+        link->heard_boot = flz_boottime_ms();
+        return NULL;
     }
+    if (header->epoch < link->epoch)
+        return "an older epoch";
+    if (opens_anew(link, header))
+        return "a new epoch or log generation without a welcome";
+    if (header->seq <= link->seq_in)
+        return "a repeated frame";
     link->seq_in = header->seq;
+    link->heard_boot = flz_boottime_ms();
     return NULL;
 }
 
@@ -258,15 +289,17 @@ static const char *on_welcome(struct link *link, struct flz_view payload, struct
         return why;
     if (!flz_id_equal(welcome.incarnation, journal_incarnation(link->journal)))
         return "a welcome to another incarnation";
-    link->welcomed = welcome.accepted;
+    link->welcomed = false;
+    link->accepted = welcome.accepted;
     memcpy(link->refusal, welcome.text, sizeof link->refusal);
     if (!welcome.accepted) {
         flz_log(link->log, FLZ_LOG_ERROR, "refused_by_coordinator", "reason=%s", welcome.text);
         return NULL;
     }
-    int r = outbox_rewind(link->outbox, welcome.report_acked);
-    if (r < 0)
+    if (outbox_rewind(link->outbox, welcome.report_acked) < 0)
         return "acknowledges reports that were never written";
+    link->welcomed = true;
+    link->acked_boot = flz_boottime_ms();
     flz_log(link->log, FLZ_LOG_NOTICE, "welcomed", "epoch=%llu report_acked=%llu",
             (unsigned long long)link->epoch, (unsigned long long)welcome.report_acked);
     beat(link);
@@ -297,6 +330,8 @@ static const char *on_pulse(struct link *link, struct flz_view payload, struct f
     const char *why = check_header(link, &pulse.header, false);
     if (why)
         return why;
+    if (pulse.rate_milli < 1 || pulse.rate_milli > NETCLOCK_RATE_MAX)
+        return "a clock rate out of range";
     /* DESIGN 9: a clock that does not run at the world's pace is for labs only. */
     if (pulse.rate_milli != NETCLOCK_RATE_ONE && !link->events->on_loopback(link->data)) {
         flz_log(link->log, FLZ_LOG_ERROR, "lab_clock_refused",
@@ -345,6 +380,7 @@ static const char *on_ack(struct link *link, struct flz_view payload, struct flz
         return why;
     if (!flz_id_equal(ack.incarnation, journal_incarnation(link->journal)))
         return "an acknowledgement of another incarnation";
+    link->acked_boot = flz_boottime_ms();
     if (outbox_ack(link->outbox, ack.report_seq) < 0)
         return "acknowledges reports that were never written";
     for (size_t i = 0; i < ack.verdicts_count; i++)
@@ -475,6 +511,11 @@ int64_t link_rate_milli(const struct link *link)
 bool link_welcomed(const struct link *link)
 {
     return link->welcomed;
+}
+
+bool link_accepted(const struct link *link)
+{
+    return link->accepted;
 }
 
 int64_t link_lease_end_boot(const struct link *link)

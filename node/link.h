@@ -59,7 +59,11 @@ void link_flush(struct link *link);
 /* Network time now: 0 and *ret_now, or NETCLOCK_E_UNKNOWN before the first pulse. */
 int link_now(struct link *link, int64_t *ret_now);
 int64_t link_rate_milli(const struct link *link);
+/* True while this connection stands and its HELLO was welcomed. */
 bool link_welcomed(const struct link *link);
+/* True when the coordinator's newest WELCOME, in this process's life, took us in: together with the
+ * lease, this is the authority to act, and it outlives a short loss of the connection. */
+bool link_accepted(const struct link *link);
 int64_t link_lease_end_boot(const struct link *link);
 
 /* True when a pause in force covers this account. */

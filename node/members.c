@@ -1,6 +1,7 @@
 #include "node/members.h"
 
 #include "common/base/cleanup.h"
+#include "common/base/hash.h"
 #include "common/base/map.h"
 #include "common/base/text.h"
 #include "proto/codec.h"
@@ -17,11 +18,23 @@ struct members {
     size_t count;
     size_t capacity;
     struct flz_map by_id;
+    struct flz_map by_address; /* under address_key() */
 };
 
 static struct flz_view id_view(const struct flz_id *id)
 {
     return (struct flz_view){.data = id->b, .len = sizeof id->b};
+}
+
+static struct flz_id address_key(const char *address)
+{
+    struct flz_hash hash;
+    flz_hash_init_id(&hash, FLZ_VIEW_NULL, "fluenzr/member-address/v1");
+    for (const char *at = address; *at; at++) {
+        char lower = flz_ascii_lower(*at);
+        flz_hash_add(&hash, &lower, 1);
+    }
+    return flz_hash_id(&hash);
 }
 
 /* A sealed secret belongs to this node and account: moved elsewhere it does not open. */
@@ -57,6 +70,12 @@ static int add_member(struct members *members, const struct journal_member *reco
     r = flz_map_set(&members->by_id, record->account.id, (uint32_t)members->count);
     if (r < 0)
         return r;
+    r = flz_map_set(&members->by_address, address_key(record->account.address),
+                    (uint32_t)members->count);
+    if (r < 0) {
+        flz_map_remove(&members->by_id, record->account.id);
+        return r;
+    }
     members->all[members->count++] = steal_ptr(&member);
     return 0;
 }
@@ -108,6 +127,7 @@ struct members *members_free(struct members *members)
         free(members->all[i]);
     free(members->all);
     flz_map_deinit(&members->by_id);
+    flz_map_deinit(&members->by_address);
     free(members);
     return NULL;
 }
@@ -130,10 +150,8 @@ struct member *members_find(struct members *members, struct flz_id account)
 
 struct member *members_find_address(struct members *members, const struct flz_address *address)
 {
-    for (size_t i = 0; i < members->count; i++)
-        if (flz_ascii_equal_nocase(members->all[i]->record.account.address, address->text))
-            return members->all[i];
-    return NULL;
+    uint32_t index = flz_map_get(&members->by_address, address_key(address->text));
+    return index == FLZ_MAP_NONE ? NULL : members->all[index];
 }
 
 bool members_all_loopback(const struct members *members)
@@ -169,30 +187,44 @@ static int journal_secret_put(struct members *members, struct flz_id account,
     return 0;
 }
 
+/* Takes a changed record into memory; its endpoints have been read. */
+static void change_member(struct member *member, const struct member *read)
+{
+    member->record = read->record;
+    member->record.account.attestation = FLZ_VIEW_NULL;
+    member->smtp = read->smtp;
+    member->imap = read->imap;
+}
+
 int members_put(struct members *members, const struct journal_member *record,
                 const struct flz_secret *secret, void (*on_durable)(int r, void *data), void *data)
 {
     struct flz_msg msg;
+    struct member read = {.record = *record};
     struct member *member = members_find(members, record->account.id);
-    int r = 0;
-    if (!member) {
+    int r = fill_endpoints(&read, &msg);
+    if (r == 0 && !member)
         r = add_member(members, record, &msg);
-    } else {
-        member->record = *record;
-        member->record.account.attestation = FLZ_VIEW_NULL;
-        r = fill_endpoints(member, &msg);
-    }
     if (r == 0 && secret)
         r = journal_secret_put(members, record->account.id, secret);
     if (r == 0)
         r = journal_member_put(members, record);
     if (r < 0)
         return r;
+    if (member)
+        change_member(member, &read);
     journal_sync(members->journal, on_durable, data);
     return 0;
 }
 
 int members_save(struct members *members, const struct member *member)
+{
+    int r = journal_member_put(members, &member->record);
+    journal_flush(members->journal);
+    return r;
+}
+
+int members_gather(struct members *members, const struct member *member)
 {
     return journal_member_put(members, &member->record);
 }
@@ -215,20 +247,82 @@ int members_secret(struct members *members, struct flz_id account, struct flz_se
     }
 }
 
-int members_remove(struct members *members, struct flz_id account,
-                   void (*on_durable)(int r, void *data), void *data)
+struct old_days {
+    struct members *members;
+    struct flz_id account;
+    const struct flz_id *other; /* NULL: they are deleted */
+};
+
+static int on_day(struct flz_view key, struct flz_view value, void *data)
+{
+    const struct old_days *old = data;
+    uint8_t moved[20];
+    if (key.len == sizeof moved && old->other) {
+        memcpy(moved, old->other->b, 16);
+        memcpy(moved + 16, key.data + 16, 4);
+        journal_put(old->members->journal, JOURNAL_DAYS,
+                    (struct flz_view){.data = moved, .len = sizeof moved}, value);
+    }
+    journal_delete(old->members->journal, JOURNAL_DAYS, key);
+    return 0;
+}
+
+static void move_days(struct members *members, struct flz_id account, const struct flz_id *other)
+{
+    struct old_days old = {.members = members, .account = account, .other = other};
+    (void)journal_range(members->journal, JOURNAL_DAYS, FLZ_VIEW_NULL, id_view(&account), on_day,
+                        &old);
+}
+
+int members_remove(struct members *members, struct flz_id account)
 {
     uint32_t index = flz_map_get(&members->by_id, account);
     if (index == FLZ_MAP_NONE)
         return flz_fail(-ENOENT);
     journal_delete(members->journal, JOURNAL_SECRETS, id_view(&account));
     journal_delete(members->journal, JOURNAL_MEMBERS, id_view(&account));
-    journal_sync(members->journal, on_durable, data);
+    move_days(members, account, NULL);
 
-    free(members->all[index]);
     flz_map_remove(&members->by_id, account);
-    members->all[index] = members->all[--members->count];
-    if (index < members->count)
-        return flz_map_set(&members->by_id, members->all[index]->record.account.id, index);
+    flz_map_remove(&members->by_address, address_key(members->all[index]->record.account.address));
+    free(members->all[index]);
+    struct member *last = members->all[--members->count];
+    if (index == members->count)
+        return 0;
+    members->all[index] = last;
+    /* Setting keys that are there allocates nothing. */
+    (void)flz_map_set(&members->by_id, last->record.account.id, index);
+    (void)flz_map_set(&members->by_address, address_key(last->record.account.address), index);
+    return 0;
+}
+
+int members_rename(struct members *members, struct flz_id account, struct flz_id other)
+{
+    uint32_t index = flz_map_get(&members->by_id, account);
+    if (index == FLZ_MAP_NONE)
+        return flz_fail(-ENOENT);
+    if (flz_map_get(&members->by_id, other) != FLZ_MAP_NONE)
+        return flz_fail(-EEXIST);
+    struct member *member = members->all[index];
+    _cleanup_(flz_secret_deinit) struct flz_secret secret = FLZ_SECRET_NULL;
+    struct journal_member record = member->record;
+    record.account.id = other;
+    int r = members_secret(members, account, &secret);
+    if (r == 0)
+        r = flz_map_set(&members->by_id, other, index);
+    if (r == 0)
+        r = journal_secret_put(members, other, &secret);
+    if (r == 0)
+        r = journal_member_put(members, &record);
+    if (r < 0) {
+        flz_map_remove(&members->by_id, other);
+        journal_delete(members->journal, JOURNAL_SECRETS, id_view(&other));
+        return r;
+    }
+    journal_delete(members->journal, JOURNAL_SECRETS, id_view(&account));
+    journal_delete(members->journal, JOURNAL_MEMBERS, id_view(&account));
+    move_days(members, account, &other);
+    flz_map_remove(&members->by_id, account);
+    member->record.account.id = other;
     return 0;
 }

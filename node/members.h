@@ -24,7 +24,6 @@ struct member {
     struct endpoint imap;
     /* Volatile facts. */
     struct flz_probe probe; /* newest; at == 0: none since the start */
-    bool probe_reported;
 };
 
 /* Loads all from the journal. `kek` is borrowed while the table lives. 0 or negative (msg). */
@@ -35,6 +34,7 @@ struct members *members_free(struct members *members);
 size_t members_count(const struct members *members);
 struct member *members_at(struct members *members, size_t index); /* index < count */
 struct member *members_find(struct members *members, struct flz_id account); /* NULL: none */
+/* By the normal form: spellings of one address find the same. */
 struct member *members_find_address(struct members *members, const struct flz_address *address);
 
 /* True when every endpoint of every account is loopback (a lab's clock is then allowed). */
@@ -47,13 +47,22 @@ bool members_all_loopback(const struct members *members);
 int members_put(struct members *members, const struct journal_member *record,
                 const struct flz_secret *secret, void (*on_durable)(int r, void *data), void *data);
 
-/* Writes the record's present content (login failures, verdict …); group-committed. */
+/* Writes the record's present content (login failures, verdict …); nobody waits for it. */
 int members_save(struct members *members, const struct member *member);
+/* The same, left to the commit of what is gathered next. */
+int members_gather(struct members *members, const struct member *member);
 
 /* Opens the secret of an account into guarded memory. 0, -ENOKEY (sealed under another key),
  * -EBADMSG (damaged), -ENOENT. */
 int members_secret(struct members *members, struct flz_id account, struct flz_secret *ret_secret);
 
-/* Removes the account, its secret and its day counts. */
-int members_remove(struct members *members, struct flz_id account,
-                   void (*on_durable)(int r, void *data), void *data);
+/* Removes the account, its secret and its day counts; gathered, durable with the next
+ * journal_sync(). 0 or -ENOENT. */
+int members_remove(struct members *members, struct flz_id account);
+
+/*
+ * Gives an account another id, the one the network knows its address by. Gathered likewise. The
+ * member stays where it is in memory. 0, -EEXIST (another account has that id), or negative: then
+ * nothing has changed.
+ */
+int members_rename(struct members *members, struct flz_id account, struct flz_id other);

@@ -212,8 +212,8 @@ static int load_kept(struct outbox *outbox, uint64_t acked)
 {
     struct outbox kept = {.journal = outbox->journal, .last = outbox->acked};
     uint8_t key[8];
-    int r = journal_range(outbox->journal, JOURNAL_REPORTS, seq_key(acked + 1, key),
-                          FLZ_VIEW_NULL, on_stored, &kept);
+    int r = journal_range(outbox->journal, JOURNAL_REPORTS, seq_key(acked + 1, key), FLZ_VIEW_NULL,
+                          on_stored, &kept);
     r = r == STORED_ENOUGH ? 0 : r;
     for (size_t i = outbox->head; i < outbox->count && r == 0; i++) {
         r = flz_grow((void **)&kept.entries, &kept.capacity, kept.count + 1, sizeof *kept.entries);

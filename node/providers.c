@@ -44,8 +44,8 @@ static int read_entry(const struct config_doc *doc, const char *name, struct con
     _cleanup_(flz_freep) struct row *row = calloc(1, sizeof *row);
     if (!row)
         return flz_fail(-ENOMEM);
-    int r = config_node_read(doc, node, row_keys, sizeof row_keys / sizeof *row_keys, row, NULL,
-                             msg);
+    int r =
+        config_node_read(doc, node, row_keys, sizeof row_keys / sizeof *row_keys, row, NULL, msg);
     if (r < 0)
         return r;
     struct provider *provider = &ret_entry->provider;

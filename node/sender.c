@@ -13,18 +13,18 @@
 struct sender {
     struct smtp smtp;
     struct conn *conn;
-    uv_timer_t timer;  /* its close callback frees the sender: one freed in a callback of its own is
-                          still there when the callback returns */
-    bool timed;        /* the timer was made */
+    uv_timer_t timer; /* its close callback frees the sender: one freed in a callback of its own is
+                         still there when the callback returns */
+    bool timed;       /* the timer was made */
     const struct sender_events *events;
     void *userdata;
     struct sender_options options;
     char ehlo_name[SMTP_NAME_MAX];
     char user[SMTP_NAME_MAX];
-    bool ready;    /* came to on_ready once */
-    bool quitting; /* QUIT was said: what ends now ends well */
-    bool ended;    /* on_end was called */
-    bool stepping; /* inside pump(): events are handled there */
+    bool ready;          /* came to on_ready once */
+    bool quitting;       /* QUIT was said: what ends now ends well */
+    bool ended;          /* on_end was called */
+    bool stepping;       /* inside pump(): events are handled there */
     bool in_transaction; /* from sender_send() to on_result */
 };
 

@@ -34,6 +34,7 @@
 
 #define ENROL_TIMEOUT_MS 15000
 #define PRUNE_MS 60000
+#define DRAIN_MS 10000 /* at most, between the signal and the end */
 
 /* All parts, in the order they are made; server_deinit ends them in the reverse one. */
 struct server {
@@ -60,6 +61,9 @@ struct server {
     struct control *control;
     uv_signal_t signals[2];
     uv_timer_t housekeeping;
+    uv_timer_t drain;
+    int64_t drain_until_boot; /* 0: nobody has asked us to stop */
+    int64_t pruned_boot;
     int handles;
     int exit_code;
 };
@@ -86,20 +90,46 @@ static void on_tasks(const struct flz_tasks *tasks, void *data)
     worker_accept(server->worker, tasks);
 }
 
+static struct member *member_of_report(struct server *server, uint64_t seq)
+{
+    for (size_t i = 0; i < members_count(server->members); i++) {
+        struct member *member = members_at(server->members, i);
+        if (member->record.report == seq)
+            return member;
+    }
+    return NULL;
+}
+
+/* The network knows the address by another id: the account takes it, and its attestation, which
+ * names the id, is made and reported anew. */
+static int take_id(struct server *server, struct member *member, struct flz_id id)
+{
+    int r = members_rename(server->members, member->record.account.id, id);
+    if (r == 0)
+        r = control_report(server->control, member);
+    return r;
+}
+
 static void on_verdict(const struct flz_verdict *verdict, void *data)
 {
     struct server *server = data;
-    for (size_t i = 0; i < members_count(server->members); i++) {
-        struct member *member = members_at(server->members, i);
-        if (member->record.report != verdict->seq)
-            continue;
-        member->record.accepted = verdict->accepted;
-        memcpy(member->record.verdict, verdict->text, sizeof member->record.verdict);
-        (void)members_save(server->members, member);
-        flz_log(server->log, verdict->accepted ? FLZ_LOG_INFO : FLZ_LOG_WARNING, "account_verdict",
-                "account=%s accepted=%d text=%s", flz_id_str(member->record.account.id),
-                verdict->accepted, verdict->text);
+    struct member *member = member_of_report(server, verdict->seq);
+    if (!member)
+        return;
+    flz_log(server->log, verdict->accepted ? FLZ_LOG_INFO : FLZ_LOG_WARNING, "account_verdict",
+            "account=%s accepted=%d text=%s", flz_id_str(member->record.account.id),
+            verdict->accepted, verdict->text);
+    if (verdict->accepted && !flz_id_is_null(verdict->account) &&
+        !flz_id_equal(verdict->account, member->record.account.id)) {
+        int r = take_id(server, member, verdict->account);
+        if (r < 0)
+            flz_log_failure(server->log, "account_not_renamed", r, NULL);
+        return;
     }
+    member->record.accepted = verdict->accepted;
+    memcpy(member->record.verdict, verdict->text, sizeof member->record.verdict);
+    (void)members_save(server->members, member);
+    worker_wake(server->worker);
 }
 
 static void on_pulse(void *data)
@@ -162,23 +192,39 @@ static void on_bus_fault(struct bus *bus, const char *what, void *data)
     stop(server, EX_SOFTWARE);
 }
 
+/* Messages behind their dot get their answer: each one that does not is in doubt for days. */
+static void on_drain(uv_timer_t *timer)
+{
+    struct server *server = timer->data;
+    if (worker_is_drained(server->worker) || flz_boottime_ms() >= server->drain_until_boot)
+        stop(server, 0);
+}
+
 static void on_signal(uv_signal_t *signal, int number)
 {
     struct server *server = signal->data;
     flz_log(server->log, FLZ_LOG_NOTICE, "stopping", "signal=%d", number);
     service_notify("STOPPING=1");
-    stop(server, 0);
+    if (server->drain_until_boot) {
+        stop(server, 0); /* asked twice */
+        return;
+    }
+    server->drain_until_boot = flz_boottime_ms() + DRAIN_MS;
+    worker_drain(server->worker);
+    (void)uv_timer_start(&server->drain, on_drain, 1, 50);
 }
 
 static void on_housekeeping(uv_timer_t *timer)
 {
     struct server *server = timer->data;
-    int64_t now;
-    if (link_now(server->link, &now) == 0) {
-        outbox_prune(server->outbox, now);
-        worker_prune(server->worker, now);
-    }
+    int64_t now, boot = flz_boottime_ms();
     service_notify("WATCHDOG=1");
+    if (boot - server->pruned_boot < PRUNE_MS || link_now(server->link, &now) != 0)
+        return;
+    server->pruned_boot = boot;
+    outbox_prune(server->outbox, now);
+    worker_prune(server->worker, now);
+    (void)tz_refresh(server->tz);
 }
 
 /* ---- Making the parts ---- */
@@ -204,13 +250,23 @@ static int identify(struct server *server, struct flz_msg *msg)
     return flz_fold(r);
 }
 
-/* An existing vault key is opened; a node without accounts makes one where the operator said. */
+/* A node that has no journal yet makes its vault key where the operator said; after that a missing
+ * one is a fault, since another key opens none of the secrets. */
 static int open_vault(struct server *server, struct flz_msg *msg)
 {
     _cleanup_(flz_secret_deinit) struct flz_secret passphrase = FLZ_SECRET_NULL;
     struct seal_source source = {.kind = (enum seal_source_kind)server->config->vault_source,
                                  .name = server->config->vault_name};
+    char journal[4200];
+    (void)snprintf(journal, sizeof journal, "%s/journal/CURRENT", server->config->state_dir);
     if (source.kind != SEAL_SOURCE_CREDENTIAL && access(source.name, F_OK) != 0) {
+        if (access(journal, F_OK) == 0) {
+            flz_msg_set(msg,
+                        "%s: the vault's key is missing; this node's mailbox secrets are sealed "
+                        "with it. Put it back, or set the node up anew",
+                        source.name);
+            return flz_fail(-ENOKEY);
+        }
         int r = seal_key_create(&source, msg);
         if (r < 0)
             return r;
@@ -339,6 +395,8 @@ static void start_handles(struct server *server)
     }
     (void)uv_timer_init(&server->loop, &server->housekeeping);
     server->housekeeping.data = server;
+    (void)uv_timer_init(&server->loop, &server->drain);
+    server->drain.data = server;
     int64_t watchdog = service_watchdog_ms();
     uint64_t every = watchdog > 0 && watchdog < PRUNE_MS ? (uint64_t)watchdog : PRUNE_MS;
     (void)uv_timer_start(&server->housekeeping, on_housekeeping, every, every);
@@ -351,13 +409,15 @@ static void server_deinit(struct server *server)
         uv_close((uv_handle_t *)&server->signals[0], NULL);
         uv_close((uv_handle_t *)&server->signals[1], NULL);
         uv_close((uv_handle_t *)&server->housekeeping, NULL);
+        uv_close((uv_handle_t *)&server->drain, NULL);
     }
-    (void)control_close(server->control);
-    (void)link_free(server->link);
-    (void)worker_free(server->worker);
-    (void)bus_free(server->bus);
-    (void)conn_pool_free(server->pool);
-    (void)dns_free(server->dns);
+    /* Closing the journal runs the loop: what it may call back is gone and forgotten by then. */
+    server->control = control_close(server->control);
+    server->worker = worker_free(server->worker);
+    server->link = link_free(server->link);
+    server->bus = bus_free(server->bus);
+    server->pool = conn_pool_free(server->pool);
+    server->dns = dns_free(server->dns);
     (void)domains_free(server->domains);
     (void)journal_close(server->journal);
     (void)outbox_free(server->outbox);

@@ -64,9 +64,7 @@ static void drain(struct visitor *visitor)
         case VISIT_E_OUTCOME:
             visitor->events->on_outcome(visitor, &event.outcome, visitor->userdata);
             break;
-        case VISIT_E_END:
-            end(visitor, event.end.end, CONN_END_NONE, event.end.text);
-            return;
+        case VISIT_E_END: end(visitor, event.end.end, CONN_END_NONE, event.end.text); return;
         case VISIT_E_ALERT:
         case VISIT_E_NONE: break;
         }
@@ -118,7 +116,8 @@ static void on_wall(uv_timer_t *timer)
     on_silence(timer);
 }
 
-/* An unpredictable tag prefix: mail cannot forge the answer to a tag it cannot know (imap.h, M2). */
+/* An unpredictable tag prefix: mail cannot forge the answer to a tag it cannot know (imap.h, M2).
+ */
 static void make_prefix(char ret_prefix[static IMAP_TAG_PREFIX_MAX])
 {
     static const char letters[] = "ABCDEFGHJKLMNPQRSTUVWXYZ";

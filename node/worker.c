@@ -22,10 +22,17 @@
 #include <string.h>
 #include <uv.h>
 
-#define WAKE_JOBS_MAX 2000         /* jobs moved to desks in one turn of the loop */
-#define DESK_BACKOFF_MS 2000       /* after a session that failed; doubles up to */
+#define WAKE_JOBS_MAX 2000   /* jobs moved to desks in one turn of the loop */
+#define DESK_BACKOFF_MS 2000 /* after a session that failed; doubles up to */
 #define DESK_BACKOFF_MS_MAX 900000
-#define PROBE_FLOOR_MS 60000       /* real time between looks at an account's servers */
+#define LOGIN_BACKOFF_MS 300000    /* after a refused login: network time, but never below */
+#define LOGIN_BACKOFF_FLOOR_MS 500 /* this real time */
+#define GATE_WAIT_MS 2000          /* until a job is looked at again whose gate may open */
+#define DOMAIN_WAIT_MS 300         /* until DNS may have answered */
+#define PROBE_FLOOR_MS 2000        /* real time between looks at an account's servers */
+#define LOGIN_FLOOR_MS 60000       /* real time between SMTP logins for a probe's sake */
+#define VISIT_FLOOR_MS 1000        /* what is left of the lease must be worth a visit */
+#define DAYS_KEPT 15               /* local dates whose dots are remembered */
 #define TIMER_MS_MAX 1000
 #define LOGIN_FAILURES_MAX 3
 
@@ -46,6 +53,25 @@ struct errand {
     struct visit_outcome *outcomes; /* n of them, owned */
 };
 
+/* How one of an account's two servers has been of late. */
+struct line {
+    int64_t wait_boot; /* nothing is tried before it */
+    int64_t backoff_ms;
+    bool ok;         /* the newest login succeeded … */
+    int64_t ok_boot; /* … at this boot time */
+    bool refused;    /* the newest login was refused */
+    enum flz_reason trouble;
+    char text[FLZ_REPLY_TEXT_MAX];
+};
+
+/* A dot that waits for its record; the journal holds the pointer, the worker the list. */
+struct dot_wait {
+    struct worker *worker; /* NULL: the worker has gone */
+    struct flz_id account;
+    uint64_t token;
+    struct dot_wait *next;
+};
+
 /* Serves one account. */
 struct desk {
     struct worker *worker;
@@ -55,21 +81,18 @@ struct desk {
 
     struct sender *sender;
     struct job *sending; /* the transaction under way */
-    uint64_t dot_token;  /* grows with each DOT record asked for; tells a late answer */
+    uint64_t dot_token;  /* of the DOT record asked for last; tells a late answer */
     bool dot_waits;      /* the engine holds a dot until the record is durable */
     bool login_only;     /* the session was opened to see whether it logs in */
 
     struct visitor *visitor;
     struct errand *errands; /* owned */
     size_t errands_count;
-    bool probing;           /* the visit ends with a look at the account itself */
+    bool probing; /* the visit ends with a look at the account itself */
 
-    int64_t wait_boot; /* no session and no visit before it */
-    int64_t backoff_ms;
-    bool smtp_ok; /* the newest session logged in */
+    struct line smtp;
+    struct line imap;
     int64_t probe_boot; /* when its servers were last looked at; 0 = never */
-    enum flz_reason trouble;
-    char trouble_text[FLZ_REPLY_TEXT_MAX];
 };
 
 struct worker {
@@ -80,10 +103,13 @@ struct worker {
     size_t desks_count;
     size_t desks_capacity;
     struct flz_map desk_of;
-    uv_timer_t *timer; /* owned; freed in its close callback */
-    uv_idle_t *soon;   /* owned likewise: a wake asked for within a callback */
+    uv_timer_t *timer;       /* owned; freed in its close callback */
+    uv_idle_t *soon;         /* owned likewise: a wake asked for within a callback */
     struct flz_id *open_ids; /* owned; for HELLO */
     size_t open_ids_capacity;
+    struct dot_wait *waits; /* owned by the journal's callbacks */
+    uint64_t dot_tokens;
+    bool draining; /* nothing new is begun */
     struct worker_stats stats;
 };
 
@@ -102,7 +128,7 @@ static struct job_clock clock_of(struct worker *worker)
 
 static bool has_authority(struct worker *worker, struct job_clock clock)
 {
-    return worker->link && clock.network_now > 0 && link_welcomed(worker->link) &&
+    return worker->link && clock.network_now > 0 && link_accepted(worker->link) &&
            clock.boot_now < link_lease_end_boot(worker->link);
 }
 
@@ -203,19 +229,19 @@ static void report(struct worker *worker, const struct flz_receipt *receipt)
 }
 
 /* Stores what became of a job, reports it, and puts it where time will find it again. The record
- * and its report are gathered together, so they become durable in one commit. */
+ * is gathered before its report, and both before anything else is: no commit parts them. */
 static void settle(struct worker *worker, struct job *job, enum job_next next, bool was_open,
                    const struct flz_receipt *receipt)
 {
-    if (next == JOB_REPORT) {
-        job->reported = true;
-        report(worker, receipt);
-    }
     if (was_open && job->record.state == JOB_ENDED)
         book_ended(&worker->book, job);
     int r = save_job(worker, job);
     if (r < 0)
         flz_log_failure(worker->parts.log, "job_not_saved", r, NULL);
+    if (next == JOB_REPORT) {
+        job->reported = true;
+        report(worker, receipt);
+    }
     if (!job->active)
         (void)book_schedule(&worker->book, job);
 }
@@ -243,8 +269,8 @@ static struct desk *desk_of(struct worker *worker, struct flz_id account)
 
 static int enqueue(struct queue *queue, struct job *job)
 {
-    int r = flz_grow((void **)&queue->jobs, &queue->capacity, queue->count + 1,
-                     sizeof *queue->jobs);
+    int r =
+        flz_grow((void **)&queue->jobs, &queue->capacity, queue->count + 1, sizeof *queue->jobs);
     if (r < 0)
         return r;
     queue->jobs[queue->count++] = job;
@@ -276,22 +302,58 @@ static void put_back_all(struct worker *worker, struct queue *queue)
         put_back(worker, job);
 }
 
-static void desk_failed(struct desk *desk, enum flz_reason reason, const char *text)
+/* A refused login is tried again later and later, in the network's time: three are all there are.
+ */
+static int64_t first_backoff_ms(struct worker *worker, enum flz_reason reason)
 {
-    desk->backoff_ms = desk->backoff_ms == 0 ? DESK_BACKOFF_MS : desk->backoff_ms * 2;
-    if (desk->backoff_ms > DESK_BACKOFF_MS_MAX)
-        desk->backoff_ms = DESK_BACKOFF_MS_MAX;
-    desk->wait_boot = flz_boottime_ms() + desk->backoff_ms;
-    desk->trouble = reason;
-    (void)snprintf(desk->trouble_text, sizeof desk->trouble_text, "%s", text);
+    if (reason != FLZ_REASON_LOGIN)
+        return DESK_BACKOFF_MS;
+    int64_t real = LOGIN_BACKOFF_MS * 1000 / clock_of(worker).rate_milli;
+    return real > LOGIN_BACKOFF_FLOOR_MS ? real : LOGIN_BACKOFF_FLOOR_MS;
 }
 
-static void desk_worked(struct desk *desk)
+/* Copies bounded words for people. */
+static void set_words(char *field, size_t size, const char *words)
 {
-    desk->backoff_ms = 0;
-    desk->wait_boot = 0;
-    desk->trouble = FLZ_REASON_NONE;
-    desk->trouble_text[0] = '\0';
+    (void)snprintf(field, size, "%.*s", (int)size - 1, words);
+}
+
+static void line_failed(struct worker *worker, struct line *line, enum flz_reason reason,
+                        const char *text)
+{
+    line->backoff_ms =
+        line->backoff_ms == 0 ? first_backoff_ms(worker, reason) : line->backoff_ms * 2;
+    if (line->backoff_ms > DESK_BACKOFF_MS_MAX)
+        line->backoff_ms = DESK_BACKOFF_MS_MAX;
+    line->wait_boot = flz_boottime_ms() + line->backoff_ms;
+    line->ok = false;
+    line->refused = reason == FLZ_REASON_LOGIN;
+    line->trouble = reason;
+    set_words(line->text, sizeof line->text, text);
+}
+
+/* A login succeeded. The count of refused ones starts again when neither server refuses: one good
+ * server must not hide that the other is asked in vain. */
+static void line_worked(struct desk *desk, struct line *line)
+{
+    *line = (struct line){.ok = true, .ok_boot = flz_boottime_ms()};
+    struct member *member = members_find(desk->worker->parts.members, desk->account);
+    if (member && member->record.login_failures > 0 && !desk->smtp.refused && !desk->imap.refused) {
+        member->record.login_failures = 0;
+        (void)members_save(desk->worker->parts.members, member);
+    }
+}
+
+static void login_failed(struct desk *desk, const struct line *line)
+{
+    struct member *member = members_find(desk->worker->parts.members, desk->account);
+    if (!member || !line->refused)
+        return;
+    member->record.login_failures++;
+    (void)members_save(desk->worker->parts.members, member);
+    flz_log(desk->worker->parts.log, FLZ_LOG_WARNING, "login_refused",
+            "account=%s tries=%u text=%s", flz_id_str(desk->account), member->record.login_failures,
+            line->text);
 }
 
 /* ---- The gate ---- */
@@ -302,7 +364,8 @@ static const char *domain_of(const char *address)
     return at ? at + 1 : "";
 }
 
-/* Does this domain refuse? Unknown counts as refusing: the job waits, and the look-up is under way. */
+/* Does this domain refuse? Unknown counts as refusing: the job waits, and the look-up is under way.
+ */
 static int domain_refuses(struct worker *worker, const char *address, bool *ret_refuses)
 {
     char domain[FLZ_DOMAIN_MAX];
@@ -339,6 +402,11 @@ static void fill_hours(struct worker *worker, const struct journal_member *recor
     }
 }
 
+static bool is_to_send(const struct job *job)
+{
+    return job_wants_session(job) || job->record.state == JOB_DOT;
+}
+
 /* Fills the gate for a job; DOMAINS_E_ASKED or _FAILED: a domain is not known yet. */
 static int fill_gate(struct worker *worker, const struct job *job, const struct member *member,
                      struct job_gate *ret_gate)
@@ -349,7 +417,7 @@ static int fill_gate(struct worker *worker, const struct job *job, const struct 
     struct job_gate gate = {
         .clock = clock,
         .clock_known = clock.network_now > 0,
-        .welcomed = worker->link && link_welcomed(worker->link),
+        .accepted = worker->link && link_accepted(worker->link),
         .lease_end_boot = worker->link ? link_lease_end_boot(worker->link) : 0,
         .paused = worker->link && link_paused(worker->link, account->id, account->provider,
                                               domain_of(account->address)),
@@ -358,7 +426,7 @@ static int fill_gate(struct worker *worker, const struct job *job, const struct 
     if (member->record.released)
         gate.consent.until = 0;
     int r = domain_refuses(worker, account->address, &gate.own_refused);
-    if (r == 0 && job_wants_session(job))
+    if (r == 0 && is_to_send(job))
         r = domain_refuses(worker, task->to, &gate.peer_refused);
     if (r != 0)
         return r;
@@ -454,8 +522,8 @@ static bool start_message(struct desk *desk, struct job *job)
     struct worker *worker = desk->worker;
     struct member *member = members_find(worker->parts.members, desk->account);
     struct job_gate gate;
-    if (!member || fill_gate(worker, job, member, &gate) != 0) {
-        job->wait_boot = flz_boottime_ms() + 200;
+    if (worker->draining || !member || fill_gate(worker, job, member, &gate) != 0) {
+        job->wait_boot = flz_boottime_ms() + DOMAIN_WAIT_MS;
         put_back(worker, job);
         return false;
     }
@@ -485,6 +553,11 @@ static bool start_message(struct desk *desk, struct job *job)
     (void)flz_address_parse(job->record.task.to, &to);
     r = sender_send(desk->sender, &from, &to, flz_buf_view(&bytes),
                     flz_id_str(job->record.task.id));
+    if (r == -EPIPE || r == -ENOMEM) {
+        job->wait_boot = flz_boottime_ms() + GATE_WAIT_MS;
+        put_back(worker, job);
+        return false;
+    }
     if (r < 0) {
         decline_open(desk, job, FLZ_REASON_PROTOCOL, "the server's limits forbid this message");
         return false;
@@ -496,13 +569,7 @@ static bool start_message(struct desk *desk, struct job *job)
 static void on_ready(struct sender *sender, void *userdata)
 {
     struct desk *desk = userdata;
-    desk_worked(desk);
-    desk->smtp_ok = true;
-    struct member *member = members_find(desk->worker->parts.members, desk->account);
-    if (member && member->record.login_failures > 0) {
-        member->record.login_failures = 0;
-        (void)members_save(desk->worker->parts.members, member);
-    }
+    line_worked(desk, &desk->smtp);
     struct job *job;
     while ((job = dequeue(&desk->send)))
         if (start_message(desk, job))
@@ -510,29 +577,45 @@ static void on_ready(struct sender *sender, void *userdata)
     sender_quit(sender);
 }
 
-struct dot_wait {
-    struct desk *desk;
-    uint64_t token;
-};
+static void forget_wait(struct dot_wait *wait)
+{
+    struct dot_wait **at = &wait->worker->waits;
+    while (*at != wait)
+        at = &(*at)->next;
+    *at = wait->next;
+}
+
+/* May the dot of this desk leave, now that its record is on the disk? */
+static bool may_release(struct desk *desk)
+{
+    struct worker *worker = desk->worker;
+    struct member *member = members_find(worker->parts.members, desk->account);
+    struct job_gate gate;
+    return !worker->draining && member && fill_gate(worker, desk->sending, member, &gate) == 0 &&
+           job_gate_check(&desk->sending->record.task, &gate) == FLZ_REASON_NONE;
+}
 
 static void on_dot_durable(int r, void *data)
 {
-    struct dot_wait wait = *(struct dot_wait *)data;
-    free(data);
-    struct desk *desk = wait.desk;
+    struct dot_wait *wait = data;
+    struct worker *worker = wait->worker;
+    struct flz_id account = wait->account;
+    uint64_t token = wait->token;
+    if (worker)
+        forget_wait(wait);
+    free(wait);
+    if (!worker)
+        return;
+    uint32_t index = flz_map_get(&worker->desk_of, account);
+    struct desk *desk = index == FLZ_MAP_NONE ? NULL : worker->desks[index];
     /* The connection may have gone while the record was written: the job was settled then. */
-    if (!desk->dot_waits || desk->dot_token != wait.token || !desk->sender)
+    if (!desk || !desk->dot_waits || desk->dot_token != token || !desk->sender)
         return;
     desk->dot_waits = false;
-    struct job *job = desk->sending;
-    struct member *member = members_find(desk->worker->parts.members, desk->account);
-    struct job_gate gate;
-    if (r == 0 && member && fill_gate(desk->worker, job, member, &gate) == 0 &&
-        job_gate_check(&job->record.task, &gate) == FLZ_REASON_NONE) {
+    if (r == 0 && may_release(desk))
         sender_release(desk->sender);
-        return;
-    }
-    sender_withdraw(desk->sender);
+    else
+        sender_withdraw(desk->sender);
 }
 
 static void on_dot(struct sender *sender, void *userdata)
@@ -542,8 +625,8 @@ static void on_dot(struct sender *sender, void *userdata)
     struct job *job = desk->sending;
     struct member *member = members_find(worker->parts.members, desk->account);
     struct job_gate gate;
-    struct dot_wait *wait = malloc(sizeof *wait);
-    if (!wait || !member || fill_gate(worker, job, member, &gate) != 0 ||
+    struct dot_wait *wait = calloc(1, sizeof *wait);
+    if (!wait || worker->draining || !member || fill_gate(worker, job, member, &gate) != 0 ||
         job_gate_check(&job->record.task, &gate) != FLZ_REASON_NONE) {
         free(wait);
         sender_withdraw(sender);
@@ -557,7 +640,12 @@ static void on_dot(struct sender *sender, void *userdata)
         sender_withdraw(sender);
         return;
     }
-    *wait = (struct dot_wait){.desk = desk, .token = ++desk->dot_token};
+    desk->dot_token = ++worker->dot_tokens;
+    *wait = (struct dot_wait){.worker = worker,
+                              .account = desk->account,
+                              .token = desk->dot_token,
+                              .next = worker->waits};
+    worker->waits = wait;
     desk->dot_waits = true;
     journal_sync(worker->parts.journal, on_dot_durable, wait);
 }
@@ -582,18 +670,6 @@ static void on_result(struct sender *sender, const struct smtp_result *result, v
     settle(worker, job, next, true, &receipt);
 }
 
-static void login_failed(struct desk *desk, enum flz_reason reason)
-{
-    struct member *member = members_find(desk->worker->parts.members, desk->account);
-    if (!member || reason != FLZ_REASON_LOGIN)
-        return;
-    member->record.login_failures++;
-    (void)members_save(desk->worker->parts.members, member);
-    flz_log(desk->worker->parts.log, FLZ_LOG_WARNING, "login_refused",
-            "account=%s tries=%u text=%s", flz_id_str(desk->account),
-            member->record.login_failures, desk->trouble_text);
-}
-
 static void send_probe(struct desk *desk, bool login_ok, const struct visit_outcome *outcome);
 
 static void on_sender_end(struct sender *sender, bool ready, enum conn_end end,
@@ -608,20 +684,19 @@ static void on_sender_end(struct sender *sender, bool ready, enum conn_end end,
     if (!ready) {
         struct member *member = members_find(worker->parts.members, desk->account);
         bool permanent = false;
-        enum flz_reason reason = refusal_of_session(
-            member ? member->record.account.provider : "", end, result, &permanent);
+        enum flz_reason reason = refusal_of_session(member ? member->record.account.provider : "",
+                                                    end, result, &permanent);
         worker->stats.session_failures++;
-        desk->smtp_ok = false;
-        desk_failed(desk, reason, msg->text);
-        login_failed(desk, reason);
+        line_failed(worker, &desk->smtp, reason, msg->text);
+        login_failed(desk, &desk->smtp);
         flz_log(worker->parts.log, FLZ_LOG_WARNING, "session_failed",
-                "account=%s end=%s reason=%u text=%s", flz_id_str(desk->account),
-                conn_end_str(end), (unsigned)reason, msg->text);
+                "account=%s end=%s reason=%u text=%s", flz_id_str(desk->account), conn_end_str(end),
+                (unsigned)reason, msg->text);
         struct job *job;
         while ((job = dequeue(&desk->send))) {
             struct flz_receipt receipt;
-            enum job_next next = job_no_session(job, reason, false, msg->text, clock_of(worker),
-                                                &receipt);
+            enum job_next next =
+                job_no_session(job, reason, false, msg->text, clock_of(worker), &receipt);
             job->active = false;
             settle(worker, job, next, true, &receipt);
         }
@@ -658,7 +733,8 @@ static void open_session(struct desk *desk, const struct member *member)
     int r = sender_new(worker->parts.pool, worker->parts.loop, &options, &sender_events, desk,
                        &desk->sender);
     if (r < 0) {
-        desk_failed(desk, FLZ_REASON_NETWORK, "no connection could be started");
+        desk->login_only = false;
+        line_failed(worker, &desk->smtp, FLZ_REASON_NETWORK, "no connection could be started");
         return;
     }
     worker->stats.sessions++;
@@ -703,8 +779,7 @@ static bool on_verify(struct visitor *visitor, size_t visit_job, const struct he
     return ours;
 }
 
-static void on_outcome(struct visitor *visitor, const struct visit_outcome *outcome,
-                       void *userdata)
+static void on_outcome(struct visitor *visitor, const struct visit_outcome *outcome, void *userdata)
 {
     struct desk *desk = userdata;
     struct worker *worker = desk->worker;
@@ -712,8 +787,11 @@ static void on_outcome(struct visitor *visitor, const struct visit_outcome *outc
     if (!errand)
         return;
     if (!errand->job) {
-        if (outcome->reason != VISIT_REASON_SESSION)
-            send_probe(desk, desk->smtp_ok, outcome);
+        if (outcome->reason != VISIT_REASON_SESSION) {
+            desk->probing = false;
+            line_worked(desk, &desk->imap);
+            send_probe(desk, desk->smtp.ok, outcome);
+        }
         return;
     }
     errand->outcomes[outcome->job - errand->first] = *outcome;
@@ -742,11 +820,11 @@ static void on_visitor_end(struct visitor *visitor, enum visit_end end, enum con
     worker->stats.visits_open--;
     enum flz_reason reason = refusal_of_visit(end, conn);
     if (reason == FLZ_REASON_NONE) {
-        desk_worked(desk);
+        line_worked(desk, &desk->imap);
     } else {
         worker->stats.visit_failures++;
-        desk_failed(desk, reason, text);
-        login_failed(desk, reason);
+        line_failed(worker, &desk->imap, reason, text);
+        login_failed(desk, &desk->imap);
         flz_log(worker->parts.log, FLZ_LOG_WARNING, "visit_failed",
                 "account=%s end=%d conn=%s reason=%u text=%s", flz_id_str(desk->account), (int)end,
                 conn_end_str(conn), (unsigned)reason, text);
@@ -759,8 +837,8 @@ static void on_visitor_end(struct visitor *visitor, enum visit_end end, enum con
             continue;
         struct flz_receipt receipt;
         bool was_open = job->record.state != JOB_ENDED;
-        enum job_next next = job_no_session(job, reason ? reason : FLZ_REASON_PROTOCOL, false,
-                                            text, clock_of(worker), &receipt);
+        enum job_next next = job_no_session(job, reason ? reason : FLZ_REASON_PROTOCOL, false, text,
+                                            clock_of(worker), &receipt);
         job->active = false;
         settle(worker, job, next, was_open, &receipt);
     }
@@ -788,6 +866,10 @@ static void add_errand(struct desk *desk, struct job *job, struct job_clock cloc
 {
     struct worker *worker = desk->worker;
     size_t n = job_visits(job, clock, jobs + *count, VISIT_JOBS_MAX - *count);
+    if (n == 0 && job->record.task.kind != FLZ_TASK_TIDY) {
+        put_back(worker, job); /* what it wanted is over */
+        return;
+    }
     if (n == 0) {
         struct flz_receipt receipt;
         enum job_next next = job_visited(job, NULL, 0, clock, &receipt);
@@ -827,6 +909,13 @@ static size_t gather_errands(struct desk *desk, struct visit_job *jobs, bool pro
     return count;
 }
 
+/* A visit ends with the lease at the latest. */
+static int64_t visit_wall_ms(struct worker *worker)
+{
+    int64_t left = link_lease_end_boot(worker->link) - flz_boottime_ms();
+    return left < VISIT_WALL_MS_MAX ? left : VISIT_WALL_MS_MAX;
+}
+
 static void open_visit(struct desk *desk, const struct member *member, bool probe)
 {
     struct worker *worker = desk->worker;
@@ -841,12 +930,13 @@ static void open_visit(struct desk *desk, const struct member *member, bool prob
         .endpoint = member->imap,
         .user = member->record.user,
         .connect_timeout_ms = worker->parts.connect_timeout_ms,
+        .wall_ms_max = visit_wall_ms(worker),
         .version = FLZ_VERSION,
     };
-    int r = visitor_new(worker->parts.pool, worker->parts.loop, &options, jobs, n,
-                        &visitor_events, desk, &desk->visitor);
+    int r = visitor_new(worker->parts.pool, worker->parts.loop, &options, jobs, n, &visitor_events,
+                        desk, &desk->visitor);
     if (r < 0) {
-        desk_failed(desk, FLZ_REASON_NETWORK, "no connection could be started");
+        line_failed(worker, &desk->imap, FLZ_REASON_NETWORK, "no connection could be started");
         for (size_t i = 0; i < desk->errands_count; i++)
             if (desk->errands[i].job)
                 put_back(worker, desk->errands[i].job);
@@ -860,28 +950,41 @@ static void open_visit(struct desk *desk, const struct member *member, bool prob
 
 /* ---- Probes: can the account's servers be used, and does its domain still agree ---- */
 
+/* The trouble a probe tells: the server that refuses the login, else whichever fails. */
+static const struct line *troubled_line(const struct desk *desk)
+{
+    if (desk->imap.refused || desk->smtp.trouble == FLZ_REASON_NONE)
+        return &desk->imap;
+    return &desk->smtp;
+}
+
+/* Reports what was seen. Without DNS nothing is reported: an MX that nobody could ask for is no
+ * changed one, and whoever cannot ask is likely cut off himself. */
 static void send_probe(struct desk *desk, bool login_ok, const struct visit_outcome *outcome)
 {
     struct worker *worker = desk->worker;
     struct member *member = members_find(worker->parts.members, desk->account);
     struct job_clock clock = clock_of(worker);
-    const struct domain_facts *facts = NULL;
+    const struct domain_facts *facts;
     if (!member || clock.network_now == 0)
         return;
+    const char *domain = domain_of(member->record.account.address);
+    if (domains_look(worker->parts.domains, domain, &facts) != 0)
+        return;
+    const struct line *line = troubled_line(desk);
     struct flz_report entry = {.kind = FLZ_REPORT_PROBE};
     struct flz_probe *probe = &entry.probe;
-    *probe = (struct flz_probe){.account = desk->account,
-                                .at = clock.network_now,
-                                .login_ok = login_ok && outcome,
-                                .reason = desk->trouble,
-                                .quota_permille = 1001};
-    (void)snprintf(probe->text, sizeof probe->text, "%s", desk->trouble_text);
-    const char *domain = domain_of(member->record.account.address);
-    if (domains_look(worker->parts.domains, domain, &facts) == 0) {
-        probe->mx = facts->mx;
-        probe->opt_out = facts->opt_out;
-        probe->denied = facts->google || domains_is_google_address(domain);
-    }
+    *probe = (struct flz_probe){
+        .account = desk->account,
+        .at = clock.network_now,
+        .login_ok = login_ok && outcome,
+        .reason = line->trouble,
+        .quota_permille = 1001,
+        .mx = facts->mx,
+        .opt_out = facts->opt_out,
+        .denied = facts->google || domains_is_google_address(domain),
+    };
+    set_words(probe->text, sizeof probe->text, line->text);
     if (outcome && outcome->probe.has_quota && outcome->probe.quota_limit_kib > 0) {
         uint64_t permille = outcome->probe.quota_used_kib * 1000 / outcome->probe.quota_limit_kib;
         probe->quota_permille = permille > 1000 ? 1000 : (uint32_t)permille;
@@ -897,19 +1000,36 @@ static void send_probe(struct desk *desk, bool login_ok, const struct visit_outc
             probe->denied, probe->text);
 }
 
-static bool wants_probe(struct desk *desk, const struct member *member, struct job_clock clock)
+static int64_t probe_every_ms(struct worker *worker, int64_t floor_ms)
+{
+    int64_t every = worker->parts.probe_age_ms_max / 2 * 1000 / clock_of(worker).rate_milli;
+    return every > floor_ms ? every : floor_ms;
+}
+
+static bool wants_probe(struct desk *desk, const struct member *member)
 {
     const struct domain_facts *facts;
     const char *domain = domain_of(member->record.account.address);
-    if (domains_look(desk->worker->parts.domains, domain, &facts) == DOMAINS_E_ASKED)
-        return false; /* it will be complete in a moment */
-    if (desk->probe_boot == 0)
-        return true;
-    int64_t every = desk->worker->parts.probe_age_ms_max / 2 * 1000 / clock.rate_milli;
-    return clock.boot_now - desk->probe_boot >= (every > PROBE_FLOOR_MS ? every : PROBE_FLOOR_MS);
+    if (member->record.released || desk->probing || desk->login_only ||
+        domains_look(desk->worker->parts.domains, domain, &facts) != 0)
+        return false;
+    return desk->probe_boot == 0 ||
+           flz_boottime_ms() - desk->probe_boot >= probe_every_ms(desk->worker, PROBE_FLOOR_MS);
+}
+
+/* A probe speaks for both servers; one that has just been logged in to need not be asked again. */
+static bool wants_login(const struct desk *desk)
+{
+    return !desk->smtp.ok ||
+           flz_boottime_ms() - desk->smtp.ok_boot >= probe_every_ms(desk->worker, LOGIN_FLOOR_MS);
 }
 
 /* ---- Serving ---- */
+
+static bool may_open(const struct line *line, size_t open, int64_t boot_now)
+{
+    return open < WORKER_SESSIONS_MAX && boot_now >= line->wait_boot;
+}
 
 static void desk_serve(struct desk *desk)
 {
@@ -922,22 +1042,53 @@ static void desk_serve(struct desk *desk)
         return;
     }
     /* Three refused logins: a person is asked, since a fourth may lock the account. */
-    if (clock.boot_now < desk->wait_boot || !has_authority(worker, clock) ||
+    if (!has_authority(worker, clock) || worker->draining ||
         member->record.login_failures >= LOGIN_FAILURES_MAX)
         return;
-    bool probe = !desk->probing && !desk->login_only && !member->record.released &&
-                 wants_probe(desk, member, clock);
-    bool login = probe && !desk->smtp_ok;
+    bool probe = wants_probe(desk, member);
+    bool login = probe && wants_login(desk);
     if (!desk->sender && (desk->send.count > 0 || login) &&
-        worker->stats.sessions_open < WORKER_SESSIONS_MAX) {
+        may_open(&desk->smtp, worker->stats.sessions_open, clock.boot_now)) {
         desk->login_only = desk->send.count == 0;
         open_session(desk, member);
     }
     /* The probe's visit comes after its session: it reports on both. */
     probe = probe && !login;
     if (!desk->visitor && (desk->visit.count > 0 || probe) &&
-        worker->stats.visits_open < WORKER_SESSIONS_MAX)
+        visit_wall_ms(worker) >= VISIT_FLOOR_MS &&
+        may_open(&desk->imap, worker->stats.visits_open, clock.boot_now))
         open_visit(desk, member, probe);
+}
+
+static void wait_for(struct worker *worker, struct job *job, int64_t ms)
+{
+    job->wait_boot = flz_boottime_ms() + ms;
+    (void)book_schedule(&worker->book, job);
+}
+
+/* What its gate says of a due job before any connection is made for it. True: it may go on. */
+static bool passes_gate(struct worker *worker, struct job *job, const struct member *member)
+{
+    struct job_gate gate;
+    switch (fill_gate(worker, job, member, &gate)) {
+    case 0: break;
+    case DOMAINS_E_ASKED: wait_for(worker, job, DOMAIN_WAIT_MS); return false;
+    default: wait_for(worker, job, GATE_WAIT_MS); return false;
+    }
+    enum flz_reason reason = job_gate_check(&job->record.task, &gate);
+    if (reason == FLZ_REASON_NONE)
+        return true;
+    if (job->record.state != JOB_ACCEPTED) {
+        /* It only looks, or marks what was answered: a closed gate puts it off. */
+        bool passing = reason == FLZ_REASON_PAUSED || reason == FLZ_REASON_LEASE;
+        if (passing)
+            wait_for(worker, job, GATE_WAIT_MS);
+        return !passing;
+    }
+    struct flz_receipt receipt;
+    enum job_next next = job_withdraw(job, reason, gate.clock, &receipt);
+    settle(worker, job, next, true, &receipt);
+    return false;
 }
 
 /* One due job: ended by time, held back by its gate, or put on its account's desk. */
@@ -949,29 +1100,26 @@ static void take_due(struct worker *worker, struct job *job, struct job_clock cl
         settle(worker, job, JOB_REPORT, was_open, &receipt);
         return;
     }
+    if (!job_wants_session(job) && !job_wants_visit(job)) {
+        settle(worker, job, JOB_GO_ON, was_open, NULL); /* what it still wanted was given up */
+        return;
+    }
     struct member *member = members_find(worker->parts.members, job->record.task.account);
     if (!member) {
-        job->wait_boot = clock.boot_now + DESK_BACKOFF_MS;
-        (void)book_schedule(&worker->book, job);
+        wait_for(worker, job, GATE_WAIT_MS);
         return;
     }
-    const struct flz_account *account = &member->record.account;
-    if (link_paused(worker->link, account->id, account->provider, domain_of(account->address))) {
-        job->wait_boot = clock.boot_now + DESK_BACKOFF_MS;
-        job->record.reason = FLZ_REASON_PAUSED;
-        (void)book_schedule(&worker->book, job);
+    if (!passes_gate(worker, job, member))
         return;
-    }
     struct desk *desk = desk_of(worker, job->record.task.account);
     int r = desk ? enqueue(job_wants_session(job) ? &desk->send : &desk->visit, job) : -ENOMEM;
-    if (r < 0) {
-        job->wait_boot = clock.boot_now + DESK_BACKOFF_MS;
-        (void)book_schedule(&worker->book, job);
-    }
+    if (r < 0)
+        wait_for(worker, job, GATE_WAIT_MS);
 }
 
 /* Jobs whose account rests (back-off, refused login) still end with their slot. */
-static void expire_waiting(struct desk *desk, struct queue *queue, struct job_clock clock)
+static void expire_waiting(struct desk *desk, struct queue *queue, const struct line *line,
+                           struct job_clock clock)
 {
     struct worker *worker = desk->worker;
     size_t kept = 0;
@@ -979,8 +1127,8 @@ static void expire_waiting(struct desk *desk, struct queue *queue, struct job_cl
         struct job *job = queue->jobs[i];
         struct flz_receipt receipt;
         bool was_open = job->record.state != JOB_ENDED;
-        if (desk->trouble != FLZ_REASON_NONE && job->record.state == JOB_ACCEPTED)
-            job->record.reason = desk->trouble;
+        if (line->trouble != FLZ_REASON_NONE && job->record.state == JOB_ACCEPTED)
+            job->record.reason = line->trouble;
         if (job_expire(job, clock, &receipt) == JOB_GO_ON) {
             queue->jobs[kept++] = job;
             continue;
@@ -997,10 +1145,44 @@ static void make_desks(struct worker *worker)
         (void)desk_of(worker, members_at(worker->parts.members, i)->record.account.id);
 }
 
+static void free_desk(struct desk *desk)
+{
+    (void)sender_free(desk->sender);
+    (void)visitor_free(desk->visitor);
+    free_errands(desk);
+    free(desk->send.jobs);
+    free(desk->visit.jobs);
+    free(desk);
+}
+
+/* The account was given up, and nothing of it is under way any more. */
+static bool is_deserted(const struct desk *desk)
+{
+    return !desk->sender && !desk->visitor && desk->send.count == 0 && desk->visit.count == 0 &&
+           !members_find(desk->worker->parts.members, desk->account);
+}
+
+static void free_deserted(struct worker *worker)
+{
+    for (size_t i = worker->desks_count; i-- > 0;) {
+        struct desk *desk = worker->desks[i];
+        if (!is_deserted(desk))
+            continue;
+        flz_map_remove(&worker->desk_of, desk->account);
+        free_desk(desk);
+        struct desk *last = worker->desks[--worker->desks_count];
+        if (i == worker->desks_count)
+            continue;
+        worker->desks[i] = last;
+        /* Setting a key that is there allocates nothing. */
+        (void)flz_map_set(&worker->desk_of, last->account, (uint32_t)i);
+    }
+}
+
 static void run(struct worker *worker)
 {
     struct job_clock clock = clock_of(worker);
-    if (!has_authority(worker, clock))
+    if (!has_authority(worker, clock) || worker->draining)
         return;
     struct job *job;
     for (int n = 0; n < WAKE_JOBS_MAX && (job = book_pop_due(&worker->book, clock)); n++)
@@ -1008,10 +1190,12 @@ static void run(struct worker *worker)
     make_desks(worker);
     for (size_t i = 0; i < worker->desks_count; i++) {
         struct desk *desk = worker->desks[i];
-        expire_waiting(desk, &desk->send, clock);
-        expire_waiting(desk, &desk->visit, clock);
+        expire_waiting(desk, &desk->send, &desk->smtp, clock);
+        expire_waiting(desk, &desk->visit, &desk->imap, clock);
         desk_serve(desk);
     }
+    free_deserted(worker);
+    journal_flush(worker->parts.journal);
 }
 
 static void arm(struct worker *worker);
@@ -1095,6 +1279,7 @@ static void accept_task(struct worker *worker, const struct flz_tasks *frame,
         flz_log_failure(worker->parts.log, "task_not_accepted", r, NULL);
         return;
     }
+    job->since_boot = flz_boottime_ms();
     (void)book_schedule(&worker->book, job);
 }
 
@@ -1107,6 +1292,7 @@ void worker_accept(struct worker *worker, const struct flz_tasks *tasks)
     }
     for (size_t i = 0; i < tasks->tasks_count; i++)
         accept_task(worker, tasks, &tasks->tasks[i]);
+    journal_flush(worker->parts.journal);
     worker_wake(worker);
 }
 
@@ -1128,10 +1314,27 @@ size_t worker_open_ids(struct worker *worker, const struct flz_id **ret_ids)
 uint32_t worker_credit(const struct worker *worker)
 {
     size_t taken = worker->book.open;
-    if (!journal_admits(worker->parts.journal) || taken >= worker->parts.credit_max ||
+    size_t remembered = worker->book.count - worker->book.spare_count;
+    if (!journal_admits(worker->parts.journal) || worker->draining ||
+        taken >= worker->parts.credit_max ||
+        remembered + worker->parts.credit_max > BOOK_JOBS_MAX ||
         outbox_pending(worker->parts.outbox) > OUTBOX_PENDING_MAX)
         return 0;
     return worker->parts.credit_max - (uint32_t)taken;
+}
+
+/* Days long past: (worker, the first date kept). */
+struct old_days {
+    struct worker *worker;
+    int32_t first;
+};
+
+static int on_day(struct flz_view key, struct flz_view value, void *data)
+{
+    const struct old_days *old = data;
+    if (key.len != 20 || (int32_t)flz_be32(key.data + 16) < old->first)
+        journal_delete(old->worker->parts.journal, JOURNAL_DAYS, key);
+    return 0;
 }
 
 void worker_prune(struct worker *worker, int64_t network_now)
@@ -1143,6 +1346,41 @@ void worker_prune(struct worker *worker, int64_t network_now)
         journal_delete(worker->parts.journal, JOURNAL_JOBS, id_view(&job->record.task.id));
         book_remove(&worker->book, job);
     }
+    struct old_days old = {.worker = worker,
+                           .first = (int32_t)(network_now / FLZ_DAY_MS) - DAYS_KEPT};
+    (void)journal_each(worker->parts.journal, JOURNAL_DAYS, on_day, &old);
+    journal_flush(worker->parts.journal);
+}
+
+void worker_account_changed(struct worker *worker, struct flz_id account)
+{
+    uint32_t index = flz_map_get(&worker->desk_of, account);
+    if (index != FLZ_MAP_NONE) {
+        struct desk *desk = worker->desks[index];
+        desk->smtp = desk->imap = (struct line){.ok = false};
+        desk->probe_boot = 0;
+    }
+    worker_wake(worker);
+}
+
+/* ---- Stopping ---- */
+
+void worker_drain(struct worker *worker)
+{
+    worker->draining = true;
+    for (size_t i = 0; i < worker->desks_count; i++)
+        if (worker->desks[i]->dot_waits)
+            sender_withdraw(worker->desks[i]->sender);
+}
+
+bool worker_is_drained(const struct worker *worker)
+{
+    for (size_t i = 0; i < worker->desks_count; i++) {
+        const struct desk *desk = worker->desks[i];
+        if (desk->sending && desk->sending->record.state == JOB_DOT)
+            return false;
+    }
+    return true;
 }
 
 /* ---- Life ---- */
@@ -1154,6 +1392,7 @@ static int on_stored_job(struct flz_view key, struct flz_view value, void *data)
     int r = book_load(&worker->book, value, &job);
     if (r < 0)
         return r;
+    job->since_boot = flz_boottime_ms();
     /* A job that ended had its report in the same commit. */
     job->reported = job->record.state == JOB_ENDED;
     struct flz_receipt receipt;
@@ -1208,20 +1447,12 @@ int worker_open(const struct worker_parts *parts, struct worker **ret_worker, st
     return 0;
 }
 
-static void free_desk(struct desk *desk)
-{
-    (void)sender_free(desk->sender);
-    (void)visitor_free(desk->visitor);
-    free_errands(desk);
-    free(desk->send.jobs);
-    free(desk->visit.jobs);
-    free(desk);
-}
-
 struct worker *worker_free(struct worker *worker)
 {
     if (!worker)
         return NULL;
+    for (struct dot_wait *wait = worker->waits; wait; wait = wait->next)
+        wait->worker = NULL;
     for (size_t i = 0; i < worker->desks_count; i++)
         free_desk(worker->desks[i]);
     free(worker->desks);

@@ -46,6 +46,7 @@ struct worker_parts {
 
 /* Loads the jobs from the journal: those found in DOT become AMBIGUOUS. 0 or negative (msg). */
 int worker_open(const struct worker_parts *parts, struct worker **ret_worker, struct flz_msg *msg);
+/* Sessions end at once, without callbacks. Before journal_close(). */
 struct worker *worker_free(struct worker *worker);
 
 /* The link is made after the worker (it asks for credit and open tasks). */
@@ -54,10 +55,19 @@ void worker_set_link(struct worker *worker, struct link *link);
 /* Takes a believed frame of tasks. Known ids are passed over; refused ones are reported DECLINED. */
 void worker_accept(struct worker *worker, const struct flz_tasks *tasks);
 
+/* An account was taken in, changed, or is to be tried again: what was known of its servers is
+ * forgotten. */
+void worker_account_changed(struct worker *worker, struct flz_id account);
+
+/* Begins nothing new; a dot that waits for its record is withdrawn. What is behind its dot may still
+ * get its answer: wait for worker_is_drained(), a few seconds at most, before the end. */
+void worker_drain(struct worker *worker);
+bool worker_is_drained(const struct worker *worker);
+
 /* Something may have become due: a pulse, a new member, a domain known. Cheap; may be called often. */
 void worker_wake(struct worker *worker);
 
-/* Forgets ended jobs that no replay can reach any more. */
+/* Forgets ended jobs that no replay can reach any more, and the counts of days long past. */
 void worker_prune(struct worker *worker, int64_t network_now);
 
 /* For HELLO. */

@@ -62,7 +62,7 @@ int book_load(struct book *book, struct flz_view record, struct job **ret_job)
     if (book_find(book, job->record.task.id))
         return flz_fail(-EEXIST);
 
-    uint32_t index;
+    uint32_t index = 0;
     r = find_place(book, &index);
     if (r < 0)
         return r;
@@ -83,8 +83,7 @@ int book_add(struct book *book, const struct flz_task *task, struct job **ret_jo
 {
     /* The copy is made by writing the record and reading it back: what is in memory is then what a
      * restart would read. */
-    struct journal_job record = {
-        .version = JOURNAL_VERSION, .task = *task, .state = JOB_ACCEPTED};
+    struct journal_job record = {.version = JOURNAL_VERSION, .task = *task, .state = JOB_ACCEPTED};
     _cleanup_(flz_buf_deinit) struct flz_buf buf = FLZ_BUF_NULL;
     int r = flz_encode(&flz_codec_job, &record, &buf);
     if (r < 0)

@@ -52,8 +52,7 @@ enum flz_reason job_admit(const struct flz_task *task, const struct journal_memb
 {
     if (!member || member->released)
         return FLZ_REASON_UNKNOWN_ACCOUNT;
-    if (task->kind < FLZ_TASK_SEND || task->kind > FLZ_TASK_KIND_MAX ||
-        task->turn >= FLZ_TURNS_MAX)
+    if (task->kind < FLZ_TASK_SEND || task->kind > FLZ_TASK_KIND_MAX || task->turn >= FLZ_TURNS_MAX)
         return FLZ_REASON_PROTOCOL;
     if (task->not_before >= task->not_after ||
         task->not_after - task->not_before > JOB_SLOT_MAX_MS || task->not_after <= network_now)
@@ -72,7 +71,7 @@ enum flz_reason job_admit(const struct flz_task *task, const struct journal_memb
 enum flz_reason job_gate_check(const struct flz_task *task, const struct job_gate *gate)
 {
     int64_t now = gate->clock.network_now;
-    if (!gate->clock_known || !gate->welcomed || gate->clock.boot_now >= gate->lease_end_boot)
+    if (!gate->clock_known || !gate->accepted || gate->clock.boot_now >= gate->lease_end_boot)
         return FLZ_REASON_LEASE;
     if (gate->paused)
         return FLZ_REASON_PAUSED;
@@ -135,8 +134,7 @@ static enum job_next end_with(struct job *job, enum flz_outcome outcome, int64_t
 
 static enum job_next try_again(struct job *job, struct job_clock clock, int64_t floor_ms)
 {
-    job->wait_boot =
-        clock.boot_now + interval_ms(job->record.tries, clock.rate_milli, floor_ms);
+    job->wait_boot = clock.boot_now + interval_ms(job->record.tries, clock.rate_milli, floor_ms);
     job->record.tries++;
     return JOB_GO_ON;
 }
@@ -177,7 +175,9 @@ static void set_reply(struct job *job, const struct smtp_result *result, enum fl
                        reply->enhanced.detail % 1000u);
     char text[REPLY_TEXT_MAX + 64];
     (void)snprintf(text, sizeof text, "%s: %s", smtp_stage_str(result->stage),
-                   reply->code ? reply->text : result->reason ? result->reason : "no reply");
+                   reply->code      ? reply->text
+                   : result->reason ? result->reason
+                                    : "no reply");
     set_text(job, text);
 }
 
@@ -485,10 +485,10 @@ static enum job_next acted(struct job *job, const struct visit_outcome *outcomes
         const struct visit_outcome *outcome = &outcomes[i];
         /* A copy in Sent that the server never made is nothing to file, and nothing is ever filed
          * straight out of Junk: what was not rescued stays where its provider put it. */
-        bool absent = outcome->reason == VISIT_REASON_ABSENT ||
-                      outcome->reason == VISIT_REASON_NO_FOLDER;
-        bool in_junk = outcome->reason == VISIT_REASON_NOT_SO &&
-                       outcome->placement == VISIT_PLACEMENT_JUNK;
+        bool absent =
+            outcome->reason == VISIT_REASON_ABSENT || outcome->reason == VISIT_REASON_NO_FOLDER;
+        bool in_junk =
+            outcome->reason == VISIT_REASON_NOT_SO && outcome->placement == VISIT_PLACEMENT_JUNK;
         bool nothing = job->record.task.kind == FLZ_TASK_TIDY && (absent || in_junk);
         changed = changed || outcome->result == VISIT_DONE;
         gone = gone || (absent && !nothing);

@@ -50,7 +50,7 @@ struct job_gate {
     struct job_clock clock;
     bool clock_known;         /* a pulse was received in this life */
     int64_t lease_end_boot;   /* boot time until which the node may act */
-    bool welcomed;            /* the coordinator accepted this node in this connection's life */
+    bool accepted;            /* the coordinator's newest word on this node is that it belongs */
     bool paused;              /* network, provider, domain, account or node */
     bool in_hours;            /* the account's own hours and days, by its own zone */
     int32_t local_date;       /* of the account, now */
