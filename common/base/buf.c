@@ -162,6 +162,8 @@ int flz_grow(void **array, size_t *capacity, size_t need, size_t size)
 {
     if (need <= *capacity)
         return 0;
+    if (need > SIZE_MAX / 4)
+        return flz_fail(-ENOMEM);
     size_t n = *capacity < 8 ? 8 : *capacity;
     while (n < need)
         n *= 2;

@@ -49,5 +49,7 @@ uint64_t flz_rng_below(struct flz_rng *rng, uint64_t bound)
 int64_t flz_rng_between(struct flz_rng *rng, int64_t low, int64_t high)
 {
     assert(low <= high);
-    return low + (int64_t)flz_rng_below(rng, (uint64_t)(high - low) + 1);
+    uint64_t width = (uint64_t)high - (uint64_t)low;
+    uint64_t draw = width == UINT64_MAX ? flz_rng_next(rng) : flz_rng_below(rng, width + 1);
+    return (int64_t)((uint64_t)low + draw);
 }

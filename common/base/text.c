@@ -3,6 +3,7 @@
 #include "common/base/error.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 
 void flz_hex_encode(const uint8_t *data, size_t len, char *ret_hex)
@@ -161,7 +162,7 @@ static unsigned edit_distance(const char *a, const char *b)
 {
     size_t la = strlen(a), lb = strlen(b);
     if (la > WORD_MAX || lb > WORD_MAX)
-        return WORD_MAX;
+        return UINT_MAX;
     unsigned row[WORD_MAX + 1];
     for (size_t j = 0; j <= lb; j++)
         row[j] = (unsigned)j;

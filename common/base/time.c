@@ -19,9 +19,9 @@ int32_t flz_date_of_civil(int year, int month, int mday)
 
 void flz_date_civil(int32_t day, int *ret_year, int *ret_month, int *ret_mday)
 {
-    day += 719468;
-    int era = (day >= 0 ? day : day - 146096) / 146097;
-    int doe = day - era * 146097;
+    int64_t shifted = (int64_t)day + 719468;
+    int era = (int)((shifted >= 0 ? shifted : shifted - 146096) / 146097);
+    int doe = (int)(shifted - (int64_t)era * 146097);
     int yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
     int doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
     int mp = (5 * doy + 2) / 153;
@@ -33,7 +33,7 @@ void flz_date_civil(int32_t day, int *ret_year, int *ret_month, int *ret_mday)
 int flz_date_weekday(int32_t day)
 {
     /* 1970-01-01 was a Thursday. */
-    int w = (day + 3) % 7;
+    int w = (int)(((int64_t)day + 3) % 7);
     return w < 0 ? w + 7 : w;
 }
 
@@ -53,7 +53,10 @@ static int64_t floor_div(int64_t a, int64_t b)
 void flz_time_format(int64_t ms, char ret_text[static FLZ_TIME_TEXT_MAX])
 {
     int64_t day = floor_div(ms, FLZ_DAY_MS);
-    int64_t rest = ms - day * FLZ_DAY_MS;
+    /* FLZ_NEVER and its like: the last day that has a number. */
+    if (day > INT32_MAX || day < INT32_MIN)
+        day = ms > 0 ? INT32_MAX : INT32_MIN;
+    int64_t rest = ms % FLZ_DAY_MS + (ms % FLZ_DAY_MS < 0 ? FLZ_DAY_MS : 0);
     int year, month, mday;
     flz_date_civil((int32_t)day, &year, &month, &mday);
     (void)snprintf(ret_text, FLZ_TIME_TEXT_MAX, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", year, month,
