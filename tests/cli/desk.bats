@@ -1,0 +1,276 @@
+# fluenzrctl against the coordinator's desk and HTTP door, over a world of three accounts.
+load common.bash
+
+setup()
+{
+    setup_dirs
+    make_network "$D"
+    export FLUENZR_ADMIN="$D/admin"
+}
+
+teardown()
+{
+    [ -z "${DESKD-}" ] || { kill "$DESKD" && wait "$DESKD"; }
+    [ ! -s "$D/deskd.err" ] || { cat "$D/deskd.err"; false; }
+}
+
+# start_desk [one-owner|empty]
+start_desk()
+{
+    "$FLUENZR_BIN/deskd" "$D/coordinator" "ipc://$D/c.sock" "$@" > "$D/port" 2> "$D/deskd.err" 3>&- &
+    DESKD=$!
+    for _ in $(seq 100); do
+        [ ! -s "$D/port" ] || break
+        sleep 0.1
+    done
+    URL="http://127.0.0.1:$(cat "$D/port")"
+}
+
+@test "every list is a document with apiVersion, kind, revision and items" {
+    start_desk
+    while read -r kind verb; do
+        run --separate-stderr -0 ctl -o json $verb
+        jq -e --arg kind "$kind" '.apiVersion == "fluenzr/v1" and .kind == $kind and
+            (.revision | type) == "number" and (.items | type) == "array"' <<< "$output"
+        [ -z "$stderr" ]
+    done << 'LISTS'
+NodeList node ls
+AccountList account ls
+PlanList plan show
+ExchangeList exchange ls
+StatsList stats
+EventList events
+PolicyList policy ls
+PauseList pause ls
+SuppressionList suppress ls
+AlertList alert ls
+LISTS
+}
+
+@test "every thing is a document with an item" {
+    start_desk
+    exchange=$(ctl -q exchange ls | head -1)
+    while read -r kind verb; do
+        run --separate-stderr -0 ctl -o json $verb
+        jq -e --arg kind "$kind" '.kind == $kind and (.item | type) == "object"' <<< "$output"
+    done << THINGS
+Node node show n1
+Account account show ann@alpha.test
+AccountWhy account why ann@alpha.test
+AccountExport account export ann@alpha.test
+Exchange exchange show $exchange
+THINGS
+}
+
+@test "times are RFC 3339 UTC, numbers are numbers, enums are words" {
+    start_desk
+    run -0 ctl -o json account show ann@alpha.test
+    jq -e '.item | (.registeredAt | test("^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{3}Z$"))
+        and (.day | type) == "number" and .phase == "start" and .profile == "new"' <<< "$output"
+}
+
+@test "status: problems last, exit 1 when one is critical" {
+    start_desk
+    run -1 ctl status
+    [[ $output == "network world"* && ${lines[-1]} == *"next: "* ]]
+    [[ $output == *"CRIT node/n2: not heard"* ]]
+    run -1 ctl -q status
+    [ -z "$output" ]
+    run -1 ctl -o json status
+    jq -e '.item.accounts.live == 3 and .item.today.junk == 1 and
+        (.item.problems | map(.code) | index("NODE_NOT_CONNECTED") == 0)' <<< "$output"
+}
+
+@test "one owner: nothing can be paired, and which key may be changed" {
+    start_desk one-owner
+    run -1 ctl status
+    [[ $output == *"share one owner: nothing can be paired"*"policy set same_owner_percent"* ]]
+    run -0 ctl policy set same_owner_percent 20
+    run -0 ctl status
+    [[ $output == *"WARN network: all 3 accounts share one owner: at most 20 %"* ]]
+    run -64 ctl policy set same_owner_percent 50
+    [[ $output == *"20"* ]]
+    run -64 ctl policy set same_owner_procent 5
+    [[ $output == *"same_owner_percent"* ]]
+    run -0 ctl -o json policy ls
+    [ "$(jq '.items[] | select(.key == "same_owner_percent").value' <<< "$output")" = 20 ]
+}
+
+@test "an empty network: what to do first" {
+    start_desk empty
+    run -1 ctl status
+    [[ $output == *"no node has joined"*"node invite"* && $output == *"no account"* ]]
+    run --separate-stderr -0 ctl node ls
+    [[ -z $output && $stderr == none ]]
+}
+
+@test "tables: -q gives names, -o wide more columns" {
+    start_desk
+    run -0 ctl -q account ls
+    [ "$output" = "ann@alpha.test
+bob@beta.test
+cleo@gamma.test" ]
+    run -0 ctl account ls
+    [[ ${lines[0]} != *ZONE* ]]
+    run -0 ctl account ls -o wide
+    [[ ${lines[0]} == *ZONE* ]]
+    run -0 ctl account ls --node n2
+    [ "${#lines[@]}" -eq 2 ]
+    run -0 ctl account ls --unready
+    [[ ${lines[1]} == cleo@gamma.test*node-not-connected* ]]
+}
+
+@test "a thing that is not there: exit 1, NOT_FOUND" {
+    start_desk
+    run --separate-stderr -1 ctl -o json account show nobody@x.test
+    [ "$(jq -r .error.code <<< "$stderr")" = NOT_FOUND ]
+    run -1 ctl node show n7
+    run -1 ctl exchange show 00000000000000000000000000000001
+    run -64 ctl exchange show x
+}
+
+@test "pause and resume: target, reason, end" {
+    start_desk
+    run -0 ctl pause domain/beta.test --reason 'DNS change' --for 2h
+    [[ $output == *"undo: fluenzrctl resume domain/beta.test"* ]]
+    run -0 ctl -o json pause ls
+    jq -e '.items[0] | .target == "domain/beta.test" and .reason == "DNS change" and
+        .by == "administrator" and .until != null' <<< "$output"
+    run -0 ctl resume domain/beta.test
+    run -1 ctl resume domain/beta.test
+    run -0 ctl pause account/ann@alpha.test --reason x
+    run -0 ctl account why ann@alpha.test
+    [[ $output == *paused* ]]
+    for target in planet node/ network/x domain; do
+        run -64 ctl pause "$target" --reason x
+    done
+    run -64 ctl pause network --reason x --for 2
+    run -1 ctl pause node/n7 --reason x
+}
+
+@test "suppress: by address, without keeping it" {
+    start_desk
+    run -0 ctl suppress add Stranger@Else.test --reason 'asked to stop'
+    run -0 ctl -o json suppress ls
+    [[ $output != *tranger* ]]
+    digest=$(jq -r '.items[0].digest' <<< "$output")
+    run -1 ctl suppress add stranger@else.test --reason again
+    run -0 ctl suppress rm "$digest"
+    run -0 ctl suppress add ann@alpha.test --reason 'asked to stop'
+    run -0 ctl account why ann@alpha.test
+    [[ $output == *"suppression list"* ]]
+    run -64 ctl suppress add nobody --reason x
+}
+
+@test "invite: the token comes out once, private, and the coordinator records its digest only" {
+    start_desk
+    run --separate-stderr -0 ctl node invite n3 --out "$D/token"
+    [[ -z $output && $stderr == *"n3 is invited until"* ]]
+    [ "$(stat -c %a "$D/token")" = 600 ]
+    [[ $(cat "$D/token") == flzjoin1_* ]]
+    run -0 ctl node ls
+    [[ $output == *"n3"*"invited"* ]]
+    run -0 ctl -o json node invite n4 --for 1h
+    jq -e '.item.token | startswith("flzjoin1_")' <<< "$output"
+}
+
+@test "removal asks first; export names one person; erasing leaves no address" {
+    start_desk
+    run -64 ctl account rm ann@alpha.test < /dev/null
+    [[ $output == *"no changes made"* ]]
+    run -0 ctl account export ann@alpha.test
+    [[ $output == *ann@alpha.test* && $output != *bob@beta.test* ]]
+    jq -e '.item.complete and (.item.exchanges | length > 0)' <<< "$output"
+    run -0 ctl account rm ann@alpha.test --yes
+    run -0 ctl -o json account ls --all
+    [ "$(jq -r '.items[0].state' <<< "$output")" = removed ]
+    run -0 ctl account erase bob@beta.test --yes
+    run -0 ctl -o json account ls --all
+    [[ $output != *bob@* ]]
+    run -64 ctl node revoke n2 < /dev/null
+    run -0 ctl node revoke n2 --yes
+    run -0 ctl node show n2
+    [[ $output == *revoked* ]]
+}
+
+@test "an operator sees and changes its node only" {
+    start_desk
+    ctl -q key certify --root "$D/root" --role operator --scope node/n1 --name op --out "$D/op"
+    export FLUENZR_ADMIN="$D/op"
+    run -0 ctl -q account ls
+    [ "$output" = "ann@alpha.test
+bob@beta.test" ]
+    run -1 ctl account show cleo@gamma.test
+    run -0 ctl pause node/n1 --reason x
+    run -0 ctl pause account/bob@beta.test --reason x
+    run -77 ctl pause node/n2 --reason x
+    run -77 ctl pause network --reason x
+    run -77 ctl policy set cooldown_days 4
+    run -77 ctl suppress add a@b.test --reason x
+    run -77 ctl node revoke n1 --yes
+    run -77 ctl node invite n1
+    run -77 ctl events
+    run -0 ctl account rm bob@beta.test --yes
+}
+
+@test "a viewer sees its owner's accounts and changes nothing" {
+    start_desk
+    ctl -q key certify --root "$D/root" --role viewer --scope owner/Beta --name b --out "$D/b"
+    export FLUENZR_ADMIN="$D/b"
+    run -0 ctl -q account ls
+    [ "$output" = bob@beta.test ]
+    run -0 ctl account why bob@beta.test
+    run -77 ctl account rm bob@beta.test --yes
+    run -77 ctl pause account/bob@beta.test --reason x
+    run -0 ctl -q node ls
+    [ -z "$output" ]
+}
+
+@test "a certificate of another network is refused: exit 77" {
+    start_desk
+    make_network "$D/other"
+    FLUENZR_ADMIN="$D/other/admin" run -77 ctl -e "ipc://$D/c.sock" status
+}
+
+@test "events: the newest, of one type, behind one another" {
+    start_desk
+    run -0 ctl -o json events --limit 3
+    jq -e '.items | length == 3 and .[0].seq < .[1].seq' <<< "$output"
+    run -0 ctl events --type joined
+    [ "${#lines[@]}" -eq 2 ]
+    run -64 ctl events --type party
+    (sleep 1; ctl -q pause network --reason follow-me) 3>&- &
+    run timeout 4 "$FLUENZR_BIN/fluenzrctl" events -f --limit 1
+    [[ $output == *"paused"*"text=follow-me"* ]]
+    wait $! || true
+}
+
+@test "wait: ready when all are, exit 4 when not" {
+    start_desk one-owner
+    run -0 ctl wait --for ready --timeout 5s
+    run -0 ctl wait --for idle --timeout 5s
+    kill "$DESKD" && wait "$DESKD"
+    start_desk
+    run -4 ctl wait --for ready --timeout 1s
+}
+
+@test "HTTP: health, metrics and the same documents" {
+    start_desk
+    [ "$(curl -s "$URL/livez")" = ok ]
+    run -0 curl -s "$URL/readyz?verbose"
+    [[ $output == *"[+]store ok"*ok ]]
+    for document in status nodes accounts exchanges alerts plan stats; do
+        run -0 curl -sf "$URL/api/v1/$document"
+        jq -e '.apiVersion == "fluenzr/v1"' <<< "$output"
+    done
+    diff <(curl -s "$URL/api/v1/accounts" | jq -S .) <(ctl -o json account ls | jq -S .)
+    run -0 curl -s -o /dev/null -w '%{http_code}' "$URL/api/v1/secrets"
+    [ "$output" = 404 ]
+    run -0 curl -s -o /dev/null -w '%{http_code}' -X POST "$URL/api/v1/status"
+    [ "$output" = 405 ]
+    run -0 curl -s "$URL/metrics"
+    [[ $output != *@* && $output == *'fluenzr_nodes{state="joined"} 2'* ]]
+    if command -v promtool > /dev/null; then
+        promtool check metrics <<< "$output"
+    fi
+}

@@ -1,0 +1,277 @@
+# fluenzrctl without any daemon.
+load common.bash
+
+setup()
+{
+    setup_dirs
+}
+
+@test "no command: the overview on stderr, exit 64" {
+    run --separate-stderr -64 ctl
+    [ -z "$output" ]
+    [[ $stderr == *"usage: fluenzrctl"* && $stderr == *"account import"* ]]
+}
+
+@test "--help and help go to stdout, exit 0" {
+    run --separate-stderr -0 ctl --help
+    [[ $output == *"exit codes: 0 done"*"69 unreachable"* && -z $stderr ]]
+    run -0 ctl help
+    [[ $output == *"node invite NAME"* ]]
+    run -0 ctl help node invite
+    [[ $output == *"usage: fluenzrctl node invite NAME"*"--out FILE"* ]]
+    run -0 ctl pause --help
+    [[ $output == *"--reason TEXT"* && $output == *"provider/P"* ]]
+}
+
+@test "every command of the overview has help" {
+    while read -r first second _; do
+        case $second in
+            ls | show | invite | revoke | import | add | why | export | rm | erase | set | certify)
+                run -0 ctl "$first" "$second" --help ;;
+            *) run -0 ctl "$first" --help ;;
+        esac
+        [[ $output == "usage: fluenzrctl $first"* ]]
+    done < <(ctl help | sed -n '/^commands:/,/^$/p' | sed 1d | grep .)
+}
+
+@test "the manual page is roff without warnings" {
+    ctl help man > "$D/page"
+    grep -q '^\.SH EXIT STATUS' "$D/page"
+    if command -v man > /dev/null; then
+        run -0 env LC_ALL=C.UTF-8 MANROFFSEQ='' man --warnings -E UTF-8 -l -Tutf8 -Z "$D/page"
+        [[ $output != *"warning"* ]]
+    fi
+}
+
+@test "completion is a script that completes" {
+    ctl completion bash > "$D/complete"
+    bash -n "$D/complete"
+    run -0 bash -c "source $D/complete; COMP_WORDS=(fluenzrctl account i); COMP_CWORD=2; _fluenzrctl; echo \${COMPREPLY[@]}"
+    [ "$output" = import ]
+    run -0 bash -c "source $D/complete; COMP_WORDS=(fluenzrctl st); COMP_CWORD=1; _fluenzrctl; echo \${COMPREPLY[@]}"
+    [ "$output" = "status stats" ]
+    run -0 bash -c "source $D/complete; COMP_WORDS=(fluenzrctl pause network --re); COMP_CWORD=3; _fluenzrctl; echo \${COMPREPLY[@]}"
+    [ "$output" = "--reason" ]
+    run -64 ctl completion tcsh
+}
+
+@test "a slip is told with what was meant, exit 64" {
+    run -64 ctl statsu
+    [[ $output == *"there is no command 'statsu'"*"did you mean 'fluenzrctl stats'"* ]]
+    run -64 ctl node lss
+    [[ $output == *"did you mean 'fluenzrctl node ls'"* ]]
+    run -64 ctl pause network --raeson x
+    [[ $output == *"did you mean --reason"* ]]
+    run -64 ctl node
+    [[ $output == *"needs a second word"* ]]
+}
+
+@test "usage errors are exit 64 and say what is missing" {
+    run -64 ctl node show
+    [[ $output == *"'node show' needs NAME"* ]]
+    run -64 ctl node show n1 n2
+    [[ $output == *"one word too many"* ]]
+    run -64 ctl status --timeout 10
+    [[ $output == *"not a duration"* ]]
+    run -64 ctl -o yaml status
+    [[ $output == *"outputs: table, wide, json"* ]]
+    run -64 ctl pause network
+    [[ $output == *"needs --reason"* ]]
+    run -64 ctl pause network --reason
+    [[ $output == *"--reason needs a value"* ]]
+    run -64 ctl stats --by day --by day
+    [[ $output == *"given twice"* ]]
+    run -64 ctl wait --for godot
+    [[ $output == *"godot"* ]]
+    run -64 ctl account ls --unready=yes
+    [[ $output == *"takes no value"* ]]
+}
+
+@test "with -o json an error is one object on stderr" {
+    run --separate-stderr -64 ctl node shwo -o json
+    [ -z "$output" ]
+    [ "$(jq -r .error.code <<< "$stderr")" = USAGE ]
+    [ "$(wc -l <<< "$stderr")" -eq 1 ]
+    jq -e '.error.message and .error.hint' <<< "$stderr"
+}
+
+@test "version" {
+    run -0 ctl version
+    [[ $output =~ ^fluenzrctl\ [0-9]+\.[0-9]+ ]]
+    run -0 ctl version -o json
+    [ "$(jq -r .kind <<< "$output")" = Version ]
+    jq -e '.apiVersion == "fluenzr/v1" and .item.coordinator == null' <<< "$output"
+}
+
+@test "init makes three private folders, says what to do next, and what to move offline" {
+    run -0 ctl init --dir "$D/net" --name acme --contact stop@acme.test
+    [[ $output == *"Move this folder offline"* && $output == *"node invite NAME"* ]]
+    for folder in root admin coordinator; do
+        [ "$(stat -c %a "$D/net/$folder")" = 700 ]
+    done
+    run -0 bash -c "cd $D/net && find . -type f | sort"
+    [ "$output" = "./admin/admin.cert
+./admin/admin.sign
+./admin/context.yaml
+./coordinator/coordinator.curve
+./coordinator/issuer.cert
+./coordinator/issuer.sign
+./coordinator/network.key
+./coordinator/network.yaml
+./coordinator/persons.key
+./root/root.sign" ]
+    [ -z "$(find "$D/net" -type f ! -perm 600)" ]
+    # The root key is nowhere else.
+    run ! grep -rlF "$(sed -n 2p "$D/net/root/root.sign")" "$D/net/admin" "$D/net/coordinator"
+}
+
+@test "init never overwrites, and begins nothing then" {
+    make_network "$D/net"
+    rm -r "$D/net/admin" "$D/net/coordinator"
+    before=$(cat "$D/net/root/root.sign")
+    run -1 ctl init --dir "$D/net" --name acme --contact stop@acme.test
+    [[ $output == *"never overwrites"* ]]
+    [ "$(cat "$D/net/root/root.sign")" = "$before" ]
+    [ ! -e "$D/net/admin" ]
+}
+
+@test "init refuses what would not work" {
+    run -64 ctl init --dir "$D/net" --name acme
+    [[ $output == *"--contact"* ]]
+    run -64 ctl init --dir "$D/net" --name acme --contact nobody
+    [[ $output == *"not an address"* ]]
+    run -64 ctl init --dir "$D/net" --name acme --contact a@b.test --nodes-endpoint 'tcp://*:7400'
+    [[ $output == *"endpoint"* ]]
+    run -64 ctl init --dir "$D/net" --name acme --contact a@b.test --days 0
+    run -64 ctl init --dir "$D/net" --name "$(printf 'a\nb')" --contact a@b.test
+    [ ! -e "$D/net" ]
+}
+
+@test "init takes a name with quotes and reads it back" {
+    ctl -q init --dir "$D/net" --name 'the "lab" \ one' --contact a@b.test
+    run -0 ctl -i "$D/net/admin" -o json key show
+    [ "$(jq -r .item.network <<< "$output")" = 'the "lab" \ one' ]
+}
+
+@test "key show tells role, scope and validity" {
+    make_network "$D/net" --days 10
+    run -0 ctl -i "$D/net/admin" key show
+    [[ $output == *"role              admin"* && $output == *"scope             network"* ]]
+    run -0 env FLUENZR_ADMIN="$D/net/admin" "$FLUENZR_BIN/fluenzrctl" key show
+}
+
+@test "key certify makes an operator's folder, only with the right root" {
+    make_network "$D/net"
+    make_network "$D/other"
+    run -0 ctl -i "$D/net/admin" key certify --root "$D/net/root" --role operator \
+        --scope node/n1 --name jdoe --out "$D/jdoe"
+    run -0 ctl -i "$D/jdoe" -o json key show
+    jq -e '.item.role == "operator" and .item.scope == "node/n1"' <<< "$output"
+    [ "$(stat -c %a "$D/jdoe")" = 700 ]
+    run -1 ctl -i "$D/net/admin" key certify --root "$D/net/root" --role operator \
+        --scope node/n1 --name jdoe --out "$D/jdoe"
+    [[ $output == *"never overwritten"* ]]
+    run -1 ctl -i "$D/net/admin" key certify --root "$D/other/root" --role viewer \
+        --scope owner/acme --name x --out "$D/x"
+    [[ $output == *"not the root key"* ]]
+    run -64 ctl -i "$D/net/admin" key certify --root "$D/net/root" --role viewer \
+        --scope node/n1 --name x --out "$D/x"
+    [[ $output == *"does not fit the role"* ]]
+    [ ! -e "$D/x" ]
+}
+
+@test "without an admin folder: exit 78, and how to get one" {
+    run -78 ctl status
+    [[ $output == *"not an admin folder"*"fluenzrctl init"* ]]
+    run --separate-stderr -78 ctl -i "$D/nowhere" -o json status
+    [ "$(jq -r .error.code <<< "$stderr")" = NO_CONTEXT ]
+}
+
+@test "a damaged admin folder is refused by name: exit 78" {
+    make_network "$D/net"
+    make_network "$D/other"
+    chmod 644 "$D/net/admin/admin.sign"
+    run -78 ctl -i "$D/net/admin" key show
+    [[ $output == *"admin.sign"* ]]
+    chmod 600 "$D/net/admin/admin.sign"
+    cp "$D/other/admin/admin.cert" "$D/net/admin/admin.cert"
+    run -78 ctl -i "$D/net/admin" key show
+    [[ $output == *"admin.cert"* ]]
+    echo 'colour: red' >> "$D/other/admin/context.yaml"
+    run -78 ctl -i "$D/other/admin" key show
+    [[ $output == *"context.yaml:"*"colour"* ]]
+}
+
+@test "nobody there: exit 69, and what to look at" {
+    make_network "$D/net"
+    run --separate-stderr -69 ctl -i "$D/net/admin" --timeout 1s status
+    [ -z "$output" ]
+    [[ $stderr == *"cannot reach the coordinator"*"$D/net/c.sock"*"systemctl status"* ]]
+    run -69 ctl -i "$D/net/admin" --timeout 1s -e tcp://127.0.0.1:1 status
+    run --separate-stderr -69 ctl -i "$D/net/admin" --timeout 1s -o json status
+    [ "$(jq -r .error.code <<< "$stderr")" = UNREACHABLE ]
+    run -4 ctl -i "$D/net/admin" --timeout 1s wait
+    [[ $output == *"waited in vain"* ]]
+}
+
+@test "an endpoint that is none: exit 64" {
+    make_network "$D/net"
+    run -64 ctl -i "$D/net/admin" -e http://x status
+    [[ $output == *"endpoint"* ]]
+}
+
+@test "import refuses a file that others can read, before anybody is asked" {
+    printf 'address,password\na@b.test,secret\n' > "$D/a.csv"
+    chmod 644 "$D/a.csv"
+    run -77 ctl account import "$D/a.csv" --consent-by me
+    [[ $output == *"chmod 600"* && $output != *secret* ]]
+    chmod 600 "$D/a.csv"
+    ln -s a.csv "$D/link.csv"
+    run ctl account import "$D/link.csv" --consent-by me
+    [ "$status" -eq 1 ] || [ "$status" -eq 77 ]
+    run -1 ctl account import "$D/absent.csv" --consent-by me
+    run -69 ctl account import "$D/a.csv" --consent-by me --node-endpoint "ipc://$D/node.sock" --timeout 1s
+    [[ $output == *"cannot reach the node"*"fluenzr-node"* ]]
+}
+
+@test "import asks for consent, and knows what can be accepted" {
+    printf 'address\n' > "$D/a.csv"
+    chmod 600 "$D/a.csv"
+    run -64 ctl account import "$D/a.csv"
+    [[ $output == *"--consent-by NAME"* ]]
+    run -64 ctl account import "$D/a.csv" --consent-by me --accept everything
+    [[ $output == *"--accept ask"* ]]
+}
+
+@test "import refuses a file that is too large for one request" {
+    head -c 1000000 /dev/zero | tr '\0' x > "$D/big.csv"
+    chmod 600 "$D/big.csv"
+    run -64 ctl account import "$D/big.csv" --consent-by me
+    [[ $output == *"several files"* ]]
+}
+
+@test "add without a terminal says which option is missing; a password never stands in argv" {
+    run -64 ctl account add ann@alpha.test --consent-by me < /dev/null
+    [[ $output == *"needs --smtp"* ]]
+    run -64 ctl account add ann@alpha.test --consent-by me --smtp smtps://h.test:465 \
+        --imap imaps://h.test:993 < /dev/null
+    [[ $output == *"--password-file"* ]]
+    run -64 ctl account add ann@alpha.test --password secret
+    [[ $output == *"no option --password"* ]]
+    run -64 ctl account add nobody --consent-by me
+    [[ $output == *"not an address"* ]]
+    echo secret > "$D/pw"
+    chmod 644 "$D/pw"
+    run -77 ctl account add ann@alpha.test --consent-by me --smtp smtps://h.test:465 \
+        --imap imaps://h.test:993 --password-file "$D/pw" < /dev/null
+    [[ $output != *secret* ]]
+}
+
+@test "invites: names and durations are checked before anything else" {
+    make_network "$D/net"
+    run -64 ctl -i "$D/net/admin" node invite 'n 1'
+    run -64 ctl -i "$D/net/admin" node invite n1 --for 90d
+    touch "$D/token"
+    run -1 ctl -i "$D/net/admin" node invite n1 --out "$D/token"
+    [[ $output == *"not overwritten"* ]]
+}
