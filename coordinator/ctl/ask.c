@@ -150,8 +150,9 @@ static int send_over(struct exchange *x, const struct flz_signer *signer, struct
 static int run(struct exchange *x, const struct flz_signer *signer, struct answer *ret_answer)
 {
     _cleanup_(flz_buf_deinit) struct flz_buf bytes = FLZ_BUF_NULL;
+    bool known = strncmp(x->endpoint, "ipc://", 6) == 0 || strncmp(x->endpoint, "tcp://", 6) == 0;
     randombytes_buf(x->id.b, sizeof x->id.b);
-    int r = send_over(x, signer, &bytes);
+    int r = known ? send_over(x, signer, &bytes) : flz_fail(-EINVAL);
     if (r == 0)
         r = decode(x, flz_buf_view(&bytes), ret_answer);
     return r == 0 ? ret_answer->code : failed(x, r, ret_answer);
