@@ -125,6 +125,11 @@ int cmd_account_why(struct ctl *ctl, const struct ctl_arguments *arguments)
     return code;
 }
 
+int cmd_account_reachable(struct ctl *ctl, const struct ctl_arguments *arguments)
+{
+    return thing(ctl, "account reachable", "account", arguments->words[0], NULL);
+}
+
 /* An export is for programs, whatever -o says. */
 int cmd_account_export(struct ctl *ctl, const struct ctl_arguments *arguments)
 {

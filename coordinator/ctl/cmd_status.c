@@ -24,7 +24,7 @@ static void show_head(const json_t *item)
     double rate = json_number_value(json_object_get(item, "rate"));
     if (rate != 1.0)
         (void)printf("   LAB CLOCK: %.0f x", rate);
-    (void)fputs("\n\n", stdout);
+    (void)fputc('\n', stdout);
 }
 
 static void show_accounts(const json_t *item)
@@ -86,8 +86,10 @@ static void show_status(const struct ctl *ctl, const json_t *item)
     };
     const json_t *nodes = json_object_get(item, "nodes");
     show_head(item);
-    if (json_array_size(nodes))
+    if (json_array_size(nodes)) {
+        (void)fputc('\n', stdout);
         show_table(ctl, nodes, columns);
+    }
     show_accounts(item);
     show_today(item);
     show_problems(ctl, json_object_get(item, "problems"));

@@ -170,6 +170,8 @@ static const struct ctl_command commands[] = {
     {"account show", "ACCOUNT", 1, 1, "all about one account (id or address)", "", NULL,
      cmd_account_show},
     {"account why", "ACCOUNT", 1, 1, "why it sends, or does not", "", NULL, cmd_account_why},
+    {"account reachable", "ACCOUNT", 1, 1, "may it be written to, and by how many", "", NULL,
+     cmd_account_reachable},
     {"account export", "ACCOUNT", 1, 1, "all that is held of it, as JSON", "", NULL,
      cmd_account_export},
     {"account rm", "ACCOUNT", 1, 1, "end its consent and remove it", "", yes_options,

@@ -234,6 +234,7 @@ int cmd_account_add(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_account_ls(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_account_show(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_account_why(struct ctl *ctl, const struct ctl_arguments *arguments);
+int cmd_account_reachable(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_account_export(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_account_erase(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_account_rm(struct ctl *ctl, const struct ctl_arguments *arguments);

@@ -26,7 +26,7 @@ setup()
 @test "every command of the overview has help" {
     while read -r first second _; do
         case $second in
-            ls | show | invite | revoke | import | add | why | export | rm | erase | set | certify)
+            ls | show | invite | revoke | import | add | why | reachable | export | rm | erase | set | certify)
                 run -0 ctl "$first" "$second" --help ;;
             *) run -0 ctl "$first" --help ;;
         esac
