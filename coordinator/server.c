@@ -568,7 +568,8 @@ int coordinator_run(const struct config *config, struct flz_log *log)
     int r = open_all(&server, &msg);
     if (r < 0) {
         flz_log_failure(log, "start_failed", r, &msg);
-        return r == -EBUSY || r == -ENOSPC || r == -EADDRINUSE ? EX_TEMPFAIL : EX_CONFIG;
+        return r == -EBUSY || r == -ENOSPC || r == -EADDRINUSE || r == -EPROTO ? EX_TEMPFAIL
+                                                                               : EX_CONFIG;
     }
     start_handles(&server);
     flz_log(log, FLZ_LOG_NOTICE, "ready",
