@@ -116,6 +116,23 @@ bool flz_ascii_equal_nocase(const char *a, const char *b)
     return *a == '\0' && *b == '\0';
 }
 
+size_t flz_utf8_len(const char *s, size_t n)
+{
+    const uint8_t *p = (const uint8_t *)s;
+    if (n == 0 || p[0] < 0x80)
+        return n > 0;
+    size_t len = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
+    if (p[0] < 0xc2 || p[0] > 0xf4 || n < len)
+        return 0;
+    for (size_t i = 1; i < len; i++)
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
+        (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
+        return 0;
+    return len;
+}
+
 int flz_parse_u64(const char *s, uint64_t max, uint64_t *ret_value)
 {
     uint64_t v = 0;

@@ -31,6 +31,10 @@ char flz_ascii_lower(char c);
 void flz_ascii_lower_str(char *s);
 bool flz_ascii_equal_nocase(const char *a, const char *b);
 
+/* Bytes of the UTF-8 character that `s` begins with, of `n` bytes; 0 when it begins with none
+ * (RFC 3629 4: no overlong form, no surrogate, nothing beyond U+10FFFF) or n is 0. */
+size_t flz_utf8_len(const char *s, size_t n);
+
 /* Decimal digits only, the whole text. 0, -EINVAL, or -ERANGE above `max`. */
 int flz_parse_u64(const char *s, uint64_t max, uint64_t *ret_value);
 

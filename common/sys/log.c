@@ -21,6 +21,7 @@ const char *const flz_log_format_words[] = {"logfmt", "json", NULL};
 static const int priorities[FLZ_LOG_LEVELS] = {3, 4, 5, 6, 7};
 
 #define KEY_MAX 64
+#define PLAIN_MAX 1024 /* longer values stand in quotes, which are cut where they must be */
 
 /* ---- Building a line ---- */
 
@@ -30,16 +31,15 @@ struct line {
     bool cut;
 };
 
-/* Room for ` truncated=true` or `,"truncated":true}` and the newline is kept back. */
+/* Room for a closing quote, ` truncated=true` or `,"truncated":true}`, and the newline is kept. */
 #define LINE_END 24
 
+/* All of it or nothing; behind the first piece that had no room, nothing more. */
 static void put(struct line *line, const char *text, size_t n)
 {
-    size_t room = sizeof line->text - LINE_END - line->len;
-    if (n > room) {
-        n = room;
-        line->cut = true;
-    }
+    line->cut = line->cut || n > sizeof line->text - LINE_END - line->len;
+    if (line->cut)
+        return;
     memcpy(line->text + line->len, text, n);
     line->len += n;
 }
@@ -49,38 +49,62 @@ static void put_str(struct line *line, const char *text)
     put(line, text, strlen(text));
 }
 
-/* A quoted value: what is not printable is escaped, so that no value can end the line or its quotes. */
+/* U+0080 to U+009F, which some terminals obey as they do ESC sequences. */
+static bool is_c1(const char *text, size_t len)
+{
+    return len == 2 && (uint8_t)text[0] == 0xc2 && (uint8_t)text[1] < 0xa0;
+}
+
+/* The character that `text` begins with, escaped where it is not printable; its length. */
+static size_t put_escaped(struct line *line, const char *text, size_t n)
+{
+    unsigned char c = (unsigned char)text[0];
+    size_t len = flz_utf8_len(text, n);
+    char escaped[8];
+    if (len == 0)
+        put_str(line, "\\ufffd");
+    else if (is_c1(text, len))
+        put(line, escaped,
+            (size_t)snprintf(escaped, sizeof escaped, "\\u%04x", (unsigned char)text[1]));
+    else if (c == '"' || c == '\\')
+        put(line, escaped, (size_t)snprintf(escaped, sizeof escaped, "\\%c", c));
+    else if (c == '\n')
+        put(line, "\\n", 2);
+    else if (c == '\r')
+        put(line, "\\r", 2);
+    else if (c == '\t')
+        put(line, "\\t", 2);
+    else if (c < 0x20 || c == 0x7f)
+        put(line, escaped, (size_t)snprintf(escaped, sizeof escaped, "\\u%04x", c));
+    else
+        put(line, text, len);
+    return len ? len : 1;
+}
+
+/*
+ * A quoted value: what is not printable is escaped, so that no value can end the line or its quotes.
+ * The closing quote has its place even in a line that is cut.
+ */
 static void put_quoted(struct line *line, const char *text, size_t n)
 {
     put(line, "\"", 1);
-    for (size_t i = 0; i < n; i++) {
-        unsigned char c = (unsigned char)text[i];
-        char escaped[8];
-        if (c == '"' || c == '\\')
-            put(line, escaped, (size_t)snprintf(escaped, sizeof escaped, "\\%c", c));
-        else if (c == '\n')
-            put(line, "\\n", 2);
-        else if (c == '\r')
-            put(line, "\\r", 2);
-        else if (c == '\t')
-            put(line, "\\t", 2);
-        else if (c < 0x20 || c == 0x7f)
-            put(line, escaped, (size_t)snprintf(escaped, sizeof escaped, "\\u%04x", c));
-        else
-            put(line, text + i, 1);
-    }
-    put(line, "\"", 1);
+    if (line->cut)
+        return;
+    for (size_t i = 0; i < n && !line->cut;)
+        i += put_escaped(line, text + i, n - i);
+    line->text[line->len++] = '"';
 }
 
 static bool is_plain(const char *text, size_t n)
 {
-    if (n == 0)
-        return false;
-    for (size_t i = 0; i < n; i++)
-        if ((unsigned char)text[i] <= 0x20 || strchr("\"\\=", text[i]) ||
-            (unsigned char)text[i] == 0x7f)
+    size_t len = 1;
+    for (size_t i = 0; i < n && len > 0; i += len) {
+        len = flz_utf8_len(text + i, n - i);
+        if ((unsigned char)text[i] <= 0x20 || strchr("\"\\=\x7f", text[i]) ||
+            is_c1(text + i, len))
             return false;
-    return true;
+    }
+    return n > 0 && len > 0;
 }
 
 static bool is_number(const char *text, size_t n)
@@ -98,26 +122,30 @@ static bool is_number(const char *text, size_t n)
     return true;
 }
 
+/* False when no part of the value found room. */
+static bool put_value(struct line *line, enum flz_log_format format, const char *value, size_t len,
+                      bool number)
+{
+    size_t start = line->len;
+    bool bare = format == FLZ_LOG_JSON ? number && is_number(value, len)
+                                       : len < PLAIN_MAX && is_plain(value, len);
+    if (bare)
+        put(line, value, len);
+    else
+        put_quoted(line, value, len);
+    return line->len > start;
+}
+
 static void put_field(struct line *line, enum flz_log_format format, const char *key, size_t key_len,
                       const char *value, size_t value_len, bool number)
 {
-    if (format == FLZ_LOG_JSON) {
-        put(line, ",\"", 2);
-        put(line, key, key_len);
-        put(line, "\":", 2);
-        if (number && is_number(value, value_len))
-            put(line, value, value_len);
-        else
-            put_quoted(line, value, value_len);
-        return;
-    }
-    put(line, " ", 1);
+    bool json = format == FLZ_LOG_JSON;
+    size_t start = line->len;
+    put_str(line, json ? ",\"" : " ");
     put(line, key, key_len);
-    put(line, "=", 1);
-    if (is_plain(value, value_len))
-        put(line, value, value_len);
-    else
-        put_quoted(line, value, value_len);
+    put_str(line, json ? "\":" : "=");
+    if (line->cut || !put_value(line, format, value, value_len, number))
+        line->len = start; /* a key without a value would break the line */
 }
 
 /* ---- The list of fields: key=value with printf conversions inside the value ---- */
@@ -142,7 +170,7 @@ static const char *convert(const char *format, va_list *args, struct flz_buf *ou
     bool wide = strchr(spec, 'z') != NULL || strchr(spec, 'j') != NULL;
     spec[n++] = type;
     spec[n] = '\0';
-    *number = type != 's' && type != 'c';
+    *number = strchr("diuf", type) != NULL;
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
     switch (type) {

@@ -2,6 +2,7 @@
 
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
+#include "common/base/text.h"
 #include "common/sys/clock.h"
 
 #include <assert.h>
@@ -20,6 +21,7 @@
 #define SERIES_MAX_DEFAULT 64
 #define KEY_MAX (METRICS_LABELS_MAX * METRICS_VALUE_MAX)
 #define NUMBER_MAX 40
+#define UTF8_LEN_MAX 4
 
 static const double bounds[] = {0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30};
 
@@ -63,29 +65,12 @@ struct metrics {
 
 /* ---- Label values ---- */
 
-/* Bytes of the UTF-8 sequence at `s`, 0 when it is none (RFC 3629 4). */
-static size_t utf8_len(const char *s)
-{
-    const uint8_t *p = (const uint8_t *)s;
-    if (p[0] < 0x80)
-        return 1;
-    size_t n = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
-    if (p[0] < 0xc2 || p[0] > 0xf4 || (p[0] == 0xe0 && p[1] < 0xa0) ||
-        (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf0 && p[1] < 0x90) ||
-        (p[0] == 0xf4 && p[1] > 0x8f))
-        return 0;
-    for (size_t i = 1; i < n; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    return n;
-}
-
 /* Cut at a character's edge; one byte that is no UTF-8 would make a scraper refuse the page. */
 static void add_value(struct key *key, const char *value)
 {
     size_t start = key->len;
     for (const char *s = value ? value : ""; *s;) {
-        size_t n = utf8_len(s);
+        size_t n = flz_utf8_len(s, strnlen(s, UTF8_LEN_MAX));
         size_t step = n ? n : 1;
         if (key->len - start + step >= METRICS_VALUE_MAX)
             break;
