@@ -4,7 +4,8 @@ function(flz_target target)
         -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition
         -Wpointer-arith -Wwrite-strings -Wundef -Wvla -Wformat=2 -Wswitch-enum
         -Wno-unused-parameter -Wno-missing-field-initializers
-        -Wno-format-truncation # texts for people are bounded and cut on purpose
+        # Texts for people are bounded and cut on purpose.
+        $<$<C_COMPILER_ID:GNU>:-Wno-format-truncation>
         -fno-common -fstack-protector-strong -fno-strict-aliasing)
     if(FLZ_WERROR)
         target_compile_options(${target} PRIVATE -Werror)
