@@ -6,7 +6,7 @@
 #include "common/base/time.h"
 #include "common/sys/clock.h"
 #include "common/sys/fsutil.h"
-#include "node/core/content.h"
+#include "common/content/content.h"
 
 #include <errno.h>
 #include <glob.h>

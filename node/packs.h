@@ -4,7 +4,7 @@
 #pragma once
 
 #include "common/base/error.h"
-#include "node/core/content.h"
+#include "common/content/content.h"
 #include "proto/vocab.h"
 
 struct packs;

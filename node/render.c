@@ -2,7 +2,7 @@
 
 #include "common/base/cleanup.h"
 #include "common/base/time.h"
-#include "node/core/utf8.h"
+#include "common/content/utf8.h"
 
 #include <errno.h>
 #include <gmime/gmime.h>

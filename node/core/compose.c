@@ -3,7 +3,7 @@
 #include "common/base/rng.h"
 #include "common/base/text.h"
 #include "common/base/time.h"
-#include "node/core/utf8.h"
+#include "common/content/utf8.h"
 
 #include <assert.h>
 #include <errno.h>

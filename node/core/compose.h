@@ -9,7 +9,7 @@
 #include "common/base/buf.h"
 #include "common/base/error.h"
 #include "common/base/id.h"
-#include "node/core/content.h"
+#include "common/content/content.h"
 #include "proto/xheader.h"
 
 #include <stdbool.h>

@@ -2,7 +2,7 @@
 
 #include "common/base/error.h"
 #include "common/base/time.h"
-#include "node/core/utf8.h"
+#include "common/content/utf8.h"
 
 #include <assert.h>
 #include <errno.h>

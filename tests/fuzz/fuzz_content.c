@@ -2,8 +2,8 @@
  * Any bytes as a content pack: refused, or every text of it can be said, is valid UTF-8, and comes
  * out the same twice.
  */
-#include "node/core/content.h"
-#include "node/core/utf8.h"
+#include "common/content/content.h"
+#include "common/content/utf8.h"
 
 #include <stdlib.h>
 #include <string.h>

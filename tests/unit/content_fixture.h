@@ -4,7 +4,7 @@
 #pragma once
 
 #include "common/base/buf.h"
-#include "node/core/content.h"
+#include "common/content/content.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

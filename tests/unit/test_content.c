@@ -2,7 +2,7 @@
 
 #include "common/base/hash.h"
 #include "common/base/map.h"
-#include "node/core/utf8.h"
+#include "common/content/utf8.h"
 
 #include <errno.h>
 

@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include "node/core/content.h"
+#include "common/content/content.h"
 
 #define CONTENT_ITEMS_MAX 40        /* per turn */
 #define CONTENT_ALTERNATIVES_MAX 64 /* per choice */

@@ -1,6 +1,6 @@
 #include "common/base/text.h"
-#include "node/core/content_pack.h"
-#include "node/core/utf8.h"
+#include "common/content/content_pack.h"
+#include "common/content/utf8.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -1,9 +1,9 @@
-#include "node/core/content.h"
+#include "common/content/content.h"
 
 #include "common/base/hash.h"
 #include "common/base/text.h"
-#include "node/core/content_pack.h"
-#include "node/core/utf8.h"
+#include "common/content/content_pack.h"
+#include "common/content/utf8.h"
 
 #include <assert.h>
 #include <errno.h>

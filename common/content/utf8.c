@@ -1,4 +1,4 @@
-#include "node/core/utf8.h"
+#include "common/content/utf8.h"
 
 /* Length of the sequence that starts with `lead`; 0 when none does. */
 static size_t sequence_len(uint8_t lead)
