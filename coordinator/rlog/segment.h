@@ -71,6 +71,7 @@ struct segment_proof {
 
 /* 0, -ERANGE (no such event) or -EBADMSG. */
 int segment_prove(struct flz_view bytes, uint32_t index, struct segment_proof *ret_proof);
-/* True when the proof leads from the event to the root. */
+/* True when the proof leads from the event to the root. The place of the event is proved only when
+ * `count` is the segment's own, which the caller compares. */
 bool segment_check_proof(struct flz_view event, const struct segment_proof *proof,
                          const struct flz_digest *root);
