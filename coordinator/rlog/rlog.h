@@ -7,6 +7,9 @@
  * Every operation answers one of enum rlog_result. After RLOG_UNKNOWN the caller asks
  * rlog_resolve() before anything else; after any append result but OK it drops its memory and loads
  * again. Lower epochs never write: the campaign that made a higher one has fenced them off.
+ *
+ * Threads: one writing operation (campaign, append, trim) at a time, from any thread; reading, bounds
+ * and renew may come from another thread meanwhile.
  */
 #pragma once
 
@@ -74,6 +77,11 @@ static inline enum rlog_result rlog_campaign(struct rlog *log, const char *self,
     return log->ops->campaign(log, self, ret_epoch, msg);
 }
 
+static inline enum rlog_result rlog_renew(struct rlog *log, uint64_t epoch)
+{
+    return log->ops->renew(log, epoch);
+}
+
 static inline enum rlog_result rlog_append(struct rlog *log, uint64_t epoch, struct flz_view bytes,
                                            const struct store_batch *rider)
 {
@@ -96,6 +104,12 @@ static inline enum rlog_result rlog_read(struct rlog *log, uint64_t from,
 static inline enum rlog_result rlog_bounds(struct rlog *log, struct rlog_bounds *ret_bounds)
 {
     return log->ops->bounds(log, ret_bounds);
+}
+
+static inline enum rlog_result rlog_trim(struct rlog *log, uint64_t epoch, uint64_t below,
+                                         struct flz_msg *msg)
+{
+    return log->ops->trim(log, epoch, below, msg);
 }
 
 static inline struct rlog *rlog_close(struct rlog *log)
