@@ -14,11 +14,14 @@ const char *argp_program_version = "fluenzr-coordinator " FLZ_VERSION;
 static const char *arg_config = "/etc/fluenzr/fluenzr-coordinator.yaml";
 static bool arg_check;
 static bool arg_show;
+static bool arg_restored;
 
 static const struct argp_option options[] = {
     {"config", 'c', "FILE", 0, "configuration (default /etc/fluenzr/fluenzr-coordinator.yaml)", 0},
     {"check", 'n', NULL, 0, "read the configuration, say whether it is good, and end", 0},
     {"show", 's', NULL, 0, "print the effective configuration with its sources, and end", 0},
+    {"restored", 'r', NULL, 0,
+     "the state folder came from a backup: begin a new log generation, and send nothing for a day", 0},
     {0},
 };
 
@@ -28,6 +31,7 @@ static error_t on_option(int key, char *arg, struct argp_state *state)
     case 'c': arg_config = arg; return 0;
     case 'n': arg_check = true; return 0;
     case 's': arg_show = true; return 0;
+    case 'r': arg_restored = true; return 0;
     case ARGP_KEY_ARG: argp_error(state, "unexpected argument '%s'", arg); return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
@@ -79,5 +83,5 @@ int main(int argc, char **argv)
     struct flz_log log;
     flz_log_init(&log, STDERR_FILENO, (enum flz_log_level)config.log_level,
                  (enum flz_log_format)config.log_format);
-    return coordinator_run(&config, &log);
+    return coordinator_run(&config, arg_restored, &log);
 }

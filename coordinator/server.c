@@ -405,7 +405,13 @@ static int open_store(struct server *server, struct flz_msg *msg)
                                         .family_log = FAMILY_LOG,
                                         .family_meta = FAMILY_META,
                                         .archive = archive};
-    return rlog_embedded_open(&log, &server->rlog, msg);
+    r = rlog_embedded_open(&log, &server->rlog, msg);
+    if (r == 0 && server->restored) {
+        r = rlog_embedded_new_generation(server->rlog);
+        if (r < 0)
+            flz_msg_set(msg, "the new log generation could not be written: %s", strerror(-r));
+    }
+    return r;
 }
 
 static int load_core(struct server *server, struct flz_msg *msg)
@@ -557,10 +563,12 @@ static void server_deinit(struct server *server)
     }
 }
 
-int coordinator_run(const struct config *config, struct flz_log *log)
+int coordinator_run(const struct config *config, bool restored, struct flz_log *log)
 {
-    _cleanup_(server_deinit) struct server server = {
-        .config = config, .log = log, .started_boot = flz_boottime_ms()};
+    _cleanup_(server_deinit) struct server server = {.config = config,
+                                                     .log = log,
+                                                     .restored = restored,
+                                                     .started_boot = flz_boottime_ms()};
     struct flz_msg msg = FLZ_MSG_NULL;
     if (uv_loop_init(&server.loop) < 0)
         return EX_OSERR;

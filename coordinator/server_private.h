@@ -58,6 +58,7 @@ struct server {
     uv_timer_t housekeeping;
     uv_signal_t signals[2];
     bool handles;
+    bool restored; /* the state folder came from a backup */
     bool lost; /* memory is ahead of the log: nothing more is decided */
     int exit_code;
 };
