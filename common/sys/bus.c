@@ -20,6 +20,7 @@
  * whose ZAP handler is not there accepts every key. */
 #define OPTION_ZAP_ENFORCE_DOMAIN 93
 
+#define IPC "ipc://"
 #define ZAP_ENDPOINT "inproc://zeromq.zap.01"
 #define WATCHDOG_MS 1000
 #define WATCHDOG_MISSES_MAX 3
@@ -29,6 +30,7 @@
 #define RECONNECT_MS_MAX 5000
 #define REFUSED_RETRY_MS 2000
 #define HEARTBEAT_MS 5000
+#define CURVE_OVERHEAD_MAX 64 /* what CURVE adds to a frame, and ZeroMQ counts as its size */
 #define HEARTBEAT_TIMEOUT_MS 15000
 
 /* ---- Who may connect where: shared between the loop and the ZAP thread ---- */
@@ -104,9 +106,8 @@ static int compare_keys(const void *a, const void *b)
 
 static bool domain_allows(const struct domain *domain, const uint8_t *key)
 {
-    return domain->open ||
-           (domain->n > 0 && bsearch(key, domain->keys, domain->n, sizeof *domain->keys,
-                                     compare_keys) != NULL);
+    return domain->open || (domain->n > 0 && bsearch(key, domain->keys, domain->n,
+                                                     sizeof *domain->keys, compare_keys) != NULL);
 }
 
 /* ---- The ZAP thread (ZeroMQ RFC 27) ---- */
@@ -264,7 +265,7 @@ static int set_common(void *socket, const char *endpoint, int64_t message_max)
         return -1;
     if (set_int(socket, ZMQ_LINGER, 0) < 0 || set_int(socket, ZMQ_SNDHWM, BUS_HWM) < 0 ||
         set_int(socket, ZMQ_RCVHWM, BUS_HWM) < 0 ||
-        set_int64(socket, ZMQ_MAXMSGSIZE, message_max) < 0 ||
+        set_int64(socket, ZMQ_MAXMSGSIZE, message_max + CURVE_OVERHEAD_MAX) < 0 ||
         set_int(socket, ZMQ_HANDSHAKE_IVL, BUS_HANDSHAKE_MS) < 0)
         return -1;
     return 0;
@@ -376,8 +377,8 @@ static enum bus_state await_handshake(void *monitor, int timeout_ms)
 
 /* ---- The self-test: a random key must be refused by the very same options ---- */
 
-static int selftest_client(struct bus *bus, const char *endpoint,
-                           const struct keys_curve_pair *own, enum bus_state *ret_state)
+static int selftest_client(struct bus *bus, const char *endpoint, const struct keys_curve_pair *own,
+                           enum bus_state *ret_state)
 {
     _cleanup_(keys_curve_deinit) struct keys_curve_pair random = KEYS_CURVE_NULL;
     int r = keys_curve_generate(&random);
@@ -488,8 +489,17 @@ static bool identify(struct bus_socket *socket, zmq_msg_t *payload, struct bus_m
     return allowed;
 }
 
+static size_t message_max(const struct bus_socket *socket)
+{
+    return socket->kind == KIND_OPEN ? BUS_ENROL_MESSAGE_MAX : BUS_MESSAGE_MAX;
+}
+
 static void deliver(struct bus_socket *socket, zmq_msg_t *payload, struct bus_message *message)
 {
+    if (zmq_msg_size(payload) > message_max(socket)) {
+        socket->stats.malformed++;
+        return;
+    }
     if (!identify(socket, payload, message))
         return;
     if (socket->kind == KIND_OPEN && !take_token(socket)) {
@@ -554,7 +564,8 @@ static void drain_monitor(struct bus_socket *socket)
     int event;
     while (!socket->closed && socket->monitor && (event = next_event(socket->monitor))) {
         enum bus_state state = state_after(event, socket->state);
-        if (event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH || event == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL)
+        if (event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH ||
+            event == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL)
             retry_later(socket);
         if (state == socket->state && event != ZMQ_EVENT_HANDSHAKE_SUCCEEDED)
             continue;
@@ -661,6 +672,9 @@ struct bus_socket *bus_close(struct bus_socket *socket)
         uv_close((uv_handle_t *)&socket->retry, on_part_closed);
     close_monitor(socket->socket, socket->monitor);
     (void)zmq_close(socket->socket);
+    /* ZeroMQ leaves the file behind. */
+    if (socket->kind == KIND_IPC)
+        (void)unlink(socket->endpoint + strlen(IPC));
     return NULL;
 }
 
@@ -747,8 +761,7 @@ static int listen_curve(struct bus *bus, enum kind kind, const char *endpoint,
     struct bus_socket *socket = new_socket(bus, kind, ZMQ_ROUTER, callbacks);
     if (!socket)
         return flz_fail(-ENOMEM);
-    int64_t max = kind == KIND_OPEN ? BUS_ENROL_MESSAGE_MAX : BUS_MESSAGE_MAX;
-    if (set_common(socket->socket, endpoint, max) < 0 ||
+    if (set_common(socket->socket, endpoint, (int64_t)message_max(socket)) < 0 ||
         set_curve_server(socket->socket, own, socket->domain) < 0) {
         discard(socket);
         flz_msg_set(msg, "%s: ZeroMQ refused an option", endpoint);
@@ -779,7 +792,7 @@ int bus_listen_open_curve(struct bus *bus, const char *endpoint, const struct ke
 int bus_listen_ipc(struct bus *bus, const char *endpoint, struct bus_callbacks callbacks,
                    struct bus_socket **ret_socket, struct flz_msg *msg)
 {
-    if (strncmp(endpoint, "ipc://", 6) != 0) {
+    if (strncmp(endpoint, IPC, strlen(IPC)) != 0) {
         flz_msg_set(msg, "%s: not an ipc endpoint", endpoint);
         return flz_fail(-EINVAL);
     }
@@ -797,7 +810,7 @@ int bus_listen_ipc(struct bus *bus, const char *endpoint, struct bus_callbacks c
         discard(socket);
         return r;
     }
-    (void)chmod(endpoint + 6, 0600);
+    (void)chmod(endpoint + strlen(IPC), 0600);
     return adopt(socket, ret_socket);
 }
 
@@ -868,8 +881,11 @@ int bus_send(struct bus_socket *socket, const struct bus_peer *peer, struct flz_
 {
     if (bytes.len > BUS_MESSAGE_MAX)
         return flz_fail(-EMSGSIZE);
-    if (socket->closed)
+    /* A connection that is lost keeps its queue for a moment: what went there would be lost. */
+    if (socket->closed || (!peer && socket->state != BUS_UP)) {
+        socket->stats.gone++;
         return BUS_E_GONE;
+    }
     int n = 0;
     if (peer)
         n = zmq_send(socket->socket, peer->id, peer->len, ZMQ_DONTWAIT | ZMQ_SNDMORE);
@@ -879,7 +895,7 @@ int bus_send(struct bus_socket *socket, const struct bus_peer *peer, struct flz_
         socket->stats.sent++;
         return 0;
     }
-    if (zmq_errno() == EAGAIN && (peer || socket->state == BUS_UP)) {
+    if (zmq_errno() == EAGAIN) {
         socket->stats.full++;
         return BUS_E_FULL;
     }
@@ -965,9 +981,10 @@ static int start(struct bus *bus, struct flz_msg *msg)
 
 static void stop(struct bus *bus)
 {
+    /* Never waits: a thread that has ended takes nothing any more. */
     if (bus->control) {
-        (void)zmq_send(bus->control, "", 0, ZMQ_SNDMORE);
-        (void)zmq_send(bus->control, "stop", 4, 0);
+        (void)zmq_send(bus->control, "", 0, ZMQ_DONTWAIT | ZMQ_SNDMORE);
+        (void)zmq_send(bus->control, "stop", 4, ZMQ_DONTWAIT);
     }
     if (bus->zap.running)
         (void)pthread_join(bus->zap.thread, NULL);
@@ -1045,7 +1062,7 @@ static int client_connect(struct bus_client *client, const struct bus_target *ta
                           int timeout_ms, struct flz_msg *msg)
 {
     int64_t max = target->message_max ? (int64_t)target->message_max : BUS_MESSAGE_MAX;
-    bool ipc = strncmp(target->endpoint, "ipc://", 6) == 0;
+    bool ipc = strncmp(target->endpoint, IPC, strlen(IPC)) == 0;
     client->context = zmq_ctx_new();
     client->socket = client->context ? zmq_socket(client->context, ZMQ_DEALER) : NULL;
     if (!client->socket || set_common(client->socket, target->endpoint, max) < 0 ||
@@ -1070,13 +1087,13 @@ static int client_connect(struct bus_client *client, const struct bus_target *ta
 int bus_client_open(const struct bus_target *target, int timeout_ms, struct bus_client **ret_client,
                     struct flz_msg *msg)
 {
-    bool ipc = strncmp(target->endpoint, "ipc://", 6) == 0;
+    bool ipc = strncmp(target->endpoint, IPC, strlen(IPC)) == 0;
     if (!ipc && (!target->own || !target->server)) {
         flz_msg_set(msg, "%s: keys are needed for an endpoint beyond this machine",
                     target->endpoint);
         return flz_fail(-EINVAL);
     }
-    if (ipc && access(target->endpoint + 6, F_OK) < 0) {
+    if (ipc && access(target->endpoint + strlen(IPC), F_OK) < 0) {
         flz_msg_set(msg, "%s: there is no such socket", target->endpoint);
         return BUS_E_UNREACHABLE;
     }

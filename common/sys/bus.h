@@ -117,7 +117,8 @@ int bus_connect_curve(struct bus *bus, const char *endpoint, struct flz_curve_pu
 int bus_connect_ipc(struct bus *bus, const char *endpoint, struct bus_callbacks callbacks,
                     struct bus_socket **ret_socket, struct flz_msg *msg);
 
-/* Closes one socket; also allowed within its own callback. Returns NULL. */
+/* Closes one socket, and removes the file of a local one; also allowed within its own callback.
+ * Returns NULL. */
 struct bus_socket *bus_close(struct bus_socket *socket);
 
 /*
@@ -140,7 +141,7 @@ struct bus_stats {
     uint64_t sent;
     uint64_t full;       /* BUS_E_FULL */
     uint64_t gone;       /* BUS_E_GONE */
-    uint64_t malformed;  /* more than one frame, or no User-Id: dropped */
+    uint64_t malformed;  /* more than one frame, too long, or no User-Id: dropped */
     uint64_t denied;     /* messages from a key that is no longer allowed: dropped */
     uint64_t limited;    /* above the rate of an open listener: dropped */
     uint64_t refused;    /* handshakes refused by the ZAP handler */
