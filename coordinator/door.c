@@ -288,35 +288,29 @@ static int greet(struct door *door, uint32_t node, const struct flz_hello *hello
     return server_after_commit(door->server, on_greeted, greeting);
 }
 
-static const char *on_hello(struct door *door, uint32_t node, struct flz_view payload,
-                            struct flz_arena *arena)
+static const char *on_hello(struct door *door, uint32_t node, const struct flz_hello *hello)
 {
-    struct flz_hello hello;
-    if (flz_decode(&flz_codec_hello, payload, arena, &hello) < 0)
-        return "not readable";
     struct peer *peer = &door->peers[node];
     if (peer->greeting)
         return NULL; /* asked twice: one answer is on its way */
     peer->welcomed = false;
-    peer->seq_in = hello.header.seq;
-    if (server_rate_milli(door->server) != NETCLOCK_RATE_ONE && !hello.endpoints_loopback) {
-        welcome(door, node, hello.incarnation,
+    peer->seq_in = hello->header.seq;
+    if (server_rate_milli(door->server) != NETCLOCK_RATE_ONE && !hello->endpoints_loopback) {
+        welcome(door, node, hello->incarnation,
                 "this network runs a lab's clock, and a node with real mail servers must not");
         return NULL;
     }
-    return greet(door, node, &hello) < 0 ? "no memory" : NULL;
+    return greet(door, node, hello) < 0 ? "no memory" : NULL;
 }
 
 /* ---- HEARTBEAT ---- */
 
-static const char *on_heartbeat(struct door *door, uint32_t node, struct flz_view payload,
-                                struct flz_arena *arena)
+static const char *on_heartbeat(struct door *door, uint32_t node,
+                                const struct flz_heartbeat *heartbeat)
 {
     struct server *server = door->server;
-    struct flz_heartbeat heartbeat;
-    if (flz_decode(&flz_codec_heartbeat, payload, arena, &heartbeat) < 0)
-        return "not readable";
-    struct coord_command command = {.kind = COORD_CREDIT, .node = node, .credit = heartbeat.credit};
+    struct coord_command command = {
+        .kind = COORD_CREDIT, .node = node, .credit = heartbeat->credit};
     struct coord_update update;
     if (server_step(server, &command, &update) < 0 || server_issue(server, &update) < 0)
         return "no memory";
@@ -331,7 +325,7 @@ static const char *on_heartbeat(struct door *door, uint32_t node, struct flz_vie
                                               : 2 * server->config->heartbeat_ms * rate / 1000;
     struct flz_pulse pulse = {
         .header = next_header(door, node),
-        .echo_boot_ms = heartbeat.boot_ms,
+        .echo_boot_ms = heartbeat->boot_ms,
         .lease_ms = server->config->lease_ms,
         .network_now = now,
         .rate_milli = rate,
@@ -476,21 +470,16 @@ static int take_report(struct door *door, uint32_t node, const struct flz_report
     return r;
 }
 
-static const char *on_reports(struct door *door, uint32_t node, struct flz_view payload,
-                              struct flz_arena *arena)
+static const char *on_reports(struct door *door, uint32_t node, const struct flz_reports *frame)
 {
-    struct flz_reports frame;
-    if (payload.len > FLZ_FRAME_SIZE_MAX ||
-        flz_decode(&flz_codec_reports, payload, arena, &frame) < 0)
-        return "not readable";
     struct acknowledgement *ack = calloc(1, sizeof *ack);
     if (!ack)
         return "no memory";
-    *ack = (struct acknowledgement){.door = door, .node = node, .incarnation = frame.incarnation};
-    ack->verdicts = calloc(frame.reports_count + 1, sizeof *ack->verdicts);
+    *ack = (struct acknowledgement){.door = door, .node = node, .incarnation = frame->incarnation};
+    ack->verdicts = calloc(frame->reports_count + 1, sizeof *ack->verdicts);
     int r = ack->verdicts ? 0 : -ENOMEM;
-    for (size_t i = 0; r == 0 && i < frame.reports_count; i++)
-        r = take_report(door, node, &frame.reports[i], ack);
+    for (size_t i = 0; r == 0 && i < frame->reports_count; i++)
+        r = take_report(door, node, &frame->reports[i], ack);
     if (r >= 0) {
         ack->seq = coord_node(door->server->core, node)->report_seq;
         r = server_after_commit(door->server, on_reported, ack);
@@ -506,54 +495,50 @@ static const char *on_reports(struct door *door, uint32_t node, struct flz_view 
 
 /* ---- Believing ---- */
 
-/* The header of a node's frame, whatever its kind: field 1 of each. */
-static int read_header(const struct flz_signed *frame, struct flz_arena *arena,
-                       struct flz_frame_header *ret_header)
+/* A node's frame, decoded; each kind begins with the header. */
+union node_frame {
+    struct flz_frame_header header;
+    struct flz_hello hello;
+    struct flz_heartbeat heartbeat;
+    struct flz_reports reports;
+};
+
+static int decode_frame(const struct flz_signed *message, struct flz_arena *arena,
+                        union node_frame *ret_frame)
 {
     static const struct flz_codec *const codecs[] = {
         [FLZ_KIND_HELLO] = &flz_codec_hello,
         [FLZ_KIND_HEARTBEAT] = &flz_codec_heartbeat,
         [FLZ_KIND_REPORTS] = &flz_codec_reports,
     };
-    union {
-        struct flz_frame_header header; /* each of them begins with it */
-        struct flz_hello hello;
-        struct flz_heartbeat heartbeat;
-        struct flz_reports reports;
-    } any;
-    if (frame->kind >= sizeof codecs / sizeof *codecs || !codecs[frame->kind])
+    if (message->kind >= sizeof codecs / sizeof *codecs || !codecs[message->kind] ||
+        message->payload.len > FLZ_FRAME_SIZE_MAX)
         return flz_fail(-EBADMSG);
-    int r = flz_decode(codecs[frame->kind], frame->payload, arena, &any);
-    if (r == 0)
-        *ret_header = any.header;
-    return r;
+    return flz_decode(codecs[message->kind], message->payload, arena, ret_frame);
 }
 
-static const char *handle_frame(struct door *door, uint32_t node, const struct flz_signed *frame,
+static const char *handle_frame(struct door *door, uint32_t node, const struct flz_signed *message,
                                 struct flz_arena *arena)
 {
     const struct row_node *row = coord_node(door->server->core, node);
-    struct flz_frame_header header = {.seq = 0};
-    if (flz_verify_signed(frame, &row->sign_key) < 0)
+    union node_frame frame = {.header = {.seq = 0}};
+    if (flz_verify_signed(message, &row->sign_key) < 0)
         return "a signature that does not verify";
-    if (read_header(frame, arena, &header) < 0)
-        return "not readable";
-    if (!flz_id_equal(header.network, door->server->identity.trust.network) ||
-        !flz_id_equal(header.node, row->id))
+    if (decode_frame(message, arena, &frame) < 0)
+        return "a kind that nodes do not send, or not readable";
+    if (!flz_id_equal(frame.header.network, door->server->identity.trust.network) ||
+        !flz_id_equal(frame.header.node, row->id))
         return "another network's or node's frame";
     struct peer *peer = &door->peers[node];
-    if (frame->kind == FLZ_KIND_HELLO)
-        return on_hello(door, node, frame->payload, arena);
+    if (message->kind == FLZ_KIND_HELLO)
+        return on_hello(door, node, &frame.hello);
     if (!peer->welcomed)
         return "a frame before the welcome";
-    if (header.seq <= peer->seq_in)
+    if (frame.header.seq <= peer->seq_in)
         return "a repeated frame";
-    peer->seq_in = header.seq;
-    switch (frame->kind) {
-    case FLZ_KIND_HEARTBEAT: return on_heartbeat(door, node, frame->payload, arena);
-    case FLZ_KIND_REPORTS: return on_reports(door, node, frame->payload, arena);
-    default: return "a kind that nodes do not send";
-    }
+    peer->seq_in = frame.header.seq;
+    return message->kind == FLZ_KIND_HEARTBEAT ? on_heartbeat(door, node, &frame.heartbeat)
+                                               : on_reports(door, node, &frame.reports);
 }
 
 static void on_node_message(struct bus_socket *socket, const struct bus_message *message,
