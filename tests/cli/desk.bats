@@ -243,6 +243,7 @@ bob@beta.test" ]
     (sleep 1; ctl -q pause network --reason follow-me) 3>&- &
     run timeout 4 "$FLUENZR_BIN/fluenzrctl" events -f --limit 1
     [[ $output == *"paused"*"text=follow-me"* ]]
+    [ "$(grep -c follow-me <<< "$output")" -eq 1 ]
     wait $! || true
 }
 
@@ -250,6 +251,8 @@ bob@beta.test" ]
     start_desk one-owner
     run -0 ctl wait --for ready --timeout 5s
     run -0 ctl wait --for idle --timeout 5s
+    ctl -q pause account/ann@alpha.test --reason x
+    run -4 ctl wait --for ready --timeout 1s
     kill "$DESKD" && wait "$DESKD"
     start_desk
     run -4 ctl wait --for ready --timeout 1s

@@ -197,6 +197,12 @@ setup()
     cp "$D/other/admin/admin.cert" "$D/net/admin/admin.cert"
     run -78 ctl -i "$D/net/admin" key show
     [[ $output == *"admin.cert"* ]]
+    make_network "$D/third"
+    ctl -q -i "$D/third/admin" key certify --root "$D/third/root" --role admin --name two \
+        --out "$D/two"
+    cp "$D/two/admin.cert" "$D/third/admin/admin.cert"
+    run -78 ctl -i "$D/third/admin" key show
+    [[ $output == *"another key than admin.sign"* ]]
     echo 'colour: red' >> "$D/other/admin/context.yaml"
     run -78 ctl -i "$D/other/admin" key show
     [[ $output == *"context.yaml:"*"colour"* ]]
