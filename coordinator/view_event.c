@@ -193,7 +193,7 @@ static int on_event(uint64_t seq, const struct event *event, void *data)
 {
     struct reading *reading = data;
     const struct view_event_query *query = reading->query;
-    if (seq <= query->after || (query->type && event->type != query->type))
+    if (query->type && event->type != query->type)
         return 0;
     json_t *json = json_object();
     view_put_int(json, "seq", (int64_t)seq);
