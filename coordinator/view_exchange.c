@@ -82,6 +82,8 @@ static json_t *turn_json(const struct view *view, const struct row_exchange *x, 
     view_put(json, "sendUntil", view_time(t->send_until));
     view_put(json, "openAt", view_time(t->open_at));
     view_put(json, "openUntil", view_time(t->open_until));
+    view_put(json, "reopenAt", view_time(t->reopen_at));
+    view_put(json, "reopenUntil", view_time(t->reopen_until));
     view_put(json, "date", view_date(t->date));
     view_put(json, "openDate", view_date(t->open_date));
     view_put_int(json, "dayCap", t->day_cap);

@@ -91,6 +91,8 @@ struct row_turn {
     int64_t arrival_ms;      /* -1 or 0: unknown */
     bool sender_witness;     /* the sender's node itself said that it was, or may have been, sent */
     bool contradicted;       /* found, though the sender's node said it was never sent */
+    int64_t reopen_at;       /* the recipient's next hours, for what the first ones were too */
+    int64_t reopen_until;    /* short for; 0: none, or in use (open_at, open_until) already */
 };
 
 /* ---- Rows ---- */
@@ -461,6 +463,8 @@ struct event_plan_turn {
     int32_t date;
     int32_t open_date;
     uint32_t day_cap;
+    int64_t reopen_at; /* 0: none */
+    int64_t reopen_until;
 };
 
 struct event_plan_exchange {

@@ -35,7 +35,7 @@ CODEC(row_turn, flz__row_turn, row_turn,
       MESSAGE(row_turn, find, flz_codec_row_task), MESSAGE(row_turn, unspam, flz_codec_row_task),
       MESSAGE(row_turn, open, flz_codec_row_task), U32(row_turn, placement),
       U32(row_turn, authentication), S64(row_turn, arrival_ms), BOOL(row_turn, sender_witness),
-      BOOL(row_turn, contradicted));
+      BOOL(row_turn, contradicted), S64(row_turn, reopen_at), S64(row_turn, reopen_until));
 
 CODEC(row_network, flz__row_network, row_network,
       FIXED(row_network, id), S64(row_network, now), U64(row_network, epoch),
@@ -160,7 +160,8 @@ CODEC(event_receipt, flz__event_receipt, event_receipt,
 CODEC(event_plan_turn, flz__event_plan_turn, event_plan_turn,
       S64(event_plan_turn, send_at), S64(event_plan_turn, send_until),
       S64(event_plan_turn, open_at), S64(event_plan_turn, open_until), S32(event_plan_turn, date),
-      S32(event_plan_turn, open_date), U32(event_plan_turn, day_cap));
+      S32(event_plan_turn, open_date), U32(event_plan_turn, day_cap),
+      S64(event_plan_turn, reopen_at), S64(event_plan_turn, reopen_until));
 
 CODEC(event_plan_exchange, flz__event_plan_exchange, event_plan_exchange,
       FIXED(event_plan_exchange, id), U32(event_plan_exchange, from), U32(event_plan_exchange, to),

@@ -652,6 +652,8 @@ static void seal_turns(const struct event_plan_exchange *e, struct row_turn *ret
             .date = e->turns[i].date,
             .open_date = e->turns[i].open_date,
             .day_cap = e->turns[i].day_cap,
+            .reopen_at = e->turns[i].reopen_at,
+            .reopen_until = e->turns[i].reopen_until,
         };
 }
 

@@ -228,6 +228,7 @@ static int add_reply(struct drawing *drawing, uint32_t from, uint32_t to,
     int r = seat_reserve(&drawing->seats, way.from, way.to, &turn, true);
     if (r < 0)
         return r;
+    seat_open_before(&drawing->seats, way.from, &turn, &drawing->rng, &exchange->turns[n - 1]);
     exchange->turns[exchange->turns_count++] = turn;
     return 0;
 }

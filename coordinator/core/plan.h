@@ -13,7 +13,8 @@
  *  P5  what arrives on a recipient's day: at most inbound_max, on later days inbound_percent of
  *      its quota
  *  P6  sends inside the sender's hours, opens inside the recipient's, not before now, within
- *      action_deadline of the message; each turn after the opening of the one before
+ *      action_deadline of the message; each turn after the opening of the one before. A second
+ *      window for late opens: the recipient's next hours that begin within action_deadline
  *  P7  same language; a pack and a scenario of that language with at least as many turns
  *  P8  spacing between any two messages of one account, replies and earlier plans included
  *  P9  quota of each sender on each of its days, replies included; each reply stands in its
@@ -95,6 +96,8 @@ struct plan_turn {
     int64_t send_until; /* its slot ends: min(send_at + send_slot, window end) */
     int64_t open_at;    /* when the recipient may be shown to have opened it */
     int64_t open_until; /* end of that day's hours, or of the action deadline */
+    int64_t reopen_at;  /* the same in the recipient's next hours, should these be too late: */
+    int64_t reopen_until; /* a message found after them; 0: none begin before the deadline */
     int32_t date;       /* the sender's local date the message counts in */
     int32_t open_date;  /* the recipient's local date it is received in, of open_at */
     uint32_t day_cap;   /* quota of that sender on that date */

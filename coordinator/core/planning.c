@@ -457,7 +457,8 @@ static int64_t expiry(const struct coord *core, const struct plan_exchange *x)
     int64_t last = 0;
     for (uint32_t i = 0; i < x->turns_count; i++) {
         struct row_turn turn = {.send_until = x->turns[i].send_until};
-        last = later(last, later(x->turns[i].open_until, exchange_find_until(core, &turn)));
+        last = later(last, later(x->turns[i].open_until, x->turns[i].reopen_until));
+        last = later(last, exchange_find_until(core, &turn));
     }
     return last + core->policy.tidy_delay_ms + core->policy.action_deadline_ms;
 }
@@ -479,6 +480,8 @@ static int fill_exchange(struct planning *p, struct flz_digest plan, size_t n,
             .date = x->turns[i].date,
             .open_date = x->turns[i].open_date,
             .day_cap = x->turns[i].day_cap,
+            .reopen_at = x->turns[i].reopen_at,
+            .reopen_until = x->turns[i].reopen_until,
         };
     *ret_exchange = (struct event_plan_exchange){
         .id = exchange_id(p, plan, n),

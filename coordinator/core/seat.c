@@ -12,6 +12,8 @@
 /* People do not open at once; at least the first look has been taken by then. */
 #define OPEN_DELAY_MS_MIN (5 * FLZ_MINUTE_MS)
 #define OPEN_DELAY_MS_SPREAD (3 * FLZ_HOUR_MS)
+/* What came too late for one day is looked at early on the next. */
+#define REOPEN_MS_SPREAD FLZ_HOUR_MS
 #define REPLY_DELAY_MS_MIN (10 * FLZ_MINUTE_MS)
 #define REPLY_DELAY_MS_MAX (6 * FLZ_HOUR_MS)
 /* Of a day's quota, how much may be replies: most messages of a day begin something. */
@@ -159,6 +161,25 @@ int seat_open_day(const struct seats *seats, uint32_t account, int64_t send_at)
     return -1;
 }
 
+static void reopen(const struct seats *seats, uint32_t account, int day, struct flz_rng *rng,
+                   struct plan_turn *turn)
+{
+    int64_t deadline = turn->send_at + seats->input->policy->action_deadline_ms;
+    turn->reopen_at = 0;
+    turn->reopen_until = 0;
+    while (++day < PLAN_DAYS) {
+        struct slot_range range = day_range(seats, account, day);
+        if (range.first > range.last || range.first < turn->open_until)
+            continue;
+        if (range.first >= deadline)
+            return;
+        int64_t last = min_i64(min_i64(range.last, deadline - 1), range.first + REOPEN_MS_SPREAD);
+        turn->reopen_at = flz_rng_between(rng, range.first, last);
+        turn->reopen_until = min_i64(seats->input->accounts[account].window_end[day], deadline);
+        return;
+    }
+}
+
 void seat_open(const struct seats *seats, uint32_t account, int day, struct flz_rng *rng,
                struct plan_turn *turn)
 {
@@ -169,6 +190,17 @@ void seat_open(const struct seats *seats, uint32_t account, int day, struct flz_
     turn->open_at = flz_rng_between(rng, first, last);
     turn->open_until = min_i64(seats->input->accounts[account].window_end[day], deadline);
     turn->open_date = seats->input->date + day;
+    reopen(seats, account, day, rng, turn);
+}
+
+void seat_open_before(const struct seats *seats, uint32_t account, const struct plan_turn *answer,
+                      struct flz_rng *rng, struct plan_turn *turn)
+{
+    struct slot_range range = day_range(seats, account, answer->date - seats->input->date);
+    int64_t last = answer->send_at - REPLY_DELAY_MS_MIN;
+    bool same_day = turn->reopen_at >= range.first && turn->reopen_at <= range.last;
+    if (same_day && turn->reopen_at > last && last >= range.first)
+        turn->reopen_at = flz_rng_between(rng, range.first, last);
 }
 
 struct seat_slot *seat_next_slot(struct seats *seats, uint32_t account)

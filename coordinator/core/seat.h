@@ -48,9 +48,15 @@ void seats_deinit(struct seats *seats);
 /* The day on which a message sent at `send_at` can first be opened by this recipient, or -1. */
 int seat_open_day(const struct seats *seats, uint32_t account, int64_t send_at);
 
-/* Draws when it is opened on that day: open_at, open_until, open_date of `turn`, by its send_at. */
+/* Draws when it is opened on that day: open_at, open_until, open_date of `turn`, by its send_at;
+ * and when on the next such day, if it is found too late for that. */
 void seat_open(const struct seats *seats, uint32_t account, int day, struct flz_rng *rng,
                struct plan_turn *turn);
+
+/* Once the answer to `turn` is known: a late opening of it, on the day of the answer, comes before
+ * the answer where that day's hours allow. */
+void seat_open_before(const struct seats *seats, uint32_t account, const struct plan_turn *answer,
+                      struct flz_rng *rng, struct plan_turn *turn);
 
 /* The earliest unused slot of a sender; NULL when none is left. Valid until seats_deinit. */
 struct seat_slot *seat_next_slot(struct seats *seats, uint32_t account);

@@ -154,6 +154,34 @@ static bool inside(const struct plan_account *a, int day, int64_t at)
     return day >= 0 && day < PLAN_DAYS && at >= a->window_start[day] && at < a->window_end[day];
 }
 
+/* The recipient's next hours that begin before the deadline; -1: none. */
+static int next_open_day(const struct plan_input *input, const struct plan_account *r,
+                         const struct plan_turn *t)
+{
+    for (int day = t->open_date - input->date + 1; day < PLAN_DAYS; day++) {
+        int64_t start = r->window_start[day] > input->now ? r->window_start[day] : input->now;
+        if (start >= r->window_end[day] || start < t->open_until)
+            continue;
+        return start < t->send_at + input->policy->action_deadline_ms ? day : -1;
+    }
+    return -1;
+}
+
+static int check_reopen(const struct plan_input *input, const struct plan_account *r,
+                        const struct plan_turn *t, struct flz_msg *ret_msg)
+{
+    int day = next_open_day(input, r, t);
+    int64_t deadline = t->send_at + input->policy->action_deadline_ms;
+    bool right = day < 0
+                     ? t->reopen_at == 0 && t->reopen_until == 0
+                     : inside(r, day, t->reopen_at) && t->reopen_at >= t->open_until &&
+                           t->reopen_until > t->reopen_at &&
+                           t->reopen_until <= r->window_end[day] && t->reopen_until <= deadline;
+    if (!right)
+        BROKEN(6, "P6: %u's second hours for a message are wrong, or missing", r->handle);
+    return 0;
+}
+
 static int check_turn(struct checker *c, const struct plan_exchange *x, uint32_t n,
                       struct flz_msg *ret_msg)
 {
@@ -175,6 +203,8 @@ static int check_turn(struct checker *c, const struct plan_exchange *x, uint32_t
         t->open_until <= t->open_at || t->open_until > r->window_end[open_day] ||
         t->open_until > t->send_at + input->policy->action_deadline_ms)
         BROKEN(6, "P6: turn %u of %u to %u is opened out of hours", n, x->from, x->to);
+    if (check_reopen(input, r, t, ret_msg) != 0)
+        return 6;
     if (n > 0 && (t->send_at <= x->turns[n - 1].open_at ||
                   t->send_at > x->turns[n - 1].send_at + input->policy->action_deadline_ms))
         BROKEN(6, "P6: turn %u of %u to %u answers out of time", n, x->from, x->to);

@@ -275,6 +275,44 @@ static void replies_come_at_the_rate_of_policy(void **state)
     }
 }
 
+/* Mail found after the day's hours is opened on the next morning, and answered after that. */
+static void a_late_opening_comes_before_the_answer(void **state)
+{
+    struct fixture f;
+    size_t same_day = 0;
+    setup(&f, 60, 10);
+    f.policy.reply_percent = 50;
+    draw(&f);
+    for (size_t i = 0; i < f.output.exchanges_count; i++) {
+        const struct plan_exchange *x = &f.output.exchanges[i];
+        for (uint32_t n = 1; n < x->turns_count; n++) {
+            const struct plan_turn *before = &x->turns[n - 1];
+            int64_t begins = MIDNIGHT + (x->turns[n].date - MONDAY) * FLZ_DAY_MS + 9 * FLZ_HOUR_MS;
+            if (before->reopen_at < begins || before->reopen_at > begins + 9 * FLZ_HOUR_MS ||
+                x->turns[n].send_at < begins + 10 * FLZ_MINUTE_MS)
+                continue;
+            same_day++;
+            assert_true(before->reopen_at < x->turns[n].send_at);
+        }
+    }
+    assert_true(same_day > 20);
+    plan_output_deinit(&f.output);
+}
+
+static void the_last_day_known_has_no_second_hours(void **state)
+{
+    struct fixture f;
+    setup(&f, 40, 10);
+    for (size_t i = 0; i < 40; i++)
+        for (int day = 1; day < PLAN_DAYS; day++)
+            f.accounts[i].window_end[day] = f.accounts[i].window_start[day];
+    draw(&f);
+    assert_true(f.output.exchanges_count > 0);
+    for (size_t i = 0; i < f.output.exchanges_count; i++)
+        assert_int_equal(f.output.exchanges[i].turns[0].reopen_at, 0);
+    plan_output_deinit(&f.output);
+}
+
 static void a_full_day_keeps_no_room_for_replies(void **state)
 {
     struct fixture f;
@@ -506,6 +544,26 @@ static void opened_past_the_deadline(struct fixture *f)
 {
     f->policy.action_deadline_ms = 1;
 }
+static void opened_again_on_the_same_day(struct fixture *f)
+{
+    struct plan_turn *t = &f->output.exchanges[0].turns[0];
+    t->reopen_at = t->open_at;
+    t->reopen_until = t->open_until;
+}
+static void opened_again_past_its_hours(struct fixture *f)
+{
+    f->output.exchanges[0].turns[0].reopen_until += 9 * FLZ_HOUR_MS;
+}
+static void opened_again_days_later(struct fixture *f)
+{
+    f->output.exchanges[0].turns[0].reopen_at += FLZ_DAY_MS;
+    f->output.exchanges[0].turns[0].reopen_until += FLZ_DAY_MS;
+}
+static void never_opened_again(struct fixture *f)
+{
+    f->output.exchanges[0].turns[0].reopen_at = 0;
+    f->output.exchanges[0].turns[0].reopen_until = 0;
+}
 static void answered_before_it_was_opened(struct fixture *f)
 {
     struct plan_exchange *x = answered(f);
@@ -581,7 +639,9 @@ static void the_checker_catches_each_broken_rule(void **state)
         {more_than_it_may_receive, 5}, {more_than_a_later_day_may_receive, 5},
         {before_its_hours, 6}, {before_now, 6}, {with_a_slot_beyond_its_hours, 6},
         {opened_before_it_was_sent, 6}, {opened_out_of_hours, 6}, {opened_past_the_deadline, 6},
-        {answered_before_it_was_opened, 6}, {in_another_language, 7},
+        {answered_before_it_was_opened, 6}, {opened_again_on_the_same_day, 6},
+        {opened_again_past_its_hours, 6}, {opened_again_days_later, 6},
+        {never_opened_again, 6}, {in_another_language, 7},
         {by_a_pack_that_is_not_there, 7}, {by_a_scenario_that_is_not_there, 7},
         {with_more_turns_than_the_scenario, 7}, {within_the_spacing, 8}, {beyond_its_quota, 9},
         {a_reply_beyond_its_quota, 9}, {with_a_cap_of_its_own, 9}, {days_away, 10},
@@ -704,6 +764,8 @@ int main(void)
         cmocka_unit_test(cooldown_counts_sending_days),
         cmocka_unit_test(same_owner_serves_only_when_allowed_and_is_flagged),
         cmocka_unit_test(replies_come_at_the_rate_of_policy),
+        cmocka_unit_test(a_late_opening_comes_before_the_answer),
+        cmocka_unit_test(the_last_day_known_has_no_second_hours),
         cmocka_unit_test(a_full_day_keeps_no_room_for_replies),
         cmocka_unit_test(a_late_plan_uses_what_is_left_of_the_day),
         cmocka_unit_test(messages_are_spread_evenly_and_not_on_the_hour),
