@@ -511,8 +511,9 @@ static int decode_frame(const struct flz_signed *message, struct flz_arena *aren
         [FLZ_KIND_HEARTBEAT] = &flz_codec_heartbeat,
         [FLZ_KIND_REPORTS] = &flz_codec_reports,
     };
-    if (message->kind >= sizeof codecs / sizeof *codecs || !codecs[message->kind] ||
-        message->payload.len > FLZ_FRAME_SIZE_MAX)
+    /* A hello lists all open tasks of its node, and may be as large as a message can. */
+    bool too_long = message->kind != FLZ_KIND_HELLO && message->payload.len > FLZ_FRAME_SIZE_MAX;
+    if (message->kind >= sizeof codecs / sizeof *codecs || !codecs[message->kind] || too_long)
         return flz_fail(-EBADMSG);
     return flz_decode(codecs[message->kind], message->payload, arena, ret_frame);
 }
