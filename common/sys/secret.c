@@ -29,6 +29,7 @@ static_assert(sizeof(struct block) % ALIGN == 0, "payloads are aligned");
 static struct {
     pthread_mutex_t lock;
     uint8_t *base;
+    bool locked;
 } arena = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static struct block *first_block(void)
@@ -43,7 +44,7 @@ static struct block *next_block(struct block *block)
 }
 
 /* Guard pages around, locked, left out of core files and of children. */
-static int make_arena(bool *ret_locked)
+static int make_arena(void)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     uint8_t *map = mmap(NULL, FLZ_SECRET_ARENA + 2 * page, PROT_NONE,
@@ -55,7 +56,7 @@ static int make_arena(bool *ret_locked)
         (void)munmap(map, FLZ_SECRET_ARENA + 2 * page);
         return flz_fail(-ENOMEM);
     }
-    *ret_locked = mlock(base, FLZ_SECRET_ARENA) == 0;
+    arena.locked = mlock(base, FLZ_SECRET_ARENA) == 0;
     (void)madvise(base, FLZ_SECRET_ARENA, MADV_DONTDUMP);
     (void)madvise(base, FLZ_SECRET_ARENA, MADV_DONTFORK);
     arena.base = base;
@@ -73,8 +74,8 @@ int flz_secret_harden(bool allow_unlocked, struct flz_msg *msg)
         return flz_fail(-EIO);
     }
     (void)pthread_mutex_lock(&arena.lock);
-    bool locked = true;
-    int r = arena.base ? 0 : make_arena(&locked);
+    int r = arena.base ? 0 : make_arena();
+    bool locked = arena.locked;
     (void)pthread_mutex_unlock(&arena.lock);
     if (r < 0) {
         flz_msg_set(msg, "no memory for secrets");
@@ -111,11 +112,10 @@ int flz_secret_new(size_t len, struct flz_secret *ret_secret)
     if (len == 0 || len > FLZ_SECRET_MAX)
         return flz_fail(-EINVAL);
     uint32_t size = ((uint32_t)len + ALIGN - 1) / ALIGN * ALIGN;
-    bool locked;
     (void)pthread_mutex_lock(&arena.lock);
     /* A program that was not hardened (a tool, a test) gets its arena at the first secret. */
     struct block *block = NULL;
-    if (arena.base || make_arena(&locked) == 0)
+    if (arena.base || make_arena() == 0)
         block = find_block(size);
     if (block) {
         split_block(block, size);
