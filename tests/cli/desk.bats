@@ -278,3 +278,27 @@ bob@beta.test" ]
         promtool check metrics <<< "$output"
     fi
 }
+
+@test "an identity whose parts do not belong together is refused by name" {
+    make_network "$D/other"
+    cp -r "$D/coordinator" "$D/mixed"
+    for file in issuer.cert issuer.sign coordinator.curve; do
+        cp "$D/other/coordinator/$file" "$D/mixed/$file"
+        run -78 "$FLUENZR_BIN/deskd" "$D/mixed" "ipc://$D/m.sock"
+        [[ $output == *"issuer.cert"* ]]
+        cp "$D/coordinator/$file" "$D/mixed/$file"
+    done
+    cp "$D/admin/admin.cert" "$D/mixed/issuer.cert"
+    run -78 "$FLUENZR_BIN/deskd" "$D/mixed" "ipc://$D/m.sock"
+    [[ $output == *"not an issuer's certificate"* ]]
+    cp "$D/coordinator/issuer.cert" "$D/mixed/issuer.cert"
+    for file in issuer.sign coordinator.curve network.key persons.key; do
+        chmod 640 "$D/mixed/$file"
+        run -78 "$FLUENZR_BIN/deskd" "$D/mixed" "ipc://$D/m.sock"
+        [[ $output == *"$file"* ]]
+        chmod 600 "$D/mixed/$file"
+    done
+    rm "$D/mixed/network.key"
+    run -78 "$FLUENZR_BIN/deskd" "$D/mixed" "ipc://$D/m.sock"
+    [[ $output == *"fluenzrctl init"*"network.key"* ]]
+}
