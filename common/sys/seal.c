@@ -18,6 +18,8 @@
 #define WRAPPED_LEN (SEAL_KEY_LEN + TAG_LEN)
 #define PARAMETERS_MAX 512
 #define PASSPHRASE_MEMORY (256u << 20)
+#define MEMORY_MAX (UINT64_C(4) << 30)
+#define OPS_MAX 64
 
 static const char magic[] = "FZS1";
 const char *const seal_source_words[] = {"credential", "file", "passphrase", NULL};
@@ -72,7 +74,8 @@ static int read_parameters(const char *path, struct parameters *ret_parameters,
     if (sscanf(flz_buf_str(&text), "fluenzr-kdf v1 argon2id %llu %zu %63s", &p.ops, &p.memory,
                encoded) != 3 ||
         flz_base64url_decode(flz_view_str(encoded), &salt) < 0 || salt.len != sizeof p.salt ||
-        p.memory > (4ull << 30)) {
+        p.memory > MEMORY_MAX || p.memory < crypto_pwhash_MEMLIMIT_MIN || p.ops > OPS_MAX ||
+        p.ops < crypto_pwhash_OPSLIMIT_MIN) {
         flz_msg_set(msg, "%s: not a parameter file of argon2id", path);
         return flz_fail(-EINVAL);
     }
@@ -165,17 +168,19 @@ int seal_key_create(const struct seal_source *source, struct flz_msg *msg)
 
 /* ---- Boxes ---- */
 
-static void fill_key_aad(const struct seal_key *kek, struct flz_view aad, struct flz_buf *out)
+static int fill_key_aad(const struct seal_key *kek, struct flz_view aad, struct flz_buf *out)
 {
     flz_buf_add(out, "fluenzr/seal-key/v1", 20);
     flz_buf_add(out, kek->id.b, sizeof kek->id.b);
     flz_buf_add_view(out, aad);
+    return flz_buf_error(out);
 }
 
-static void fill_box_aad(struct flz_view aad, struct flz_buf *out)
+static int fill_box_aad(struct flz_view aad, struct flz_buf *out)
 {
     flz_buf_add(out, "fluenzr/seal-box/v1", 20);
     flz_buf_add_view(out, aad);
+    return flz_buf_error(out);
 }
 
 /* Appends nonce and ciphertext. */
@@ -218,7 +223,9 @@ static int add_wrapped(const struct seal_key *kek, struct flz_view aad,
                        const struct flz_secret *data_key, struct flz_buf *out)
 {
     _cleanup_(flz_buf_deinit) struct flz_buf key_aad = FLZ_BUF_NULL;
-    fill_key_aad(kek, aad, &key_aad);
+    int r = fill_key_aad(kek, aad, &key_aad);
+    if (r < 0)
+        return r;
     flz_buf_add(out, magic, 4);
     flz_buf_add(out, kek->id.b, sizeof kek->id.b);
     return close_box(&kek->secret, flz_buf_view(&key_aad), flz_secret_view(data_key), out);
@@ -231,13 +238,17 @@ int seal_close(const struct seal_key *kek, struct flz_view aad, struct flz_view 
     _cleanup_(flz_buf_deinit) struct flz_buf box_aad = FLZ_BUF_NULL;
     if (plain.len > SEAL_PLAIN_MAX)
         return flz_fail(-EMSGSIZE);
+    size_t start = ret_blob->len;
     int r = flz_secret_random(SEAL_KEY_LEN, &data_key);
     if (r == 0)
+        r = fill_box_aad(aad, &box_aad);
+    if (r == 0)
         r = add_wrapped(kek, aad, &data_key, ret_blob);
+    if (r == 0)
+        r = close_box(&data_key, flz_buf_view(&box_aad), plain, ret_blob);
     if (r < 0)
-        return r;
-    fill_box_aad(aad, &box_aad);
-    return close_box(&data_key, flz_buf_view(&box_aad), plain, ret_blob);
+        ret_blob->len = start;
+    return r;
 }
 
 int seal_blob_key(struct flz_view blob, struct flz_key_id *ret_id)
@@ -258,7 +269,9 @@ static int unwrap(const struct seal_key *kek, struct flz_view aad, struct flz_vi
         return r;
     if (memcmp(id.b, kek->id.b, sizeof id.b) != 0)
         return SEAL_E_KEY;
-    fill_key_aad(kek, aad, &key_aad);
+    r = fill_key_aad(kek, aad, &key_aad);
+    if (r < 0)
+        return r;
     struct flz_view wrapped = {.data = blob.data + 12, .len = NONCE_LEN + WRAPPED_LEN};
     r = open_box(&kek->secret, flz_buf_view(&key_aad), wrapped, ret_data_key);
     *ret_box = (struct flz_view){.data = wrapped.data + wrapped.len,
@@ -273,9 +286,10 @@ int seal_open(const struct seal_key *kek, struct flz_view aad, struct flz_view b
     _cleanup_(flz_buf_deinit) struct flz_buf box_aad = FLZ_BUF_NULL;
     struct flz_view box;
     int r = unwrap(kek, aad, blob, &data_key, &box);
+    if (r == 0)
+        r = fill_box_aad(aad, &box_aad);
     if (r != 0)
         return r;
-    fill_box_aad(aad, &box_aad);
     return open_box(&data_key, flz_buf_view(&box_aad), box, ret_plain);
 }
 
@@ -284,11 +298,15 @@ int seal_rewrap(const struct seal_key *old_kek, const struct seal_key *new_kek, 
 {
     _cleanup_(flz_secret_deinit) struct flz_secret data_key = FLZ_SECRET_NULL;
     struct flz_view box;
+    size_t start = ret_blob->len;
     int r = unwrap(old_kek, aad, blob, &data_key, &box);
     if (r == 0)
         r = add_wrapped(new_kek, aad, &data_key, ret_blob);
-    if (r != 0)
-        return r;
-    flz_buf_add_view(ret_blob, box);
-    return flz_buf_error(ret_blob);
+    if (r == 0) {
+        flz_buf_add_view(ret_blob, box);
+        r = flz_buf_error(ret_blob);
+    }
+    if (r < 0)
+        ret_blob->len = start;
+    return r;
 }
