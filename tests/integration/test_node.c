@@ -1,0 +1,927 @@
+/*
+ * The real fluenzr-node, as a process of its own, between a coordinator that the test plays, mail
+ * servers and DNS on loopback. What left for the world is counted at the servers, not believed.
+ */
+#include "common/base/cleanup.h"
+#include "common/base/text.h"
+#include "common/base/time.h"
+#include "common/sys/admin.h"
+#include "common/sys/clock.h"
+#include "tests/lib/coordfake.h"
+#include "tests/lib/imapfake.h"
+#include "tests/lib/mailworld.h"
+#include "tests/lib/testcert.h"
+
+#include <fcntl.h>
+#include <ftw.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define ADA "ada@a.test"
+#define BOB "bob@b.test"
+#define LAB_RATE 100000 /* a hundred times real time */
+
+struct fx {
+    char certs[64];
+    char dir[64];
+    struct mailworld *world;
+    struct coordfake *coord;
+    size_t ada, bob;
+    pid_t node;
+};
+
+/* ---- Files ---- */
+
+static const char *path_of(const struct fx *fx, const char *name)
+{
+    static char paths[4][160];
+    static unsigned next;
+    char *path = paths[next++ % 4];
+    (void)snprintf(path, sizeof paths[0], "%s/%s", fx->dir, name);
+    return path;
+}
+
+static void write_file(const struct fx *fx, const char *name, const char *text)
+{
+    int fd = open(path_of(fx, name), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    (void)close(fd);
+}
+
+static void write_config(struct fx *fx)
+{
+    char text[4096], *content = realpath("deploy/content", NULL);
+    _cleanup_(flz_buf_deinit) struct flz_buf token = FLZ_BUF_NULL;
+    assert_non_null(content);
+    (void)snprintf(text, sizeof text,
+                   "state_dir: %s/state\njoin_token_file: %s/token\ncontent_dir: %s\n"
+                   "providers_file: %s/providers.yaml\nca_file: %s\n"
+                   "admin:\n  listen: ipc://%s/node.sock\nhttp:\n  listen: 127.0.0.1:0\n"
+                   "dns:\n  servers: 127.0.0.1:%u\nvault:\n  name: %s/vault.key\n"
+                   "bus:\n  heartbeat: 100ms\nmail:\n  connect_timeout: 5s\n"
+                   "log:\n  level: debug\nallow_unlocked_memory: true\n",
+                   fx->dir, fx->dir, content, fx->dir, testcert_path(fx->certs, TESTCERT_CA),
+                   fx->dir, mailworld_dns_port(fx->world), fx->dir);
+    write_file(fx, "node.yaml", text);
+    write_file(fx, "providers.yaml", "providers:\n  unknown:\n    policy: allow\n");
+    coordfake_token(fx->coord, &token);
+    write_file(fx, "token", flz_buf_str(&token));
+    free(content);
+}
+
+/* ---- The node ---- */
+
+static void start_node(struct fx *fx)
+{
+    fx->node = fork();
+    assert_true(fx->node >= 0);
+    if (fx->node > 0)
+        return;
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    int log = open(path_of(fx, "log"), O_WRONLY | O_CREAT | O_APPEND, 0600);
+    (void)dup2(log, STDERR_FILENO);
+    (void)execl(NODE_PROGRAM, NODE_PROGRAM, "--config", path_of(fx, "node.yaml"), (char *)NULL);
+    _exit(127);
+}
+
+static void kill_node(struct fx *fx)
+{
+    (void)kill(fx->node, SIGKILL);
+    assert_int_equal(waitpid(fx->node, NULL, 0), fx->node);
+    fx->node = 0;
+    fx->coord->has_peer = false;
+}
+
+/* Ends it as the service manager does; it must end well: no leak, no error of the sanitizers. */
+static void stop_node(struct fx *fx)
+{
+    int status = -1;
+    int64_t until = flz_boottime_ms() + 20000;
+    (void)kill(fx->node, SIGTERM);
+    pid_t ended = 0;
+    while (ended == 0 && flz_boottime_ms() < until) {
+        coordfake_run(fx->coord, 10);
+        ended = waitpid(fx->node, &status, WNOHANG);
+    }
+    if (ended == 0)
+        (void)kill(fx->node, SIGKILL);
+    fx->node = 0;
+    fx->coord->has_peer = false;
+    assert_true(ended > 0);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void show_log(const struct fx *fx)
+{
+    char line[4096];
+    FILE *file = fopen(path_of(fx, "log"), "re");
+    while (file && fgets(line, sizeof line, file))
+        (void)fputs(line, stderr);
+    if (file)
+        (void)fclose(file);
+}
+
+static bool log_has(const struct fx *fx, const char *text)
+{
+    char line[4096];
+    bool found = false;
+    FILE *file = fopen(path_of(fx, "log"), "re");
+    assert_non_null(file);
+    while (!found && fgets(line, sizeof line, file))
+        found = strstr(line, text) != NULL;
+    (void)fclose(file);
+    return found;
+}
+
+#define WAIT_FOR(fx, ms, condition)                                                                \
+    do {                                                                                           \
+        int64_t until_ = flz_boottime_ms() + (ms);                                                 \
+        while (!(condition) && flz_boottime_ms() < until_)                                         \
+            coordfake_run((fx)->coord, 10);                                                        \
+        if (!(condition)) {                                                                        \
+            show_log(fx);                                                                          \
+            fail_msg("%s:%d: not within %d ms: %s", __FILE__, __LINE__, (int)(ms), #condition);    \
+        }                                                                                          \
+    } while (0)
+
+/* ---- Its administration ---- */
+
+/* Asks the node's own socket; the answer's JSON lands in `json`. Returns the exit code. */
+static unsigned ask(struct fx *fx, const char *verb, const struct flz_argument *arguments, size_t n,
+                    const char *body, struct flz_buf *json)
+{
+    char endpoint[192];
+    struct flz_msg msg = FLZ_MSG_NULL;
+    struct bus_client *client = NULL;
+    _cleanup_(flz_buf_deinit) struct flz_buf payload = FLZ_BUF_NULL, bytes = FLZ_BUF_NULL,
+                                             answer = FLZ_BUF_NULL;
+    _cleanup_(flz_arena_deinit) struct flz_arena arena = FLZ_ARENA_NULL;
+    struct flz_admin_request request = {.id = coordfake_id(),
+                                        .sent = flz_realtime_ms(),
+                                        .arguments = arguments,
+                                        .arguments_count = n,
+                                        .body = flz_view_str(body)};
+    struct flz_signer signer = {.key = fx->coord->admin.public_key,
+                                .on_sign = keys_on_sign,
+                                .data = &fx->coord->admin};
+    (void)snprintf(request.verb, sizeof request.verb, "%s", verb);
+    (void)snprintf(endpoint, sizeof endpoint, "ipc://%s", path_of(fx, "node.sock"));
+    assert_int_equal(flz_encode(&flz_codec_admin_request, &request, &payload), 0);
+    assert_int_equal(flz_seal_signed(FLZ_KIND_ADMIN, flz_buf_view(&payload), &signer, &bytes), 0);
+    struct bus_target target = {.endpoint = endpoint};
+    assert_int_equal(bus_client_open(&target, 5000, &client, &msg), 0);
+    assert_int_equal(bus_client_send(client, flz_buf_view(&bytes)), 0);
+    int64_t until = flz_boottime_ms() + 30000;
+    int r = BUS_E_TIMEOUT;
+    while (r == BUS_E_TIMEOUT && flz_boottime_ms() < until) {
+        coordfake_run(fx->coord, 10);
+        r = bus_client_receive(client, 10, &answer);
+    }
+    (void)bus_client_close(client);
+    assert_int_equal(r, 0);
+    struct flz_signed message;
+    struct flz_admin_reply reply;
+    assert_int_equal(flz_open_signed(flz_buf_view(&answer), &arena, &message), 0);
+    assert_int_equal(flz_decode(&flz_codec_admin_reply, message.payload, &arena, &reply), 0);
+    if (json) {
+        flz_buf_add_view(json, reply.json);
+        flz_buf_add_str(json, reply.message);
+    }
+    return reply.exit_code;
+}
+
+static struct flz_argument argument(const char *key, const char *value)
+{
+    struct flz_argument a = {.value = flz_view_str(value)};
+    (void)snprintf(a.key, sizeof a.key, "%s", key);
+    return a;
+}
+
+static unsigned import(struct fx *fx, const char *rows, struct flz_buf *json)
+{
+    char body[8192];
+    struct flz_argument arguments[] = {argument("consent-by", "the owner")};
+    (void)snprintf(body, sizeof body, "address,smtp,imap,user,password,hours,days\n%s", rows);
+    return ask(fx, "account import", arguments, 1, body, json);
+}
+
+static const char *row(struct fx *fx, const char *address, size_t account)
+{
+    static char rows[4][512];
+    static unsigned next;
+    char *text = rows[next++ % 4];
+    (void)snprintf(text, sizeof rows[0],
+                   "%s,smtps://127.0.0.1:%u,imaps://127.0.0.1:%u," IMAPFAKE_USER
+                   ",\"warm \"\"pass\\1\",00:00-24:00,Mon-Sun\n",
+                   address, mailworld_smtp_port(fx->world),
+                   mailworld_imap_port(fx->world, account));
+    return text;
+}
+
+static bool probed(const struct fx *fx, const char *address)
+{
+    const struct flz_probe *probe = coordfake_probe(fx->coord, address);
+    return probe && probe->login_ok;
+}
+
+/* A node that is enrolled and serves both accounts. */
+static void settle_in(struct fx *fx)
+{
+    char rows[1024];
+    struct stat st;
+    start_node(fx);
+    WAIT_FOR(fx, 20000, fx->coord->heartbeats > 0);
+    WAIT_FOR(fx, 5000, stat(path_of(fx, "node.sock"), &st) == 0);
+    (void)snprintf(rows, sizeof rows, "%s%s", row(fx, ADA, fx->ada), row(fx, BOB, fx->bob));
+    if (import(fx, rows, NULL) != ADMIN_OK) {
+        show_log(fx);
+        fail_msg("the accounts were not taken");
+    }
+    WAIT_FOR(fx, 20000, probed(fx, ADA) && probed(fx, BOB));
+}
+
+static int setup(void **state)
+{
+    struct fx *fx = calloc(1, sizeof *fx);
+    assert_non_null(fx);
+    testcert_make(fx->certs);
+    (void)snprintf(fx->dir, sizeof fx->dir, "/tmp/fluenzr-node-XXXXXX");
+    assert_non_null(mkdtemp(fx->dir));
+    fx->world = mailworld_start(testcert_path(fx->certs, TESTCERT_GOOD));
+    fx->ada = mailworld_add(fx->world, ADA);
+    fx->bob = mailworld_add(fx->world, BOB);
+    fx->coord = coordfake_new();
+    fx->coord->rate_milli = LAB_RATE;
+    write_config(fx);
+    *state = fx;
+    return 0;
+}
+
+static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+{
+    (void)remove(path);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fx *fx = *state;
+    if (fx->node > 0) {
+        (void)kill(fx->node, SIGKILL);
+        (void)waitpid(fx->node, NULL, 0);
+    }
+    fx->coord = coordfake_free(fx->coord);
+    fx->world = mailworld_stop(fx->world);
+    testcert_remove(fx->certs);
+    (void)nftw(fx->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    free(fx);
+    return 0;
+}
+
+/* ---- Orders ---- */
+
+static const struct flz_receipt *receipt(const struct fx *fx, const struct flz_task *task, size_t n)
+{
+    return coordfake_receipt(fx->coord, task->id, n);
+}
+
+/* Orders one task and waits for its first receipt. */
+static struct flz_receipt do_task(struct fx *fx, struct flz_task task)
+{
+    coordfake_order(fx->coord, &task, 1);
+    WAIT_FOR(fx, 20000, receipt(fx, &task, 0));
+    return *receipt(fx, &task, 0);
+}
+
+static struct flz_task task(struct fx *fx, enum flz_task_kind kind, struct flz_id exchange,
+                            uint32_t turn, const char *from, const char *to)
+{
+    return coordfake_task(fx->coord, kind, exchange, turn, from, to);
+}
+
+static void expect(struct fx *fx, struct flz_receipt got, enum flz_outcome outcome,
+                   enum flz_reason reason)
+{
+    if (got.outcome == outcome && got.reason == reason)
+        return;
+    show_log(fx);
+    fail_msg("outcome %u reason %u (%s), not %u and %u", got.outcome, got.reason, got.text, outcome,
+             reason);
+}
+
+static unsigned dots(struct fx *fx)
+{
+    return mailworld_counts(fx->world).dots;
+}
+
+static void no_violation(struct fx *fx)
+{
+    assert_string_equal(mailworld_violation(fx->world, fx->ada), "");
+    assert_string_equal(mailworld_violation(fx->world, fx->bob), "");
+}
+
+/* ---- Tests ---- */
+
+static void node_enrols_once_and_keeps_its_accounts(void **state)
+{
+    struct fx *fx = *state;
+    settle_in(fx);
+    assert_int_equal(fx->coord->joins, 1);
+    struct flz_id ada = coordfake_account(fx->coord, ADA)->id;
+    struct flz_id incarnation = fx->coord->incarnation;
+    stop_node(fx);
+    unsigned hellos = fx->coord->hellos;
+    start_node(fx);
+    WAIT_FOR(fx, 20000, fx->coord->hellos > hellos);
+    assert_int_equal(fx->coord->joins, 1);
+    assert_true(flz_id_equal(incarnation, fx->coord->incarnation));
+    /* The same rows again change nothing and keep the ids. */
+    assert_int_equal(import(fx, row(fx, ADA, fx->ada), NULL), ADMIN_OK);
+    assert_true(flz_id_equal(ada, coordfake_account(fx->coord, ADA)->id));
+    stop_node(fx);
+    assert_false(log_has(fx, "pass"));
+}
+
+static void import_gives_each_row_its_verdict(void **state)
+{
+    struct fx *fx = *state;
+    struct stat st;
+    _cleanup_(flz_buf_deinit) struct flz_buf json = FLZ_BUF_NULL;
+    start_node(fx);
+    WAIT_FOR(fx, 20000, fx->coord->heartbeats > 0 && stat(path_of(fx, "node.sock"), &st) == 0);
+    mailworld_dns(fx->world, "b.test", false);
+    char rows[2048];
+    (void)snprintf(rows, sizeof rows, "%s%s%s%s", row(fx, ADA, fx->ada), row(fx, BOB, fx->bob),
+                   row(fx, "someone@gmail.com", fx->bob), row(fx, "postmaster@a.test", fx->ada));
+    assert_int_equal(import(fx, rows, &json), ADMIN_PARTLY);
+    const char *text = flz_buf_str(&json);
+    assert_non_null(strstr(text, "p=deny"));
+    assert_non_null(strstr(text, "Google's terms"));
+    assert_non_null(strstr(text, "role"));
+    assert_non_null(strstr(text, "1 of 4 rows taken"));
+    assert_int_equal(fx->coord->accounts_count, 1);
+    stop_node(fx);
+}
+
+static void account_takes_the_id_the_network_knows(void **state)
+{
+    struct fx *fx = *state;
+    struct stat st;
+    start_node(fx);
+    WAIT_FOR(fx, 20000, fx->coord->heartbeats > 0 && stat(path_of(fx, "node.sock"), &st) == 0);
+    fx->coord->renames_to = coordfake_id();
+    assert_int_equal(import(fx, row(fx, ADA, fx->ada), NULL), ADMIN_OK);
+    fx->coord->renames_to = FLZ_ID_NULL;
+    WAIT_FOR(fx, 20000, probed(fx, ADA));
+    struct flz_id id = coordfake_account(fx->coord, ADA)->id;
+    stop_node(fx);
+    start_node(fx); /* its secret opens under the new id, too */
+    fx->coord->probes_count = 0;
+    WAIT_FOR(fx, 20000, fx->coord->probes_count > 0);
+    assert_true(flz_id_equal(id, coordfake_account(fx->coord, ADA)->id));
+    assert_true(probed(fx, ADA));
+    stop_node(fx);
+}
+
+static void whole_exchange_leaves_two_tidy_mailboxes(void **state)
+{
+    struct fx *fx = *state;
+    struct flz_id x = coordfake_id();
+    settle_in(fx);
+    mailworld_faults(fx->world, (struct mailworld_faults){.copy_to_sent = true});
+    struct flz_task first = task(fx, FLZ_TASK_SEND, x, 0, ADA, BOB);
+    expect(fx, do_task(fx, first), FLZ_OUTCOME_SENT, FLZ_REASON_NONE);
+    struct flz_receipt found = do_task(fx, task(fx, FLZ_TASK_FIND, x, 0, ADA, BOB));
+    expect(fx, found, FLZ_OUTCOME_FOUND, FLZ_REASON_NONE);
+    assert_int_equal(found.placement, FLZ_PLACEMENT_INBOX);
+    expect(fx, do_task(fx, task(fx, FLZ_TASK_OPEN, x, 0, ADA, BOB)), FLZ_OUTCOME_DONE,
+           FLZ_REASON_NONE);
+    struct flz_task second = task(fx, FLZ_TASK_REPLY, x, 1, BOB, ADA);
+    expect(fx, do_task(fx, second), FLZ_OUTCOME_SENT, FLZ_REASON_NONE);
+    assert_int_equal(mailworld_count(fx->world, fx->ada, "INBOX", "In-Reply-To: <"), 1);
+    WAIT_FOR(fx, 20000, strstr(mailworld_dump(fx->world, fx->bob), "\\Answered"));
+    found = do_task(fx, task(fx, FLZ_TASK_FIND, x, 1, BOB, ADA));
+    assert_int_equal(found.placement, FLZ_PLACEMENT_INBOX);
+
+    /* TIDY's turn is its side; its references are the messages of all turns. */
+    static struct flz_text all[2];
+    memcpy(all[0].text, first.message_id, sizeof all[0].text);
+    memcpy(all[1].text, second.message_id, sizeof all[1].text);
+    struct flz_task tidy = task(fx, FLZ_TASK_TIDY, x, 0, BOB, ADA);
+    tidy.references = all;
+    tidy.references_count = 2;
+    expect(fx, do_task(fx, tidy), FLZ_OUTCOME_DONE, FLZ_REASON_NONE);
+    struct flz_task other = task(fx, FLZ_TASK_TIDY, x, 1, ADA, BOB);
+    other.references = all;
+    other.references_count = 2;
+    expect(fx, do_task(fx, other), FLZ_OUTCOME_DONE, FLZ_REASON_NONE);
+    assert_int_equal(mailworld_count(fx->world, fx->ada, "FluenzR", "X-FluenzR"), 2);
+    assert_int_equal(mailworld_count(fx->world, fx->bob, "FluenzR", "X-FluenzR"), 2);
+    assert_int_equal(mailworld_count(fx->world, fx->bob, "INBOX", "X-FluenzR"), 0);
+    assert_int_equal(dots(fx), 2);
+    no_violation(fx);
+    stop_node(fx);
+}
+
+static void junk_is_rescued_and_never_filed(void **state)
+{
+    struct fx *fx = *state;
+    struct flz_id x = coordfake_id();
+    settle_in(fx);
+    mailworld_deliver(fx->world, fx->bob, "Junk",
+                      "From: a@x.test\r\nSubject: foreign\r\nMessage-ID: <1@x.test>\r\n\r\n");
+    mailworld_faults(fx->world, (struct mailworld_faults){.to_junk = true});
+    struct flz_task first = task(fx, FLZ_TASK_SEND, x, 0, ADA, BOB);
+    expect(fx, do_task(fx, first), FLZ_OUTCOME_SENT, FLZ_REASON_NONE);
+    assert_int_equal(do_task(fx, task(fx, FLZ_TASK_FIND, x, 0, ADA, BOB)).placement,
+                     FLZ_PLACEMENT_JUNK);
+    static struct flz_text all[1];
+    memcpy(all[0].text, first.message_id, sizeof all[0].text);
+    struct flz_task tidy = task(fx, FLZ_TASK_TIDY, x, 1, ADA, BOB);
+    tidy.references = all;
+    tidy.references_count = 1;
+    expect(fx, do_task(fx, tidy), FLZ_OUTCOME_NOOP, FLZ_REASON_NONE);
+    assert_int_equal(mailworld_count(fx->world, fx->bob, "Junk", "X-FluenzR"), 1);
+    expect(fx, do_task(fx, task(fx, FLZ_TASK_UNSPAM, x, 0, ADA, BOB)), FLZ_OUTCOME_DONE,
+           FLZ_REASON_NONE);
+    assert_int_equal(mailworld_count(fx->world, fx->bob, "INBOX", "X-FluenzR"), 1);
+    expect(fx, do_task(fx, task(fx, FLZ_TASK_UNSPAM, x, 0, ADA, BOB)), FLZ_OUTCOME_NOOP,
+           FLZ_REASON_NONE);
+    assert_int_equal(mailworld_count(fx->world, fx->bob, "Junk", "foreign"), 1);
+    no_violation(fx);
+    stop_node(fx);
+}
+
+/* Kills the node when the server has read the dot and not answered. */
+static struct flz_task kill_behind_the_dot(struct fx *fx, bool accept)
+{
+    mailworld_faults(fx->world, (struct mailworld_faults){.drop_at = MAILWORLD_DOT,
+                                                          .times = 1,
+                                                          .hang = true,
+                                                          .accept = accept,
+                                                          .copy_to_sent = accept});
+    struct flz_task send = task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB);
+    coordfake_order(fx->coord, &send, 1);
+    WAIT_FOR(fx, 20000, dots(fx) == 1);
+    kill_node(fx);
+    start_node(fx);
+    WAIT_FOR(fx, 20000, receipt(fx, &send, 0));
+    expect(fx, *receipt(fx, &send, 0), FLZ_OUTCOME_AMBIGUOUS, FLZ_REASON_NONE);
+    return send;
+}
+
+static void killed_behind_an_accepted_dot_it_is_found_and_never_sent_again(void **state)
+{
+    struct fx *fx = *state;
+    settle_in(fx);
+    struct flz_task send = kill_behind_the_dot(fx, true);
+    WAIT_FOR(fx, 20000, receipt(fx, &send, 1));
+    expect(fx, *receipt(fx, &send, 1), FLZ_OUTCOME_SENT, FLZ_REASON_NONE);
+    coordfake_order(fx->coord, &send, 1); /* whatever the coordinator says */
+    coordfake_run(fx->coord, 1500);
+    assert_int_equal(dots(fx), 1);
+    assert_null(receipt(fx, &send, 2));
+    stop_node(fx);
+}
+
+static void killed_behind_a_lost_dot_it_is_looked_for_and_never_sent_again(void **state)
+{
+    struct fx *fx = *state;
+    settle_in(fx);
+    struct flz_task send = kill_behind_the_dot(fx, false);
+    fx->coord->jump_ms = 49 * FLZ_HOUR_MS;
+    WAIT_FOR(fx, 40000, receipt(fx, &send, 1));
+    expect(fx, *receipt(fx, &send, 1), FLZ_OUTCOME_INDETERMINATE, FLZ_REASON_NONE);
+    assert_int_equal(dots(fx), 1);
+    stop_node(fx);
+}
+
+static void connection_lost_before_the_dot_is_tried_again(void **state)
+{
+    struct fx *fx = *state;
+    settle_in(fx);
+    static const enum mailworld_stage stages[] = {MAILWORLD_GREETING, MAILWORLD_EHLO,
+                                                  MAILWORLD_AUTH,     MAILWORLD_MAIL,
+                                                  MAILWORLD_RCPT,     MAILWORLD_DATA};
+    for (size_t i = 0; i < sizeof stages / sizeof *stages; i++) {
+        mailworld_faults(fx->world,
+                         (struct mailworld_faults){.drop_at = stages[i], .times = 1});
+        struct flz_receipt got = do_task(fx, task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB));
+        expect(fx, got, FLZ_OUTCOME_SENT, FLZ_REASON_NONE);
+        assert_int_equal(dots(fx), i + 1);
+    }
+    stop_node(fx);
+}
+
+static void connection_lost_around_the_dot_is_never_tried_again(void **state)
+{
+    struct fx *fx = *state;
+    settle_in(fx);
+    mailworld_faults(fx->world, (struct mailworld_faults){.drop_at = MAILWORLD_DOT, .times = 1});
+    struct flz_receipt got = do_task(fx, task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB));
+    assert_int_equal(got.outcome, FLZ_OUTCOME_AMBIGUOUS);
+    assert_int_equal(dots(fx), 1);
+    /* In the body the record of the dot may have been written or not: it was not sent either way,
+     * or it is in doubt because the dot was on its way. */
+    mailworld_faults(fx->world, (struct mailworld_faults){.drop_at = MAILWORLD_BODY, .times = 1});
+    got = do_task(fx, task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB));
+    if (got.outcome == FLZ_OUTCOME_SENT)
+        assert_int_equal(dots(fx), 2);
+    else
+        assert_int_equal(dots(fx), 1);
+    assert_true(got.outcome == FLZ_OUTCOME_SENT || got.outcome == FLZ_OUTCOME_WITHDRAWN ||
+                got.outcome == FLZ_OUTCOME_AMBIGUOUS);
+    stop_node(fx);
+}
+
+static void refusals_are_told_apart(void **state)
+{
+    struct fx *fx = *state;
+    settle_in(fx);
+    mailworld_faults(fx->world,
+                     (struct mailworld_faults){.drop_at = MAILWORLD_RCPT,
+                                               .times = 1,
+                                               .reply = "550 5.1.1 no such user here\r\n"});
+    struct flz_receipt got = do_task(fx, task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB));
+    expect(fx, got, FLZ_OUTCOME_REJECTED, FLZ_REASON_RECIPIENT);
+    assert_int_equal(got.reply_code, 550);
+    assert_int_equal(got.dot_at, 0);
+    mailworld_faults(fx->world, (struct mailworld_faults){
+                                    .drop_at = MAILWORLD_DOT,
+                                    .times = 1,
+                                    .reply = "554 5.7.1 <ada@a.test> spam message refused\r\n"});
+    got = do_task(fx, task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB));
+    expect(fx, got, FLZ_OUTCOME_REJECTED, FLZ_REASON_SPAM_BLOCK);
+    assert_null(strstr(got.text, "ada@"));
+    assert_true(got.dot_at > 0);
+    mailworld_faults(fx->world,
+                     (struct mailworld_faults){.drop_at = MAILWORLD_MAIL,
+                                               .times = 1,
+                                               .reply = "451 4.7.1 greylisted, later\r\n"});
+    got = do_task(fx, task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB));
+    expect(fx, got, FLZ_OUTCOME_SENT, FLZ_REASON_NONE);
+    stop_node(fx);
+}
+
+static void third_refused_login_is_the_last(void **state)
+{
+    struct fx *fx = *state;
+    _cleanup_(flz_buf_deinit) struct flz_buf json = FLZ_BUF_NULL;
+    settle_in(fx);
+    unsigned before = mailworld_counts(fx->world).logins;
+    mailworld_faults(fx->world, (struct mailworld_faults){.refuse_login = true});
+    struct flz_task send = task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB);
+    send.not_after = coordfake_now(fx->coord) + 20 * FLZ_MINUTE_MS;
+    coordfake_order(fx->coord, &send, 1);
+    WAIT_FOR(fx, 30000, receipt(fx, &send, 0));
+    expect(fx, *receipt(fx, &send, 0), FLZ_OUTCOME_EXPIRED, FLZ_REASON_LOGIN);
+    coordfake_run(fx->coord, 3000);
+    assert_true(mailworld_counts(fx->world).logins <= before + 3);
+    WAIT_FOR(fx, 20000, mailworld_counts(fx->world).logins == before + 3);
+    assert_int_equal(ask(fx, "account ls", NULL, 0, "", &json), ADMIN_OK);
+    assert_non_null(strstr(flz_buf_str(&json), "needs_auth"));
+    /* A person mends it. */
+    mailworld_faults(fx->world, (struct mailworld_faults){.times = 0});
+    struct flz_argument who[] = {argument("account", ADA)};
+    assert_int_equal(ask(fx, "account retry", who, 1, "", NULL), ADMIN_OK);
+    struct flz_receipt got = do_task(fx, task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB));
+    expect(fx, got, FLZ_OUTCOME_SENT, FLZ_REASON_NONE);
+    stop_node(fx);
+}
+
+static void good_smtp_hides_no_refusing_imap(void **state)
+{
+    struct fx *fx = *state;
+    settle_in(fx);
+    mailworld_faults(fx->world, (struct mailworld_faults){.refuse_imap_login = true});
+    struct flz_task find = task(fx, FLZ_TASK_FIND, coordfake_id(), 0, ADA, BOB);
+    coordfake_order(fx->coord, &find, 1);
+    WAIT_FOR(fx, 20000, mailworld_counts(fx->world).imap_refused >= 1);
+    for (int i = 0; i < 4; i++) {
+        struct flz_receipt got = do_task(fx, task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB));
+        assert_int_equal(got.outcome, FLZ_OUTCOME_SENT);
+    }
+    coordfake_run(fx->coord, 8000);
+    assert_true(mailworld_counts(fx->world).imap_refused <= 6); /* three of each account */
+    stop_node(fx);
+}
+
+static void lease_that_lapses_means_silence(void **state)
+{
+    struct fx *fx = *state;
+    settle_in(fx);
+    fx->coord->lease_ms = 1500;
+    coordfake_run(fx->coord, 500);
+    struct flz_task send = task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB);
+    send.not_before = coordfake_now(fx->coord) + 3 * LAB_RATE; /* in three seconds */
+    coordfake_order(fx->coord, &send, 1);
+    coordfake_run(fx->coord, 300);
+    fx->coord->deaf = true;
+    coordfake_run(fx->coord, 5000);
+    assert_int_equal(dots(fx), 0);
+    fx->coord->deaf = false;
+    WAIT_FOR(fx, 20000, receipt(fx, &send, 0));
+    expect(fx, *receipt(fx, &send, 0), FLZ_OUTCOME_SENT, FLZ_REASON_NONE);
+    stop_node(fx);
+}
+
+static void refused_node_is_silent_at_once(void **state)
+{
+    struct fx *fx = *state;
+    settle_in(fx);
+    kill_node(fx);
+    fx->coord->refuses = true;
+    unsigned hellos = fx->coord->hellos;
+    start_node(fx);
+    WAIT_FOR(fx, 20000, fx->coord->hellos > hellos);
+    struct flz_task send = task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB);
+    coordfake_order(fx->coord, &send, 1);
+    coordfake_run(fx->coord, 2000);
+    assert_int_equal(mailworld_counts(fx->world).mails, 0);
+    stop_node(fx);
+}
+
+static void paused_account_waits(void **state)
+{
+    struct fx *fx = *state;
+    settle_in(fx);
+    fx->coord->pause = (struct flz_pause){.scope = FLZ_SCOPE_ACCOUNT,
+                                          .account = coordfake_account(fx->coord, ADA)->id};
+    coordfake_run(fx->coord, 400);
+    struct flz_task send = task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB);
+    coordfake_order(fx->coord, &send, 1);
+    coordfake_run(fx->coord, 3000);
+    assert_int_equal(mailworld_counts(fx->world).mails, 0);
+    assert_null(receipt(fx, &send, 0));
+    fx->coord->pause.scope = 0;
+    WAIT_FOR(fx, 20000, receipt(fx, &send, 0));
+    expect(fx, *receipt(fx, &send, 0), FLZ_OUTCOME_SENT, FLZ_REASON_NONE);
+    stop_node(fx);
+}
+
+static void cap_of_the_day_holds_at_the_node(void **state)
+{
+    struct fx *fx = *state;
+    settle_in(fx);
+    struct flz_task one = task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB);
+    one.day_cap = 1;
+    expect(fx, do_task(fx, one), FLZ_OUTCOME_SENT, FLZ_REASON_NONE);
+    kill_node(fx); /* the count is kept */
+    start_node(fx);
+    struct flz_task two = task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB);
+    two.day_cap = 1;
+    unsigned beats = fx->coord->heartbeats;
+    WAIT_FOR(fx, 20000, fx->coord->heartbeats > beats + 2);
+    expect(fx, do_task(fx, two), FLZ_OUTCOME_WITHDRAWN, FLZ_REASON_CAP);
+    assert_int_equal(dots(fx), 1);
+    stop_node(fx);
+}
+
+static void repeated_and_forged_frames_do_nothing(void **state)
+{
+    struct fx *fx = *state;
+    struct coordfake *coord = fx->coord;
+    settle_in(fx);
+    struct flz_task send = task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB);
+    struct flz_view certificate = flz_buf_view(&coord->node_certificate);
+    struct flz_tasks good = {.header = coordfake_header(coord),
+                             .tasks = &send,
+                             .tasks_count = 1,
+                             .certificates = &certificate,
+                             .certificates_count = 1};
+    /* Wrong in one way each: nothing may come of them. */
+    struct keys_sign_pair stranger = KEYS_SIGN_NULL;
+    assert_int_equal(keys_sign_generate(&stranger), 0);
+    coordfake_send(coord, FLZ_KIND_TASKS, &flz_codec_tasks, &good, &stranger);
+    coordfake_send(coord, FLZ_KIND_TASKS, &flz_codec_tasks, &good, &coord->admin);
+    coordfake_send(coord, FLZ_KIND_REPORTS, &flz_codec_tasks, &good, &coord->issuer);
+    struct flz_tasks bad = good;
+    bad.header.network = coordfake_id();
+    coordfake_send(coord, FLZ_KIND_TASKS, &flz_codec_tasks, &bad, &coord->issuer);
+    bad = good;
+    bad.header.node = coordfake_id();
+    coordfake_send(coord, FLZ_KIND_TASKS, &flz_codec_tasks, &bad, &coord->issuer);
+    bad = good;
+    bad.header.epoch = 0;
+    coordfake_send(coord, FLZ_KIND_TASKS, &flz_codec_tasks, &bad, &coord->issuer);
+    bad = good;
+    bad.header.epoch = 9; /* a new epoch is opened by a WELCOME only */
+    coordfake_send(coord, FLZ_KIND_TASKS, &flz_codec_tasks, &bad, &coord->issuer);
+    bad = good;
+    bad.header.generation = coordfake_id();
+    coordfake_send(coord, FLZ_KIND_TASKS, &flz_codec_tasks, &bad, &coord->issuer);
+    bad = good;
+    bad.header.seq = 1;
+    coordfake_send(coord, FLZ_KIND_TASKS, &flz_codec_tasks, &bad, &coord->issuer);
+    keys_sign_deinit(&stranger);
+    coordfake_run(coord, 1500);
+    assert_null(receipt(fx, &send, 0));
+    assert_int_equal(dots(fx), 0);
+
+    good.header = coordfake_header(coord);
+    coordfake_send(coord, FLZ_KIND_TASKS, &flz_codec_tasks, &good, &coord->issuer);
+    coordfake_send(coord, FLZ_KIND_TASKS, &flz_codec_tasks, &good, &coord->issuer);
+    WAIT_FOR(fx, 20000, receipt(fx, &send, 0));
+    coordfake_order(coord, &send, 1);
+    coordfake_run(coord, 1500);
+    assert_int_equal(dots(fx), 1);
+    assert_null(receipt(fx, &send, 1));
+    stop_node(fx);
+}
+
+static void stranger_is_never_written_to(void **state)
+{
+    struct fx *fx = *state;
+    settle_in(fx);
+    /* A coordinator's valid signature on the mail header is not enough. */
+    struct flz_task send = task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB);
+    (void)snprintf(send.to, sizeof send.to, "victim@elsewhere.test");
+    coordfake_sign_mail(fx->coord, &send);
+    expect(fx, do_task(fx, send), FLZ_OUTCOME_DECLINED, FLZ_REASON_NO_ATTESTATION);
+    send = task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB);
+    send.mail_signature.b[5] ^= 1;
+    expect(fx, do_task(fx, send), FLZ_OUTCOME_DECLINED, FLZ_REASON_PROTOCOL);
+    send = task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB);
+    send.account = coordfake_id();
+    expect(fx, do_task(fx, send), FLZ_OUTCOME_DECLINED, FLZ_REASON_UNKNOWN_ACCOUNT);
+    send = task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB);
+    memset(&send.pack, 7, sizeof send.pack);
+    expect(fx, do_task(fx, send), FLZ_OUTCOME_DECLINED, FLZ_REASON_CONTENT);
+    assert_int_equal(dots(fx), 0);
+    stop_node(fx);
+}
+
+static void domain_that_refuses_is_heeded(void **state)
+{
+    struct fx *fx = *state;
+    settle_in(fx);
+    kill_node(fx); /* what DNS said is forgotten */
+    mailworld_dns(fx->world, "b.test", false);
+    start_node(fx);
+    unsigned beats = fx->coord->heartbeats;
+    WAIT_FOR(fx, 20000, fx->coord->heartbeats > beats + 2);
+    struct flz_receipt got = do_task(fx, task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB));
+    expect(fx, got, FLZ_OUTCOME_WITHDRAWN, FLZ_REASON_POLICY);
+    assert_int_equal(dots(fx), 0);
+    stop_node(fx);
+}
+
+static void dead_dns_makes_no_logins(void **state)
+{
+    struct fx *fx = *state;
+    settle_in(fx);
+    kill_node(fx);
+    mailworld_dns(fx->world, NULL, true);
+    start_node(fx);
+    unsigned beats = fx->coord->heartbeats;
+    WAIT_FOR(fx, 20000, fx->coord->heartbeats > beats + 2);
+    unsigned before = mailworld_counts(fx->world).connections;
+    struct flz_task send = task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB);
+    coordfake_order(fx->coord, &send, 1);
+    coordfake_run(fx->coord, 3000);
+    assert_int_equal(mailworld_counts(fx->world).connections, before);
+    assert_null(receipt(fx, &send, 0));
+    stop_node(fx);
+}
+
+static void lost_journal_is_a_new_incarnation(void **state)
+{
+    struct fx *fx = *state;
+    settle_in(fx);
+    struct flz_id old = fx->coord->incarnation;
+    stop_node(fx);
+    (void)nftw(path_of(fx, "state/journal"), remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    unsigned hellos = fx->coord->hellos;
+    start_node(fx);
+    WAIT_FOR(fx, 20000, fx->coord->hellos > hellos);
+    assert_false(flz_id_equal(old, fx->coord->incarnation));
+    assert_int_equal(fx->coord->hello.report_seq, 0);
+    stop_node(fx);
+}
+
+static void restored_coordinator_is_told_again(void **state)
+{
+    struct fx *fx = *state;
+    settle_in(fx);
+    struct flz_task send = task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB);
+    expect(fx, do_task(fx, send), FLZ_OUTCOME_SENT, FLZ_REASON_NONE);
+    stop_node(fx);
+    /* A backup from before the receipt, with an epoch of its own and another generation. */
+    uint64_t acked = fx->coord->acked;
+    fx->coord->acked = acked - 1;
+    fx->coord->receipts_count = 0;
+    fx->coord->epoch = 1;
+    fx->coord->generation = coordfake_id();
+    fx->coord->seq = 0;
+    start_node(fx);
+    WAIT_FOR(fx, 20000, fx->coord->acked >= acked);
+    unsigned beats = fx->coord->heartbeats;
+    WAIT_FOR(fx, 20000, fx->coord->heartbeats > beats + 2);
+    struct flz_task again = task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB);
+    expect(fx, do_task(fx, again), FLZ_OUTCOME_SENT, FLZ_REASON_NONE);
+    stop_node(fx);
+}
+
+static void unacknowledged_reports_survive_a_kill(void **state)
+{
+    struct fx *fx = *state;
+    settle_in(fx);
+    fx->coord->keeps_reports = true;
+    struct flz_task send = task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB);
+    coordfake_order(fx->coord, &send, 1);
+    WAIT_FOR(fx, 20000, mailworld_counts(fx->world).accepted == 1);
+    coordfake_run(fx->coord, 500);
+    kill_node(fx);
+    fx->coord->keeps_reports = false;
+    start_node(fx);
+    WAIT_FOR(fx, 20000, receipt(fx, &send, 0));
+    assert_int_equal(dots(fx), 1);
+    stop_node(fx);
+}
+
+static void removed_account_is_released_and_forgotten(void **state)
+{
+    struct fx *fx = *state;
+    _cleanup_(flz_buf_deinit) struct flz_buf json = FLZ_BUF_NULL;
+    settle_in(fx);
+    struct flz_argument who[] = {argument("account", ADA)};
+    assert_int_equal(ask(fx, "account rm", who, 1, "", NULL), ADMIN_OK);
+    WAIT_FOR(fx, 20000, fx->coord->releases == 1);
+    struct flz_receipt got = do_task(fx, task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB));
+    expect(fx, got, FLZ_OUTCOME_DECLINED, FLZ_REASON_UNKNOWN_ACCOUNT);
+    assert_int_equal(ask(fx, "account ls", NULL, 0, "", &json), ADMIN_OK);
+    assert_null(strstr(flz_buf_str(&json), ADA));
+    stop_node(fx);
+}
+
+static void stop_waits_for_what_is_behind_its_dot(void **state)
+{
+    struct fx *fx = *state;
+    settle_in(fx);
+    struct flz_task sends[8];
+    for (size_t i = 0; i < 8; i++)
+        sends[i] = task(fx, FLZ_TASK_SEND, coordfake_id(), 0, i % 2 ? ADA : BOB,
+                        i % 2 ? BOB : ADA);
+    coordfake_order(fx->coord, sends, 8);
+    WAIT_FOR(fx, 20000, dots(fx) > 0);
+    stop_node(fx);
+    struct mailworld_counts counts = mailworld_counts(fx->world);
+    assert_int_equal(counts.dots, counts.accepted);
+    start_node(fx);
+    for (size_t i = 0; i < 8; i++) {
+        WAIT_FOR(fx, 20000, receipt(fx, &sends[i], 0));
+        assert_true(receipt(fx, &sends[i], 0)->outcome == FLZ_OUTCOME_SENT ||
+                    receipt(fx, &sends[i], 0)->outcome == FLZ_OUTCOME_WITHDRAWN);
+    }
+    stop_node(fx);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(int argc, char **argv)
+{
+    if (argc > 1)
+        cmocka_set_test_filter(argv[1]);
+    const struct CMUnitTest tests[] = {
+        TEST(node_enrols_once_and_keeps_its_accounts),
+        TEST(import_gives_each_row_its_verdict),
+        TEST(account_takes_the_id_the_network_knows),
+        TEST(whole_exchange_leaves_two_tidy_mailboxes),
+        TEST(junk_is_rescued_and_never_filed),
+        TEST(killed_behind_an_accepted_dot_it_is_found_and_never_sent_again),
+        TEST(killed_behind_a_lost_dot_it_is_looked_for_and_never_sent_again),
+        TEST(connection_lost_before_the_dot_is_tried_again),
+        TEST(connection_lost_around_the_dot_is_never_tried_again),
+        TEST(refusals_are_told_apart),
+        TEST(third_refused_login_is_the_last),
+        TEST(good_smtp_hides_no_refusing_imap),
+        TEST(lease_that_lapses_means_silence),
+        TEST(refused_node_is_silent_at_once),
+        TEST(paused_account_waits),
+        TEST(cap_of_the_day_holds_at_the_node),
+        TEST(repeated_and_forged_frames_do_nothing),
+        TEST(stranger_is_never_written_to),
+        TEST(domain_that_refuses_is_heeded),
+        TEST(dead_dns_makes_no_logins),
+        TEST(lost_journal_is_a_new_incarnation),
+        TEST(restored_coordinator_is_told_again),
+        TEST(unacknowledged_reports_survive_a_kill),
+        TEST(removed_account_is_released_and_forgotten),
+        TEST(stop_waits_for_what_is_behind_its_dot),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
