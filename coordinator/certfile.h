@@ -1,6 +1,6 @@
 /*
- * A certificate in a file: Signed(CERTIFICATE) as one line of base64url. It is public, but stands in
- * folders that are not; whoever reads one checks it (proto/cert.h).
+ * A certificate in a file: Signed(CERTIFICATE) as one line of base64url. It is public, but stands
+ * in folders that are not; whoever reads one checks it (proto/cert.h).
  */
 #pragma once
 

@@ -72,8 +72,7 @@ static struct desk_change *keep(struct desk *desk, const struct desk_change *cha
     return own;
 }
 
-void desk_change(struct desk *desk, struct coord_command *command,
-                 const struct desk_change *change)
+void desk_change(struct desk *desk, struct coord_command *command, const struct desk_change *change)
 {
     struct desk_change *own = keep(desk, change);
     int r = own ? server_submit(desk->server, command, on_done, own) : 0;

@@ -1,4 +1,5 @@
-/* The network as a whole: status, plan, exchanges, counters, events, policy, pauses, suppressions. */
+/* The network as a whole: status, plan, exchanges, counters, events, policy, pauses, suppressions.
+ */
 #include "common/base/text.h"
 #include "common/base/time.h"
 #include "coordinator/desk_private.h"
@@ -187,8 +188,9 @@ void desk_policy_set(struct desk *desk)
     }
     copy_who(desk, command.policy.by);
     (void)snprintf(change.subject, sizeof change.subject, "policy/%s", key);
-    (void)snprintf(change.done, sizeof change.done, "%s is now %lld; plans made from now on obey it",
-                   key, (long long)command.policy.value);
+    (void)snprintf(change.done, sizeof change.done,
+                   "%s is now %lld; plans made from now on obey it", key,
+                   (long long)command.policy.value);
     desk_change(desk, &command, &change);
 }
 
@@ -270,8 +272,8 @@ void desk_pause(struct desk *desk)
         command.pause.until = desk->view.now + duration;
         flz_time_format(command.pause.until, until);
     }
-    (void)snprintf(change.done, sizeof change.done,
-                   "paused until %s; undo: fluenzrctl resume %s", until, change.subject);
+    (void)snprintf(change.done, sizeof change.done, "paused until %s; undo: fluenzrctl resume %s",
+                   until, change.subject);
     desk_change(desk, &command, &change);
 }
 
@@ -305,8 +307,8 @@ static bool read_address(struct desk *desk, struct flz_digest *ret_digest)
 void desk_suppress_add(struct desk *desk)
 {
     struct coord_command command = {.kind = COORD_SUPPRESS};
-    struct desk_change change = {
-        .remove = COORD_NONE, .done = "suppressed: this address is not written to any more"};
+    struct desk_change change = {.remove = COORD_NONE,
+                                 .done = "suppressed: this address is not written to any more"};
     if (!desk_may(desk, "network", true) || !read_address(desk, &command.suppress.address))
         return;
     const char *reason = desk_need(desk, "reason", "--reason TEXT tells others why");

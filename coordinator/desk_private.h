@@ -1,6 +1,6 @@
 /*
- * The desk's own: what the verbs of desk_*.c share. A verb is a function of this type; it answers its
- * call exactly once, or hands it to desk_change().
+ * The desk's own: what the verbs of desk_*.c share. A verb is a function of this type; it answers
+ * its call exactly once, or hands it to desk_change().
  */
 #pragma once
 

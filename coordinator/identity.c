@@ -97,8 +97,8 @@ static int load_certificate(const char *dir, int64_t real_now,
     }
     if (certificate->role != FLZ_ROLE_ISSUER)
         flz_msg_set(msg, "%s: not an issuer's certificate", path);
-    else if (memcmp(certificate->key.b, identity->issuer.public_key.b,
-                    sizeof certificate->key.b) != 0)
+    else if (memcmp(certificate->key.b, identity->issuer.public_key.b, sizeof certificate->key.b) !=
+             0)
         flz_msg_set(msg, "%s: names another key than issuer.sign", path);
     else if (memcmp(certificate->curve_key.b, identity->curve.public_key.b,
                     sizeof certificate->curve_key.b) != 0)

@@ -30,7 +30,7 @@ struct coordinator_identity {
     char name[FLZ_NAME_MAX];
     char contact[FLZ_ADDRESS_MAX]; /* how to stop; stands in each message */
     struct keys_sign_pair issuer;
-    struct flz_buf issuer_cert; /* Signed(CERTIFICATE), as nodes get it; owned */
+    struct flz_buf issuer_cert;                /* Signed(CERTIFICATE), as nodes get it; owned */
     struct flz_certificate issuer_certificate; /* the same, read */
     struct keys_curve_pair curve;
     struct flz_secret network_key; /* IDENTITY_NETWORK_KEY_LEN bytes */
@@ -41,9 +41,9 @@ struct coordinator_identity {
 
 /*
  * Reads and checks all of it: modes, kinds, and that the root gave this issuer key and this CURVE
- * key an ISSUER certificate that is valid at `real_now` (ms UTC). The secrets lie in guarded memory:
- * call flz_secret_harden() before. 0, -ENOENT, -EPERM, -EINVAL, -EKEYREJECTED, -errno; msg says which
- * file, why, and what to do. On failure *ret_identity is unchanged.
+ * key an ISSUER certificate that is valid at `real_now` (ms UTC). The secrets lie in guarded
+ * memory: call flz_secret_harden() before. 0, -ENOENT, -EPERM, -EINVAL, -EKEYREJECTED, -errno; msg
+ * says which file, why, and what to do. On failure *ret_identity is unchanged.
  */
 int coordinator_identity_load(const char *dir, int64_t real_now,
                               struct coordinator_identity *ret_identity, struct flz_msg *msg);

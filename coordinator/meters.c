@@ -40,8 +40,7 @@ static const struct metrics_family families[METERS_COUNT] = {
                           .labels = {"version", "role"}},
     [METER_LEADER] = {"fluenzr_coordinator_is_leader", "1 while this coordinator leads.", GAUGE},
     [METER_EPOCH] = {"fluenzr_coordinator_epoch", "Epoch that this coordinator leads in.", GAUGE},
-    [METER_UPTIME] = {"fluenzr_coordinator_uptime_seconds", "Real time since the start.",
-                          GAUGE},
+    [METER_UPTIME] = {"fluenzr_coordinator_uptime_seconds", "Real time since the start.", GAUGE},
     [METER_NETWORK_TIME] = {"fluenzr_network_time_seconds", "Network time, as Unix time.", GAUGE},
     [METER_CLOCK_RATE] = {"fluenzr_network_clock_rate",
                           "Network seconds per real second; 1 except in a lab.", GAUGE},
@@ -73,8 +72,9 @@ static const struct metrics_family families[METERS_COUNT] = {
     [METER_DAY_PLACEMENTS] = {"fluenzr_day_placements",
                               "Today's messages by where they were found.", GAUGE,
                               .labels = {"placement"}},
-    [METER_DAY_ENGAGEMENTS] = {"fluenzr_day_engagements", "What recipients did with today's messages.",
-                               GAUGE, .labels = {"action"}},
+    [METER_DAY_ENGAGEMENTS] = {"fluenzr_day_engagements",
+                               "What recipients did with today's messages.", GAUGE,
+                               .labels = {"action"}},
     [METER_PAUSES] = {"fluenzr_pauses", "Pauses in force, by scope.", GAUGE, .labels = {"scope"}},
     [METER_SUPPRESSIONS] = {"fluenzr_suppressed_addresses", "Addresses that are not written to.",
                             GAUGE},
@@ -242,8 +242,7 @@ static void collect_server(struct metrics *metrics, struct server *server)
     metrics_set(metrics, METER_LEADER, METRICS_NO_LABELS, network->epoch > 0);
     metrics_set(metrics, METER_EPOCH, METRICS_NO_LABELS, (double)network->epoch);
     metrics_set(metrics, METER_SEQ, METRICS_NO_LABELS, (double)server_seq(server));
-    metrics_set(metrics, METER_NETWORK_TIME, METRICS_NO_LABELS,
-                (double)server_now(server) / 1000);
+    metrics_set(metrics, METER_NETWORK_TIME, METRICS_NO_LABELS, (double)server_now(server) / 1000);
     metrics_set(metrics, METER_CLOCK_RATE, METRICS_NO_LABELS,
                 (double)server_rate_milli(server) / 1000);
     metrics_set(metrics, METER_UPTIME, METRICS_NO_LABELS,

@@ -95,8 +95,7 @@ json_t *view_target(const struct flz_pause *target)
     if (target->scope == FLZ_SCOPE_NETWORK)
         return json_string(word);
     (void)snprintf(text, sizeof text, "%s/%s", word,
-                   target->scope == FLZ_SCOPE_ACCOUNT ? flz_id_str(target->account)
-                                                      : target->name);
+                   target->scope == FLZ_SCOPE_ACCOUNT ? flz_id_str(target->account) : target->name);
     return view_text(text);
 }
 
@@ -369,7 +368,10 @@ static const struct {
     const char *name;
     size_t offset;
 } counters[] = {
-#define COUNTER(name_, field) {name_, offsetof(struct row_day, field)}
+#define COUNTER(name_, field)                                                                      \
+    {                                                                                              \
+        name_, offsetof(struct row_day, field)                                                     \
+    }
     COUNTER("quota", quota),
     COUNTER("possible", possible),
     COUNTER("shortfall", shortfall),

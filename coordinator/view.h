@@ -26,12 +26,12 @@ struct tz;
 
 /* Whose eyes: what is outside of the scope does not appear. */
 struct view {
-    struct server *server; /* borrowed */
+    struct server *server;    /* borrowed */
     const struct coord *core; /* borrowed: the server's, until its next step */
-    const char *scope; /* "" = everything, "node/N", "owner/O"; borrowed */
-    bool names;        /* addresses and owners are told */
-    int64_t now;       /* network time */
-    struct tz *tz;     /* owned */
+    const char *scope;        /* "" = everything, "node/N", "owner/O"; borrowed */
+    bool names;               /* addresses and owners are told */
+    int64_t now;              /* network time */
+    struct tz *tz;            /* owned */
 };
 
 /* 0 or -ENOMEM. */
@@ -54,19 +54,19 @@ int32_t view_today(const struct view *view, uint32_t account);
 
 enum view_readiness {
     VIEW_READY,
-    VIEW_GONE,        /* released or removed */
-    VIEW_NODE_GONE,   /* its node was revoked */
-    VIEW_CONSENT,     /* ended, over, or not covering it */
+    VIEW_GONE,      /* released or removed */
+    VIEW_NODE_GONE, /* its node was revoked */
+    VIEW_CONSENT,   /* ended, over, or not covering it */
     VIEW_SUPPRESSED,
     VIEW_PAUSED,
-    VIEW_NODE_AWAY,   /* its node is not connected */
-    VIEW_UNPROBED,    /* its node has not logged in yet */
-    VIEW_STALE,       /* the newest login is too old */
-    VIEW_LOGIN,       /* the login failed */
-    VIEW_FULL,        /* the mailbox is full */
+    VIEW_NODE_AWAY, /* its node is not connected */
+    VIEW_UNPROBED,  /* its node has not logged in yet */
+    VIEW_STALE,     /* the newest login is too old */
+    VIEW_LOGIN,     /* the login failed */
+    VIEW_FULL,      /* the mailbox is full */
     VIEW_MX_CHANGED,
-    VIEW_OPT_OUT,     /* the domain's owner refuses */
-    VIEW_DENIED,      /* the provider is refused */
+    VIEW_OPT_OUT, /* the domain's owner refuses */
+    VIEW_DENIED,  /* the provider is refused */
     VIEW_READINESS_COUNT,
 };
 
@@ -91,8 +91,8 @@ struct view_account_filter {
     uint32_t node;      /* COORD_NONE: any */
     const char *domain; /* NULL: any; so below */
     const char *phase;
-    bool unready;       /* only live ones that are not ready */
-    bool all;           /* released and removed ones too */
+    bool unready; /* only live ones that are not ready */
+    bool all;     /* released and removed ones too */
 };
 
 json_t *view_accounts(const struct view *view, const struct view_account_filter *filter);
@@ -129,9 +129,9 @@ struct view_stats_query {
 json_t *view_stats(const struct view *view, const struct view_stats_query *query);
 
 struct view_event_query {
-    uint64_t after;   /* events behind this seq; 0: the newest `limit` */
+    uint64_t after; /* events behind this seq; 0: the newest `limit` */
     size_t limit;
-    uint32_t type;    /* enum event_type; 0 = all */
+    uint32_t type; /* enum event_type; 0 = all */
 };
 
 /* For those who see everything. */

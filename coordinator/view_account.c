@@ -190,7 +190,8 @@ json_t *view_account_reachable(const struct view *view, uint32_t account)
 
 /* ---- Export ---- */
 
-struct export {
+struct export
+{
     const struct view *view;
     uint32_t account;
     json_t *days;

@@ -160,6 +160,12 @@ static void put_details(const struct view *view, json_t *json, const struct even
     case EVENT_VOID: put_void(view, json, &event->voided); break;
     case EVENT_SETTLED: put_exchange(view, json, event->settled.exchange); break;
     case EVENT_ENDED: put_exchange(view, json, event->ended.exchange); break;
+    case EVENT_RESLOTTED:
+        put_exchange(view, json, event->reslotted.exchange);
+        view_put_int(json, "turn", event->reslotted.turn);
+        view_put(json, "openAt", view_time(event->reslotted.open_at));
+        view_put(json, "openUntil", view_time(event->reslotted.open_until));
+        break;
     case EVENT_DAY_CLOSED: put_day(view, json, &event->day_closed); break;
     case EVENT_PAUSED: put_pause(json, &event->paused); break;
     case EVENT_RESUMED: view_put_text(json, "by", event->resumed.by); break;
@@ -212,7 +218,8 @@ static int on_event(uint64_t seq, const struct event *event, void *data)
     return 0;
 }
 
-/* How far behind the end to begin when the newest of one type are wanted: a bound on the reading. */
+/* How far behind the end to begin when the newest of one type are wanted: a bound on the reading.
+ */
 #define TYPE_REACH 50000
 
 json_t *view_events(const struct view *view, const struct view_event_query *query)

@@ -164,9 +164,8 @@ json_t *view_exchanges(const struct view *view, const struct view_exchange_filte
         (void)server_each_row(view->server, ROW_EXCHANGE_OLD, on_old, &listing);
     size_t i;
     json_t *old;
-    json_array_foreach(listing.items, i, old)
-        if (json_array_size(items) < filter->limit)
-            (void)json_array_append(items, old);
+    json_array_foreach(listing.items, i, old) if (json_array_size(items) < filter->limit)(void)
+        json_array_append(items, old);
     json_decref(listing.items);
     return view_list(view, "ExchangeList", items);
 }

@@ -14,9 +14,9 @@ void view_put_text(json_t *object, const char *key, const char *text);
 
 /* A text from outside: bytes that are not UTF-8 are shown as "?". */
 json_t *view_text(const char *text);
-json_t *view_time(int64_t ms);      /* null for 0 and FLZ_NEVER */
-json_t *view_date(int32_t date);    /* null for 0 */
-json_t *view_id(struct flz_id id);  /* null for none */
+json_t *view_time(int64_t ms);     /* null for 0 and FLZ_NEVER */
+json_t *view_date(int32_t date);   /* null for 0 */
+json_t *view_id(struct flz_id id); /* null for none */
 json_t *view_digest(struct flz_digest digest);
 
 /* The words of the bits that `word` knows, as a list. */

@@ -8,8 +8,7 @@ json_t *view_policy(const struct view *view)
 {
     size_t count;
     const struct policy_key *keys = policy_keys(&count);
-    struct policy fallback =
-        policy_for_rate(policy_default(), server_rate_milli(view->server));
+    struct policy fallback = policy_for_rate(policy_default(), server_rate_milli(view->server));
     json_t *items = json_array();
     for (size_t i = 0; i < count; i++) {
         json_t *json = json_object();

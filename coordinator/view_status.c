@@ -21,7 +21,7 @@ struct census {
     size_t phase[PHASES];
     size_t readiness[VIEW_READINESS_COUNT];
     uint32_t example[VIEW_READINESS_COUNT]; /* an account of each */
-    uint32_t owner;  /* of all of them, or COORD_NONE */
+    uint32_t owner;                         /* of all of them, or COORD_NONE */
     uint32_t domain;
 };
 
@@ -198,8 +198,8 @@ static void add_pool_problem(const struct view *view, const struct census *censu
                              "fluenzrctl policy ls"},
             "the pool is too small for %zu of %zu accounts looked at: %u eligible partners and a "
             "cooldown of %lld days carry %u messages a day",
-            small, looked, worst.eligible,
-            (long long)coord_policy(view->core)->cooldown_days, worst.ceiling);
+            small, looked, worst.eligible, (long long)coord_policy(view->core)->cooldown_days,
+            worst.ceiling);
 }
 
 static void add_pause_problems(const struct view *view, struct problems *problems)
@@ -245,10 +245,8 @@ json_t *view_problems(const struct view *view, size_t *ret_critical)
         *ret_critical = json_array_size(problems.critical);
     size_t i;
     json_t *json;
-    json_array_foreach(problems.critical, i, json)
-        view_put_text(json, "severity", "critical");
-    json_array_foreach(problems.warning, i, json)
-        view_put_text(json, "severity", "warning");
+    json_array_foreach(problems.critical, i, json) view_put_text(json, "severity", "critical");
+    json_array_foreach(problems.warning, i, json) view_put_text(json, "severity", "warning");
     (void)json_array_extend(problems.critical, problems.warning);
     json_decref(problems.warning);
     return problems.critical;

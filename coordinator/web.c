@@ -45,8 +45,8 @@ static void put_json(struct page *page, json_t *document)
 
 static void put_error(struct page *page, int status, const char *code, const char *message)
 {
-    put_json(page, json_pack("{s:{s:s,s:s,s:s}}", "error", "code", code, "message", message, "hint",
-                             ""));
+    put_json(page,
+             json_pack("{s:{s:s,s:s,s:s}}", "error", "code", code, "message", message, "hint", ""));
     if (page->response->status == 200)
         page->response->status = status;
 }
@@ -171,9 +171,9 @@ static const struct {
     const char *path;
     json_t *(*document)(const struct view *view, const struct http_request *request);
 } documents[] = {
-    {"/api/v1/status", api_status},       {"/api/v1/nodes", api_nodes},
-    {"/api/v1/accounts", api_accounts},   {"/api/v1/exchanges", api_exchanges},
-    {"/api/v1/alerts", api_alerts},       {"/api/v1/plan", api_plan},
+    {"/api/v1/status", api_status},     {"/api/v1/nodes", api_nodes},
+    {"/api/v1/accounts", api_accounts}, {"/api/v1/exchanges", api_exchanges},
+    {"/api/v1/alerts", api_alerts},     {"/api/v1/plan", api_plan},
     {"/api/v1/stats", api_stats},
 };
 

@@ -78,8 +78,7 @@ TABLE(scope, [FLZ_SCOPE_NETWORK] = "network", [FLZ_SCOPE_PROVIDER] = "provider",
 
 TABLE(effect, [EFFECT_TAKEN] = "taken", [EFFECT_REPEATED] = "repeated",
       [EFFECT_FOLLOWED] = "followed", [EFFECT_CORRECTED] = "corrected",
-      [EFFECT_EQUIVOCATION] = "equivocation", [EFFECT_UNKNOWN] = "unknown",
-      [EFFECT_MOOT] = "moot")
+      [EFFECT_EQUIVOCATION] = "equivocation", [EFFECT_UNKNOWN] = "unknown", [EFFECT_MOOT] = "moot")
 
 const char *words_action(uint32_t bit)
 {

@@ -1,6 +1,6 @@
 /*
- * The words of documents: one table for each enum, the same in the JSON API, the CLI and the metrics.
- * They are a promise: words may be added, never changed. "?" for a number that has none.
+ * The words of documents: one table for each enum, the same in the JSON API, the CLI and the
+ * metrics. They are a promise: words may be added, never changed. "?" for a number that has none.
  */
 #pragma once
 

@@ -102,8 +102,8 @@ static int unknown_option(const struct parser *parser, const char *name, size_t 
 
 static int set_output(struct ctl *ctl, const char *value)
 {
-    static const char *const words[] = {[CTL_TABLE] = "table", [CTL_WIDE] = "wide",
-                                        [CTL_JSON] = "json"};
+    static const char *const words[] = {
+        [CTL_TABLE] = "table", [CTL_WIDE] = "wide", [CTL_JSON] = "json"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         if (strcmp(words[i], value) == 0) {
             ctl->output = (enum ctl_output)i;
@@ -189,8 +189,8 @@ static int take_short(struct parser *parser, const char *text)
     static const struct {
         char letter;
         const char *name;
-    } letters[] = {{'o', "output"}, {'q', "quiet"},    {'e', "endpoint"},
-                   {'i', "identity"}, {'h', "help"}, {'f', "follow"}};
+    } letters[] = {{'o', "output"},   {'q', "quiet"}, {'e', "endpoint"},
+                   {'i', "identity"}, {'h', "help"},  {'f', "follow"}};
     const struct ctl_command *command = parser->arguments->command;
     for (size_t i = 0; i < sizeof letters / sizeof *letters; i++) {
         if (letters[i].letter != text[0])
@@ -226,8 +226,8 @@ static int take_command(struct parser *parser, const char *word)
     if (!command && group && next && next[0] != '-')
         return unknown_command(parser->ctl, name);
     if (!command && group)
-        return talk_usage(parser->ctl, "all commands: fluenzrctl help",
-                          "'%s' needs a second word", word);
+        return talk_usage(parser->ctl, "all commands: fluenzrctl help", "'%s' needs a second word",
+                          word);
     if (!command)
         return unknown_command(parser->ctl, word);
     parser->arguments->command = command;

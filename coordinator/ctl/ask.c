@@ -110,11 +110,11 @@ static int failed(struct exchange *x, int r, struct answer *ret_answer)
                                     "fluenzr-node; another socket: -e ENDPOINT";
     char text[2 * FLZ_MSG_MAX];
     ret_answer->code = ADMIN_UNREACHABLE;
-    (void)snprintf(text, sizeof text, "cannot reach the %s: %s", x->context ? "coordinator" : "node",
-                   x->msg.text[0] ? x->msg.text : x->endpoint);
+    (void)snprintf(text, sizeof text, "cannot reach the %s: %s",
+                   x->context ? "coordinator" : "node", x->msg.text[0] ? x->msg.text : x->endpoint);
     if (r == BUS_E_TIMEOUT) {
-        (void)snprintf(text, sizeof text, "no answer from %s in time; whether it was done is unknown",
-                       x->endpoint);
+        (void)snprintf(text, sizeof text,
+                       "no answer from %s in time; whether it was done is unknown", x->endpoint);
         hint = "look with fluenzrctl status; a longer wait: --timeout 60s";
     } else if (r == -EINVAL || r == -EMSGSIZE) {
         ret_answer->code = ADMIN_USAGE;
@@ -142,8 +142,8 @@ static int send_over(struct exchange *x, const struct flz_signer *signer, struct
     struct bus_target target = {.endpoint = x->endpoint, .own = &own};
     if (x->context)
         target.server = &x->context->coordinator_key;
-    int timeout = x->ask->timeout_ms && !x->ctl->timeout_given ? x->ask->timeout_ms
-                                                               : x->ctl->timeout_ms;
+    int timeout =
+        x->ask->timeout_ms && !x->ctl->timeout_given ? x->ask->timeout_ms : x->ctl->timeout_ms;
     return bus_request(&target, flz_buf_view(&request), timeout, ret_bytes, &x->msg);
 }
 

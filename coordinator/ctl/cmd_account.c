@@ -1,5 +1,5 @@
-/* Accounts with their passwords: to the node's own socket, on its own host. The bytes stay in memory
- * that is wiped, from the file to the socket. */
+/* Accounts with their passwords: to the node's own socket, on its own host. The bytes stay in
+ * memory that is wiped, from the file to the socket. */
 #include "coordinator/ctl/ctl.h"
 
 #include "common/base/cleanup.h"
@@ -77,15 +77,18 @@ static const char *node_endpoint(const struct ctl *ctl, const struct ctl_argumen
 {
     const char *named = arguments_get(arguments, "node-endpoint");
     const char *environment = getenv("FLUENZR_NODE_ENDPOINT");
-    return named ? named : ctl->endpoint ? ctl->endpoint : environment ? environment : CTL_NODE_ENDPOINT;
+    return named           ? named
+           : ctl->endpoint ? ctl->endpoint
+           : environment   ? environment
+                           : CTL_NODE_ENDPOINT;
 }
 
 static void show_verdicts(const struct ctl *ctl, const struct answer *answer)
 {
     static const struct show_column columns[] = {
-        {"LINE", "line", SHOW_RIGHT, false},     {"ADDRESS", "address", SHOW_PLAIN, false},
+        {"LINE", "line", SHOW_RIGHT, false},       {"ADDRESS", "address", SHOW_PLAIN, false},
         {"VERDICT", "verdict", SHOW_PLAIN, false}, {"TEXT", "text", SHOW_PLAIN, false},
-        {"ACCOUNT", "account", SHOW_PLAIN, true}, {NULL, NULL, SHOW_PLAIN, false},
+        {"ACCOUNT", "account", SHOW_PLAIN, true},  {NULL, NULL, SHOW_PLAIN, false},
     };
     if (!answer->json)
         return;

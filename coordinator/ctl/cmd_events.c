@@ -27,7 +27,8 @@ static void print_event(const json_t *event)
                  show_string(event, "type"));
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)event, key, value) {
+    json_object_foreach((json_t *)(uintptr_t)event, key, value)
+    {
         bool told = json_is_null(value);
         for (size_t i = 0; i < sizeof before / sizeof *before; i++)
             told = told || strcmp(before[i], key) == 0;
@@ -48,7 +49,8 @@ static void print_all(const struct ctl *ctl, const json_t *items, uint64_t *last
 {
     size_t i;
     json_t *event;
-    json_array_foreach((json_t *)(uintptr_t)items, i, event) {
+    json_array_foreach((json_t *)(uintptr_t)items, i, event)
+    {
         *last = (uint64_t)show_integer(event, "seq");
         if (ctl->output == CTL_JSON) {
             (void)json_dumpf(event, stdout, JSON_COMPACT);

@@ -56,8 +56,9 @@ static int read_endpoint(const struct ctl_arguments *arguments, struct making *m
                strncmp(endpoint, "tcp://*", 7) != 0;
     bool ipc = strncmp(endpoint, "ipc:///", 7) == 0 && strcmp(option, "admin-endpoint") == 0;
     if ((!tcp && !ipc) || has_control(endpoint) || strlen(endpoint) >= FLZ_ENDPOINT_MAX)
-        return talk_usage(making->ctl, "tcp://HOST:PORT as others reach it; for administrators "
-                                       "also ipc:///path",
+        return talk_usage(making->ctl,
+                          "tcp://HOST:PORT as others reach it; for administrators "
+                          "also ipc:///path",
                           "--%s '%s' is not such an endpoint", option, endpoint);
     *ret_endpoint = endpoint;
     return 0;
@@ -193,8 +194,8 @@ static int save_certificates(struct making *making)
                                         .scope = "network",
                                         .name = "coordinator",
                                         .days = making->days};
-    int r = folder_write_certificate(path_of(making, "coordinator/issuer.cert"), &wanted,
-                                     &making->msg);
+    int r =
+        folder_write_certificate(path_of(making, "coordinator/issuer.cert"), &wanted, &making->msg);
     if (r < 0)
         return r;
     wanted.key = making->admin.public_key;
@@ -230,11 +231,11 @@ static void tell(const struct making *making)
 {
     const char *network = flz_id_str(making->network.trust.network);
     if (making->ctl->output == CTL_JSON) {
-        json_t *json = json_pack(
-            "{s:s,s:s,s:i,s:{s:s,s:s,s:s,s:s,s:s}}", "apiVersion", "fluenzr/v1", "kind", "Network",
-            "revision", 0, "item", "id", network, "name", making->network.name, "rootDir",
-            path_of(making, "root"), "adminDir", path_of(making, "admin"), "coordinatorDir",
-            path_of(making, "coordinator"));
+        json_t *json =
+            json_pack("{s:s,s:s,s:i,s:{s:s,s:s,s:s,s:s,s:s}}", "apiVersion", "fluenzr/v1", "kind",
+                      "Network", "revision", 0, "item", "id", network, "name", making->network.name,
+                      "rootDir", path_of(making, "root"), "adminDir", path_of(making, "admin"),
+                      "coordinatorDir", path_of(making, "coordinator"));
         show_json(json);
         json_decref(json);
         return;
@@ -252,9 +253,8 @@ static void tell(const struct making *making)
                  "  3. on the node's host: fluenzr-node enrols with that token\n"
                  "  4. there: fluenzrctl account import FILE.csv --consent-by NAME\n",
                  making->network.name, network, path_of(making, "root"), "",
-                 path_of(making, "admin"), path_of(making, "admin"),
-                 path_of(making, "coordinator"), (long long)making->days,
-                 path_of(making, "coordinator"), path_of(making, "admin"));
+                 path_of(making, "admin"), path_of(making, "admin"), path_of(making, "coordinator"),
+                 (long long)making->days, path_of(making, "coordinator"), path_of(making, "admin"));
 }
 
 int cmd_init(struct ctl *ctl, const struct ctl_arguments *arguments)

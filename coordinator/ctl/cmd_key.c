@@ -88,7 +88,8 @@ static void deinit(struct certifying *certifying)
     keys_sign_deinit(&certifying->key);
 }
 
-/* An administrator's scope is the network or one node; an operator's one node; a viewer's one owner. */
+/* An administrator's scope is the network or one node; an operator's one node; a viewer's one
+ * owner. */
 static bool scope_fits(uint32_t role, const char *scope)
 {
     for (size_t i = 0; i < ROLES_COUNT; i++) {
@@ -176,10 +177,8 @@ static int certify(const struct ctl_arguments *arguments, struct certifying *cer
 
 int cmd_key_certify(struct ctl *ctl, const struct ctl_arguments *arguments)
 {
-    _cleanup_(deinit) struct certifying certifying = {.ctl = ctl,
-                                                      .context = CONTEXT_NULL,
-                                                      .root = KEYS_SIGN_NULL,
-                                                      .key = KEYS_SIGN_NULL};
+    _cleanup_(deinit) struct certifying certifying = {
+        .ctl = ctl, .context = CONTEXT_NULL, .root = KEYS_SIGN_NULL, .key = KEYS_SIGN_NULL};
     int code = read_words(arguments, &certifying);
     if (code == 0)
         code = context_load(ctl, &certifying.context);

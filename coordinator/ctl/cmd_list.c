@@ -24,7 +24,8 @@ static int list(const struct ctl *ctl, const struct ask *ask, const struct show_
     return code;
 }
 
-/* Asks, and gives out the thing when it is to be shown for people; NULL: it was shown, or failed. */
+/* Asks, and gives out the thing when it is to be shown for people; NULL: it was shown, or failed.
+ */
 static const json_t *fetch(const struct ctl *ctl, const struct ask *ask, struct answer *answer,
                            int *ret_code)
 {
@@ -55,11 +56,16 @@ static int thing(const struct ctl *ctl, const char *verb, const char *key, const
 int cmd_node_ls(struct ctl *ctl, const struct ctl_arguments *arguments)
 {
     static const struct show_column columns[] = {
-        {"NODE", "name", SHOW_PLAIN, false},       {"STATE", "state", SHOW_PLAIN, false},
-        {"CONNECTED", "connected", SHOW_PLAIN, false}, {"ACCOUNTS", "accounts", SHOW_RIGHT, false},
-        {"OPEN", "openTasks", SHOW_RIGHT, false},  {"CREDIT", "credit", SHOW_RIGHT, false},
-        {"SEEN", "seenAt", SHOW_TIME, false},      {"JOINED", "joinedAt", SHOW_TIME, true},
-        {"LOSSES", "journalLosses", SHOW_RIGHT, true}, {"ID", "id", SHOW_PLAIN, true},
+        {"NODE", "name", SHOW_PLAIN, false},
+        {"STATE", "state", SHOW_PLAIN, false},
+        {"CONNECTED", "connected", SHOW_PLAIN, false},
+        {"ACCOUNTS", "accounts", SHOW_RIGHT, false},
+        {"OPEN", "openTasks", SHOW_RIGHT, false},
+        {"CREDIT", "credit", SHOW_RIGHT, false},
+        {"SEEN", "seenAt", SHOW_TIME, false},
+        {"JOINED", "joinedAt", SHOW_TIME, true},
+        {"LOSSES", "journalLosses", SHOW_RIGHT, true},
+        {"ID", "id", SHOW_PLAIN, true},
         {NULL, NULL, SHOW_PLAIN, false},
     };
     struct ask ask = {.verb = "node ls"};
@@ -76,15 +82,24 @@ int cmd_node_show(struct ctl *ctl, const struct ctl_arguments *arguments)
 int cmd_account_ls(struct ctl *ctl, const struct ctl_arguments *arguments)
 {
     static const struct show_column columns[] = {
-        {"ADDRESS", "address", SHOW_PLAIN, false},  {"OWNER", "owner", SHOW_PLAIN, true},
-        {"NODE", "node", SHOW_PLAIN, false},        {"PROVIDER", "provider", SHOW_PLAIN, true},
-        {"PHASE", "phase", SHOW_PLAIN, false},      {"DAY", "day", SHOW_RIGHT, false},
-        {"READY", "readiness", SHOW_PLAIN, false},  {"QUOTA", "today.quota", SHOW_RIGHT, false},
-        {"SENT", "today.sent", SHOW_RIGHT, false},  {"INBOX", "today.inbox", SHOW_RIGHT, false},
-        {"JUNK", "today.junk", SHOW_RIGHT, false},  {"RESCUED", "today.rescued", SHOW_RIGHT, false},
-        {"OPENED", "today.opened", SHOW_RIGHT, false}, {"ZONE", "zone", SHOW_PLAIN, true},
-        {"HOURS", "hours", SHOW_PLAIN, true},       {"LANGUAGE", "language", SHOW_PLAIN, true},
-        {"STATE", "state", SHOW_PLAIN, true},       {"ID", "id", SHOW_PLAIN, true},
+        {"ADDRESS", "address", SHOW_PLAIN, false},
+        {"OWNER", "owner", SHOW_PLAIN, true},
+        {"NODE", "node", SHOW_PLAIN, false},
+        {"PROVIDER", "provider", SHOW_PLAIN, true},
+        {"PHASE", "phase", SHOW_PLAIN, false},
+        {"DAY", "day", SHOW_RIGHT, false},
+        {"READY", "readiness", SHOW_PLAIN, false},
+        {"QUOTA", "today.quota", SHOW_RIGHT, false},
+        {"SENT", "today.sent", SHOW_RIGHT, false},
+        {"INBOX", "today.inbox", SHOW_RIGHT, false},
+        {"JUNK", "today.junk", SHOW_RIGHT, false},
+        {"RESCUED", "today.rescued", SHOW_RIGHT, false},
+        {"OPENED", "today.opened", SHOW_RIGHT, false},
+        {"ZONE", "zone", SHOW_PLAIN, true},
+        {"HOURS", "hours", SHOW_PLAIN, true},
+        {"LANGUAGE", "language", SHOW_PLAIN, true},
+        {"STATE", "state", SHOW_PLAIN, true},
+        {"ID", "id", SHOW_PLAIN, true},
         {NULL, NULL, SHOW_PLAIN, false},
     };
     struct ask ask = {.verb = "account ls"};
@@ -116,7 +131,8 @@ int cmd_account_why(struct ctl *ctl, const struct ctl_arguments *arguments)
     (void)printf("sends now?  %s\n", json_is_true(json_object_get(item, "sends")) ? "yes" : "NO");
     size_t i;
     json_t *line;
-    json_array_foreach(json_object_get(item, "why"), i, line) {
+    json_array_foreach(json_object_get(item, "why"), i, line)
+    {
         (void)fputs("  ", stdout);
         show_text(json_string_value(line));
         (void)fputc('\n', stdout);
@@ -147,18 +163,24 @@ int cmd_account_export(struct ctl *ctl, const struct ctl_arguments *arguments)
 int cmd_plan_show(struct ctl *ctl, const struct ctl_arguments *arguments)
 {
     static const struct show_column columns[] = {
-        {"ADDRESS", "address", SHOW_PLAIN, false},   {"DATE", "date", SHOW_PLAIN, false},
-        {"PHASE", "phase", SHOW_PLAIN, false},       {"QUOTA", "quota", SHOW_RIGHT, false},
-        {"PLANNED", "planned", SHOW_RIGHT, false},   {"SENT", "sent", SHOW_RIGHT, false},
-        {"DROPPED", "dropped", SHOW_RIGHT, false},   {"SHORT", "shortfall", SHOW_RIGHT, false},
-        {"BECAUSE", "shortfallReason", SHOW_PLAIN, false}, {"FROM", "windowStart", SHOW_TIME, false},
-        {"TO", "windowEnd", SHOW_TIME, false},       {"NODE", "node", SHOW_PLAIN, true},
+        {"ADDRESS", "address", SHOW_PLAIN, false},
+        {"DATE", "date", SHOW_PLAIN, false},
+        {"PHASE", "phase", SHOW_PLAIN, false},
+        {"QUOTA", "quota", SHOW_RIGHT, false},
+        {"PLANNED", "planned", SHOW_RIGHT, false},
+        {"SENT", "sent", SHOW_RIGHT, false},
+        {"DROPPED", "dropped", SHOW_RIGHT, false},
+        {"SHORT", "shortfall", SHOW_RIGHT, false},
+        {"BECAUSE", "shortfallReason", SHOW_PLAIN, false},
+        {"FROM", "windowStart", SHOW_TIME, false},
+        {"TO", "windowEnd", SHOW_TIME, false},
+        {"NODE", "node", SHOW_PLAIN, true},
         {NULL, NULL, SHOW_PLAIN, false},
     };
     static const struct show_column messages[] = {
-        {"SEND AT", "sendAt", SHOW_TIME, false},  {"TO", "to", SHOW_PLAIN, false},
-        {"TURN", "turn", SHOW_RIGHT, false},      {"STATE", "state", SHOW_PLAIN, false},
-        {"OUTCOME", "outcome", SHOW_PLAIN, false}, {"FOUND", "placement", SHOW_PLAIN, false},
+        {"SEND AT", "sendAt", SHOW_TIME, false},     {"TO", "to", SHOW_PLAIN, false},
+        {"TURN", "turn", SHOW_RIGHT, false},         {"STATE", "state", SHOW_PLAIN, false},
+        {"OUTCOME", "outcome", SHOW_PLAIN, false},   {"FOUND", "placement", SHOW_PLAIN, false},
         {"EXCHANGE", "exchange", SHOW_PLAIN, false}, {NULL, NULL, SHOW_PLAIN, false},
     };
     _cleanup_(answer_deinit) struct answer answer = ANSWER_NULL;
@@ -183,10 +205,14 @@ int cmd_plan_show(struct ctl *ctl, const struct ctl_arguments *arguments)
 int cmd_exchange_ls(struct ctl *ctl, const struct ctl_arguments *arguments)
 {
     static const struct show_column columns[] = {
-        {"EXCHANGE", "id", SHOW_PLAIN, false},       {"STATE", "state", SHOW_PLAIN, false},
-        {"FROM", "from.address", SHOW_PLAIN, false}, {"TO", "to.address", SHOW_PLAIN, false},
-        {"BEGINS", "firstSendAt", SHOW_TIME, false}, {"MESSAGES", "messages", SHOW_PLAIN, false},
-        {"ONE NODE", "oneNode", SHOW_PLAIN, true},   {"SAME OWNER", "sameOwner", SHOW_PLAIN, true},
+        {"EXCHANGE", "id", SHOW_PLAIN, false},
+        {"STATE", "state", SHOW_PLAIN, false},
+        {"FROM", "from.address", SHOW_PLAIN, false},
+        {"TO", "to.address", SHOW_PLAIN, false},
+        {"BEGINS", "firstSendAt", SHOW_TIME, false},
+        {"MESSAGES", "messages", SHOW_PLAIN, false},
+        {"ONE NODE", "oneNode", SHOW_PLAIN, true},
+        {"SAME OWNER", "sameOwner", SHOW_PLAIN, true},
         {NULL, NULL, SHOW_PLAIN, false},
     };
     struct ask ask = {.verb = "exchange ls"};
@@ -205,7 +231,8 @@ static void show_turn(const json_t *turn)
     (void)printf("  %s  at %s\n", show_string(turn, "message"), show_string(turn, "sendAt"));
     const char *name;
     json_t *task;
-    json_object_foreach(json_object_get(turn, "tasks"), name, task) {
+    json_object_foreach(json_object_get(turn, "tasks"), name, task)
+    {
         (void)printf("  %-7s %-6s %-14s", name, show_string(task, "state"),
                      show_string(task, "outcome"));
         const char *reason = show_string(task, "reason");
@@ -232,8 +259,7 @@ int cmd_exchange_show(struct ctl *ctl, const struct ctl_arguments *arguments)
     show_item(item, skip);
     size_t i;
     json_t *turn;
-    json_array_foreach(json_object_get(item, "conversation"), i, turn)
-        show_turn(turn);
+    json_array_foreach(json_object_get(item, "conversation"), i, turn) show_turn(turn);
     return code;
 }
 
@@ -246,8 +272,7 @@ int cmd_stats(struct ctl *ctl, const struct ctl_arguments *arguments)
         {"MISSING", "missing", SHOW_RIGHT, false}, {"RESCUED", "rescued", SHOW_RIGHT, false},      \
         {"OPENED", "opened", SHOW_RIGHT, false}, {"REPLIED", "replied", SHOW_RIGHT, false},        \
         {"CREDITED", "credited", SHOW_RIGHT, false}, {"AMBIGUOUS", "ambiguous", SHOW_RIGHT, true}, \
-        {"UNOBSERVED", "unobserved", SHOW_RIGHT, true},                                            \
-        {"DROPPED", "dropped", SHOW_RIGHT, true},                                                  \
+        {"UNOBSERVED", "unobserved", SHOW_RIGHT, true}, {"DROPPED", "dropped", SHOW_RIGHT, true},  \
     {                                                                                              \
         NULL, NULL, SHOW_PLAIN, false                                                              \
     }
@@ -305,7 +330,10 @@ static void put_duration(json_t *item, const char *key)
     static const struct {
         int64_t ms;
         const char *unit;
-    } units[] = {{FLZ_DAY_MS, "d"}, {FLZ_HOUR_MS, "h"}, {FLZ_MINUTE_MS, "m"}, {FLZ_SECOND_MS, "s"},
+    } units[] = {{FLZ_DAY_MS, "d"},
+                 {FLZ_HOUR_MS, "h"},
+                 {FLZ_MINUTE_MS, "m"},
+                 {FLZ_SECOND_MS, "s"},
                  {1, "ms"}};
     char text[32];
     int64_t ms = json_integer_value(json_object_get(item, key));
@@ -319,9 +347,9 @@ static void put_duration(json_t *item, const char *key)
 int cmd_policy_ls(struct ctl *ctl, const struct ctl_arguments *arguments)
 {
     static const struct show_column columns[] = {
-        {"KEY", "key", SHOW_PLAIN, false},       {"VALUE", "value", SHOW_RIGHT, false},
+        {"KEY", "key", SHOW_PLAIN, false},         {"VALUE", "value", SHOW_RIGHT, false},
         {"DEFAULT", "default", SHOW_RIGHT, false}, {"LOW", "low", SHOW_RIGHT, false},
-        {"HIGH", "high", SHOW_RIGHT, false},     {"MEANING", "text", SHOW_PLAIN, false},
+        {"HIGH", "high", SHOW_RIGHT, false},       {"MEANING", "text", SHOW_PLAIN, false},
         {NULL, NULL, SHOW_PLAIN, false},
     };
     static const char *const values[] = {"value", "default", "low", "high"};
@@ -336,9 +364,9 @@ int cmd_policy_ls(struct ctl *ctl, const struct ctl_arguments *arguments)
     }
     size_t i;
     json_t *item;
-    json_array_foreach(json_object_get(answer.json, "items"), i, item)
-        for (size_t k = 0; k < 4 && strstr(show_string(item, "key"), "_ms"); k++)
-            put_duration(item, values[k]);
+    json_array_foreach(json_object_get(answer.json, "items"), i,
+                       item) for (size_t k = 0; k < 4 && strstr(show_string(item, "key"), "_ms");
+                                  k++) put_duration(item, values[k]);
     show_table(ctl, json_object_get(answer.json, "items"), columns);
     return code;
 }

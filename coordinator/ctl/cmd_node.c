@@ -105,11 +105,11 @@ static int give_out(const struct ctl *ctl, struct invitation *invitation, const 
     char ends[FLZ_TIME_TEXT_MAX];
     flz_time_format(invitation->invite.not_after, ends);
     if (ctl->output == CTL_JSON) {
-        json_t *json = json_pack("{s:s,s:s,s:i,s:{s:s,s:s,s:s,s:s?,s:s?}}", "apiVersion",
-                                 "fluenzr/v1", "kind", "JoinToken", "revision", 0, "item", "node",
-                                 invitation->invite.name, "id", flz_id_str(invitation->invite.node),
-                                 "ends", ends, "token", out ? NULL : flz_buf_str(&invitation->text),
-                                 "file", out);
+        json_t *json =
+            json_pack("{s:s,s:s,s:i,s:{s:s,s:s,s:s,s:s?,s:s?}}", "apiVersion", "fluenzr/v1", "kind",
+                      "JoinToken", "revision", 0, "item", "node", invitation->invite.name, "id",
+                      flz_id_str(invitation->invite.node), "ends", ends, "token",
+                      out ? NULL : flz_buf_str(&invitation->text), "file", out);
         show_json(json);
         json_decref(json);
     } else if (!out) {
@@ -121,8 +121,9 @@ static int give_out(const struct ctl *ctl, struct invitation *invitation, const 
             return talk_fail(ctl, ADMIN_FAILED, "NOT_WRITTEN", msg.text,
                              "the token is lost; invite the node again with another --out");
     }
-    talk(ctl, "node %s is invited until %s; on its host: join_token_file: TOKEN_FILE. Whoever has "
-              "the token can take the node's place until it is used",
+    talk(ctl,
+         "node %s is invited until %s; on its host: join_token_file: TOKEN_FILE. Whoever has "
+         "the token can take the node's place until it is used",
          invitation->invite.name, ends);
     return 0;
 }
@@ -134,8 +135,8 @@ static int check_words(const struct ctl *ctl, const struct ctl_arguments *argume
     const char *lasts = arguments_get(arguments, "for");
     const char *out = arguments_get(arguments, "out");
     if (flz_label_check(name) < 0 || strlen(name) >= FLZ_NAME_MAX)
-        return talk_usage(ctl, "letters, digits and hyphens: n1, mail-paris", "'%s' is no node name",
-                          name);
+        return talk_usage(ctl, "letters, digits and hyphens: n1, mail-paris",
+                          "'%s' is no node name", name);
     if (flz_parse_duration_ms(lasts ? lasts : INVITE_DEFAULT, ret_lasts_ms) < 0 ||
         *ret_lasts_ms <= 0 || *ret_lasts_ms > 30 * FLZ_DAY_MS)
         return talk_usage(ctl, "durations: 30m, 24h, 7d; 30 days at most",

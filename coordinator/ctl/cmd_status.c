@@ -33,16 +33,16 @@ static void show_accounts(const json_t *item)
     json_t *count;
     (void)printf("\naccounts  %" PRId64 " live, %" PRId64 " ready",
                  show_integer(item, "accounts.live"), show_integer(item, "accounts.ready"));
-    json_object_foreach((json_t *)(uintptr_t)show_path(item, "accounts.byPhase"), word, count)
-        if (json_integer_value(count))
-            (void)printf("   %s %" JSON_INTEGER_FORMAT, word, json_integer_value(count));
+    json_object_foreach((json_t *)(uintptr_t)show_path(item, "accounts.byPhase"), word,
+                        count) if (json_integer_value(count))(void)
+        printf("   %s %" JSON_INTEGER_FORMAT, word, json_integer_value(count));
     (void)printf("\ntasks     %" PRId64 " open, %" PRId64 " due\n",
                  show_integer(item, "tasks.open"), show_integer(item, "tasks.dueUnreported"));
 }
 
 static void show_today(const json_t *item)
 {
-    static const char *const keys[] = {"planned", "sent",    "inbox",  "junk",   "missing",
+    static const char *const keys[] = {"planned", "sent",   "inbox",   "junk",    "missing",
                                        "rescued", "opened", "replied", "rejected"};
     const json_t *today = json_object_get(item, "today");
     if (!json_is_object(today))
@@ -59,7 +59,8 @@ static void show_problems(const struct ctl *ctl, const json_t *problems)
     size_t i;
     json_t *problem;
     (void)printf("\n%s\n", json_array_size(problems) ? "problems" : "no problems");
-    json_array_foreach((json_t *)(uintptr_t)problems, i, problem) {
+    json_array_foreach((json_t *)(uintptr_t)problems, i, problem)
+    {
         bool critical = strcmp(show_string(problem, "severity"), "critical") == 0;
         const char *color = !ctl->color ? "" : critical ? "\033[31m" : "\033[33m";
         (void)printf("  %s%-4s%s ", color, critical ? "CRIT" : "WARN", ctl->color ? "\033[0m" : "");
@@ -115,7 +116,8 @@ static bool is_ready(const json_t *item)
     size_t i;
     json_t *node;
     size_t joined = 0;
-    json_array_foreach(json_object_get(item, "nodes"), i, node) {
+    json_array_foreach(json_object_get(item, "nodes"), i, node)
+    {
         if (strcmp(show_string(node, "state"), "joined") != 0)
             continue;
         joined++;

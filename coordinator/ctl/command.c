@@ -138,7 +138,8 @@ static const struct ctl_command commands[] = {
      "Makes DIR/root (the root key: move it offline), DIR/admin (for fluenzrctl) and\n"
      "DIR/coordinator (for the coordinator). Never overwrites anything.\n\n"
      "  fluenzrctl init --dir /etc/fluenzr --name acme --contact postmaster@acme.example \\\n"
-     "      --nodes-endpoint tcp://c1.acme.example:7400 --enrol-endpoint tcp://c1.acme.example:7401\n",
+     "      --nodes-endpoint tcp://c1.acme.example:7400 --enrol-endpoint "
+     "tcp://c1.acme.example:7401\n",
      init_options, cmd_init},
     {"status", "", 0, 0, "the network on one screen, problems last",
      "Exit code 1 when a problem keeps the network from working.\n", NULL, cmd_status},
@@ -160,7 +161,8 @@ static const struct ctl_command commands[] = {
     {"account import", "FILE.csv", 1, 1, "take accounts from a file, at this host's node",
      "Columns: address,owner,provider,smtp,imap,user,password,timezone,hours,days,intensity,\n"
      "profile,language,volume. The file must be 0600. Each row gets a verdict; the same row again\n"
-     "changes what differs. Passwords stay at the node. Exit code 3 when some rows were refused.\n\n"
+     "changes what differs. Passwords stay at the node. Exit code 3 when some rows were "
+     "refused.\n\n"
      "  fluenzrctl account import accounts.csv --consent-by 'J. Doe, contract 12' --dry-run\n",
      import_options, cmd_account_import},
     {"account add", "ADDRESS", 1, 1, "take one account, at this host's node",

@@ -78,8 +78,8 @@ static int load_key(struct context *context, struct flz_msg *msg)
         return r;
     r = flz_cert_check(&context->trust, flz_buf_view(&context->certificate), flz_realtime_ms(),
                        &context->facts, msg);
-    if (r == 0 && memcmp(context->facts.key.b, context->key.public_key.b,
-                         sizeof context->facts.key.b) != 0) {
+    if (r == 0 &&
+        memcmp(context->facts.key.b, context->key.public_key.b, sizeof context->facts.key.b) != 0) {
         flz_msg_set(msg, "names another key than admin.sign");
         r = flz_fail(-EKEYREJECTED);
     }
@@ -135,7 +135,8 @@ int context_load(const struct ctl *ctl, struct context *ret_context)
         flz_msg_set(&msg, "%s: %s", context.dir, strerror(-r));
     if (r < 0)
         return talk_fail(ctl, ADMIN_CONFIG, "BAD_CONTEXT", msg.text,
-                         r == -EKEYREJECTED ? "make a new certificate: fluenzrctl key certify" : "");
+                         r == -EKEYREJECTED ? "make a new certificate: fluenzrctl key certify"
+                                            : "");
     *ret_context = context;
     context = CONTEXT_NULL;
     return 0;

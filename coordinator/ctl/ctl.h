@@ -1,6 +1,6 @@
 /*
- * fluenzrctl: what its files share. Data goes to stdout, talk to stderr; each command returns one of
- * the documented exit codes (enum admin_exit). A command finds its words in `arguments` and its
+ * fluenzrctl: what its files share. Data goes to stdout, talk to stderr; each command returns one
+ * of the documented exit codes (enum admin_exit). A command finds its words in `arguments` and its
  * global options in `ctl`; it leaves nothing behind but its output.
  */
 #pragma once
@@ -24,7 +24,7 @@ enum ctl_output { CTL_TABLE, CTL_WIDE, CTL_JSON };
 
 struct ctl {
     enum ctl_output output;
-    bool quiet;            /* lists: names only; changes: nothing */
+    bool quiet; /* lists: names only; changes: nothing */
     bool color;
     const char *endpoint;  /* -e; NULL: as the context says */
     const char *admin_dir; /* -i; NULL: the usual places */
@@ -55,12 +55,12 @@ struct ctl_arguments {
 };
 
 struct ctl_command {
-    const char *name; /* "node invite" */
+    const char *name;  /* "node invite" */
     const char *words; /* "NAME", "TARGET" …; "" when there are none */
     size_t words_min;
     size_t words_max;
-    const char *summary;  /* one line */
-    const char *details;  /* more, with examples; "" */
+    const char *summary;              /* one line */
+    const char *details;              /* more, with examples; "" */
     const struct ctl_option *options; /* ended by a NULL name; NULL: none */
     int (*run)(struct ctl *ctl, const struct ctl_arguments *arguments);
 };
@@ -85,8 +85,8 @@ __attribute__((format(printf, 3, 4))) int talk_usage(const struct ctl *ctl, cons
 /* A line on stderr, unless -q or -o json. */
 __attribute__((format(printf, 2, 3))) void talk(const struct ctl *ctl, const char *format, ...);
 
-/* Asks on the terminal; the answer is owned, `fallback` (may be NULL) when it is empty. NULL: there is
- * no terminal, or its end. */
+/* Asks on the terminal; the answer is owned, `fallback` (may be NULL) when it is empty. NULL: there
+ * is no terminal, or its end. */
 char *talk_ask(const char *question, const char *fallback);
 /* Without echo. 0 or negative. */
 int talk_ask_secret(const char *question, struct flz_secret *ret_secret);
@@ -137,10 +137,10 @@ struct ask {
 };
 
 struct answer {
-    int code;          /* exit code of the reply, or of what kept it away */
+    int code; /* exit code of the reply, or of what kept it away */
     char error[FLZ_NAME_MAX];
     char message[FLZ_MSG_BYTES_MAX];
-    json_t *json;      /* owned; NULL when there is none */
+    json_t *json; /* owned; NULL when there is none */
 };
 
 #define ANSWER_NULL ((struct answer){.json = NULL})

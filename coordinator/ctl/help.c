@@ -5,10 +5,8 @@
 #include <string.h>
 
 static const char *const exit_codes[] = {
-    "0 done",          "1 failed",          "2 difference",
-    "3 partly done",   "4 wait timed out",  "64 usage",
-    "69 unreachable",  "75 try again",      "77 not permitted",
-    "78 configuration",
+    "0 done",   "1 failed",       "2 difference", "3 partly done",    "4 wait timed out",
+    "64 usage", "69 unreachable", "75 try again", "77 not permitted", "78 configuration",
 };
 
 #define EXIT_CODES_COUNT (sizeof exit_codes / sizeof *exit_codes)
@@ -38,7 +36,8 @@ static void print_overview(FILE *to)
     (void)fputs("\nexit codes: ", to);
     for (size_t i = 0; i < EXIT_CODES_COUNT; i++)
         (void)fprintf(to, "%s%s", i ? ", " : "", exit_codes[i]);
-    (void)fputs("\nhelp for one: fluenzrctl COMMAND --help; manual page: fluenzrctl help man\n", to);
+    (void)fputs("\nhelp for one: fluenzrctl COMMAND --help; manual page: fluenzrctl help man\n",
+                to);
 }
 
 void help_print(FILE *to, const struct ctl_command *command)
@@ -122,8 +121,9 @@ static void print_man(void)
     (void)fputs(".SH EXIT STATUS\n", stdout);
     for (size_t i = 0; i < EXIT_CODES_COUNT; i++)
         (void)printf(".br\n%s\n", exit_codes[i]);
-    (void)fputs(".SH ENVIRONMENT\nFLUENZR_ADMIN, FLUENZR_ENDPOINT, FLUENZR_NODE_ENDPOINT, NO_COLOR\n",
-                stdout);
+    (void)fputs(
+        ".SH ENVIRONMENT\nFLUENZR_ADMIN, FLUENZR_ENDPOINT, FLUENZR_NODE_ENDPOINT, NO_COLOR\n",
+        stdout);
 }
 
 int cmd_help(struct ctl *ctl, const struct ctl_arguments *arguments)
@@ -208,8 +208,8 @@ int cmd_completion(struct ctl *ctl, const struct ctl_arguments *arguments)
         size_t len = strcspn(commands[i].name, " ");
         bool begins = i == 0 || strncmp(commands[i - 1].name, commands[i].name, len) != 0 ||
                       (commands[i - 1].name[len] != ' ' && commands[i - 1].name[len] != '\0');
-        if (!commands[i].name[len] && !(i + 1 < count && strncmp(commands[i + 1].name,
-                                                                 commands[i].name, len) == 0))
+        if (!commands[i].name[len] &&
+            !(i + 1 < count && strncmp(commands[i + 1].name, commands[i].name, len) == 0))
             continue;
         if (!begins)
             continue;

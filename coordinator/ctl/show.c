@@ -72,7 +72,8 @@ static void put_value(const json_t *value, char *ret_text, size_t size)
         return;
     }
     size_t len = 0;
-    json_array_foreach((json_t *)(uintptr_t)value, i, item) {
+    json_array_foreach((json_t *)(uintptr_t)value, i, item)
+    {
         char text[CELL_MAX];
         put_scalar(item, text, sizeof text);
         int n = snprintf(ret_text + len, size - len, "%s%s", i ? "," : "", text);
@@ -128,7 +129,8 @@ static void show_names(const json_t *items, const struct show_column *columns)
 {
     size_t i;
     json_t *item;
-    json_array_foreach((json_t *)(uintptr_t)items, i, item) {
+    json_array_foreach((json_t *)(uintptr_t)items, i, item)
+    {
         char text[CELL_MAX];
         put_value(show_path(item, columns->path), text, sizeof text);
         show_text(text);
@@ -147,14 +149,12 @@ void show_table(const struct ctl *ctl, const json_t *items, const struct show_co
         return;
     for (const struct show_column *column = columns; column->title; column++)
         if (is_shown(ctl, column))
-            (void)scols_table_new_column(table, column->title, 0,
-                                         column->cell == SHOW_PLAIN || column->cell == SHOW_TIME
-                                             ? 0
-                                             : SCOLS_FL_RIGHT);
+            (void)scols_table_new_column(
+                table, column->title, 0,
+                column->cell == SHOW_PLAIN || column->cell == SHOW_TIME ? 0 : SCOLS_FL_RIGHT);
     size_t i;
     json_t *item;
-    json_array_foreach((json_t *)(uintptr_t)items, i, item)
-        add_line(table, ctl, item, columns);
+    json_array_foreach((json_t *)(uintptr_t)items, i, item) add_line(table, ctl, item, columns);
     /* Lines are not folded to the terminal's width: each row stays one line for grep and eyes. */
     (void)scols_table_set_termforce(table, SCOLS_TERMFORCE_NEVER);
     (void)scols_print_table(table);
@@ -210,9 +210,8 @@ static void show_object(const json_t *item, const char *const *skip, int depth)
 {
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)item, key, value)
-        if (!is_skipped(key, skip))
-            show_field(key, value, depth);
+    json_object_foreach((json_t *)(uintptr_t)item, key, value) if (!is_skipped(key, skip))
+        show_field(key, value, depth);
 }
 
 void show_item(const json_t *item, const char *const *skip)

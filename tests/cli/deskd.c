@@ -1,7 +1,7 @@
 /*
- * The coordinator's desk and HTTP door over a world of the tests (world.h): what fluenzrctl is tested
- * against. deskd IDENTITY_DIR ADMIN_ENDPOINT [one-owner|empty]; prints its HTTP port when it is
- * ready; ends by SIGTERM.
+ * The coordinator's desk and HTTP door over a world of the tests (world.h): what fluenzrctl is
+ * tested against. deskd IDENTITY_DIR ADMIN_ENDPOINT [one-owner|empty]; prints its HTTP port when it
+ * is ready; ends by SIGTERM.
  */
 #include "common/base/cleanup.h"
 #include "common/sys/bus.h"

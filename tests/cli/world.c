@@ -267,8 +267,7 @@ uint32_t world_add_node(struct server *world, const char *name, bool connected)
                                               .not_after = FLZ_NEVER - 1,
                                               .real_now = 1}};
     struct coord_command join = {
-        .kind = COORD_JOIN,
-        .join = {.node = id_of(1, n), .token = digest_of(name), .real_now = 2}};
+        .kind = COORD_JOIN, .join = {.node = id_of(1, n), .token = digest_of(name), .real_now = 2}};
     (void)snprintf(invite.invite.name, sizeof invite.invite.name, "%s", name);
     (void)snprintf(join.join.name, sizeof join.join.name, "%s", name);
     memcpy(join.join.curve_key.b, digest_of(name).b, sizeof join.join.curve_key.b);
@@ -277,10 +276,10 @@ uint32_t world_add_node(struct server *world, const char *name, bool connected)
     assert(!update.refused && update.handle == n);
     world->incarnations[n] = id_of(2, n);
     world->connected[n] = connected;
-    (void)step(world, (struct coord_command){.kind = COORD_HELLO,
-                                             .node = n,
-                                             .hello = {.incarnation = world->incarnations[n],
-                                                       .credit = 100}});
+    (void)step(world, (struct coord_command){
+                          .kind = COORD_HELLO,
+                          .node = n,
+                          .hello = {.incarnation = world->incarnations[n], .credit = 100}});
     return n;
 }
 

@@ -82,9 +82,8 @@ static json_t *problem_of(json_t *problems, const char *code)
 {
     size_t i;
     json_t *problem;
-    json_array_foreach(problems, i, problem)
-        if (strcmp(text_of(problem, "code"), code) == 0)
-            return problem;
+    json_array_foreach(problems, i,
+                       problem) if (strcmp(text_of(problem, "code"), code) == 0) return problem;
     return NULL;
 }
 
@@ -135,9 +134,12 @@ static void without_names_no_address_and_no_owner_is_told(void **state)
     struct view_exchange_filter filter = {.account = COORD_NONE, .ended = true, .limit = 10};
     struct view_stats_query stats = {
         .from = WORLD_DATE, .to = WORLD_DATE, .account = COORD_NONE, .by = VIEW_BY_ACCOUNT};
-    json_t *documents[] = {view_status(&fixture->view, NULL), view_accounts(&fixture->view, &any),
-                           view_exchanges(&fixture->view, &filter), view_alerts(&fixture->view),
-                           view_plan(&fixture->view, 0, 0), view_stats(&fixture->view, &stats),
+    json_t *documents[] = {view_status(&fixture->view, NULL),
+                           view_accounts(&fixture->view, &any),
+                           view_exchanges(&fixture->view, &filter),
+                           view_alerts(&fixture->view),
+                           view_plan(&fixture->view, 0, 0),
+                           view_stats(&fixture->view, &stats),
                            view_nodes(&fixture->view)};
     static const char *const words[] = {"ann@", "bob@", "cleo@", "Alpha", "Beta", "Gamma"};
     for (size_t i = 0; i < sizeof documents / sizeof *documents; i++) {
