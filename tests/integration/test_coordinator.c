@@ -1,0 +1,416 @@
+/*
+ * The coordinator's doors, from outside: the real program, enrolled with the real commands, spoken
+ * to by a peer that also lies.
+ */
+#include "common/base/cleanup.h"
+#include "common/base/text.h"
+#include "common/sys/bus.h"
+#include "common/sys/clock.h"
+#include "common/sys/fsutil.h"
+#include "node/enrol.h"
+#include "node/identity.h"
+#include "proto/codec.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define ANSWER_MS 10000
+#define SILENCE_MS 700
+
+struct world {
+    char dir[64];
+    char bin[512];
+    int port_nodes, port_enrol, port_http;
+    pid_t coordinator;
+};
+
+static int free_port(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
+    (void)close(fd);
+    return ntohs(address.sin_port);
+}
+
+/* Runs a shell line with $D (the folder) and $B (the programs); returns its exit code. */
+static int run(const struct world *world, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static int run(const struct world *world, const char *format, ...)
+{
+    char line[2048];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    (void)setenv("D", world->dir, 1);
+    (void)setenv("B", world->bin, 1);
+    int status = system(line);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void write_config(const struct world *world)
+{
+    _cleanup_(flz_buf_deinit) struct flz_buf text = FLZ_BUF_NULL;
+    char path[128];
+    flz_buf_printf(&text,
+                   "state_dir: %s/state\nidentity_dir: %s/net/coordinator\n"
+                   "content_dir: %s/deploy/content\nlisten:\n"
+                   "  nodes: tcp://127.0.0.1:%d\n  enrol: tcp://127.0.0.1:%d\n"
+                   "  admin: ipc://%s/coord.sock\n  http: 127.0.0.1:%d\n"
+                   "allow_unlocked_memory: true\n",
+                   world->dir, world->dir, getenv("FLZ_SOURCE"), world->port_nodes,
+                   world->port_enrol, world->dir, world->port_http);
+    (void)snprintf(path, sizeof path, "%s/coord.yaml", world->dir);
+    assert_int_equal(fsutil_write(path, 0600, flz_buf_view(&text), NULL), 0);
+}
+
+static void start(struct world *world, const char *option)
+{
+    char config[128], log[128], program[600];
+    (void)snprintf(config, sizeof config, "%s/coord.yaml", world->dir);
+    (void)snprintf(log, sizeof log, "%s/coord.log", world->dir);
+    (void)snprintf(program, sizeof program, "%s/fluenzr-coordinator", world->bin);
+    world->coordinator = fork();
+    assert_true(world->coordinator >= 0);
+    if (world->coordinator == 0) {
+        (void)freopen(log, "a", stderr);
+        (void)execl(program, program, "--config", config, option, (char *)NULL);
+        _exit(127);
+    }
+    /* Ready when its administration answers. */
+    for (int i = 0; i < 200; i++) {
+        if (run(world, "$B/fluenzrctl -i $D/net/admin --timeout 1s status >/dev/null 2>&1") != 69)
+            return;
+        (void)usleep(50000);
+    }
+    fail_msg("the coordinator did not start; see %s", log);
+}
+
+static void stop(struct world *world, int number)
+{
+    int status;
+    if (world->coordinator <= 0)
+        return;
+    (void)kill(world->coordinator, number);
+    (void)waitpid(world->coordinator, &status, 0);
+    if (number == SIGTERM)
+        assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    world->coordinator = 0;
+}
+
+static int setup(void **state)
+{
+    struct world *world = calloc(1, sizeof *world);
+    (void)snprintf(world->dir, sizeof world->dir, "/tmp/flz-coordinator-XXXXXX");
+    assert_non_null(mkdtemp(world->dir));
+    (void)snprintf(world->bin, sizeof world->bin, "%s", getenv("FLZ_BIN"));
+    world->port_nodes = free_port();
+    world->port_enrol = free_port();
+    world->port_http = free_port();
+    assert_int_equal(run(world,
+                         "$B/fluenzrctl init --dir $D/net --name test --contact stop@test.test "
+                         "--nodes-endpoint tcp://127.0.0.1:%d --enrol-endpoint tcp://127.0.0.1:%d "
+                         "--admin-endpoint ipc://$D/coord.sock >/dev/null 2>&1",
+                         world->port_nodes, world->port_enrol),
+                     0);
+    write_config(world);
+    start(world, NULL);
+    *state = world;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct world *world = *state;
+    stop(world, SIGTERM);
+    assert_int_equal(run(world, "rm -rf \"$D\""), 0);
+    free(world);
+    return 0;
+}
+
+/* ---- A node of our own ---- */
+
+static int enrol_as(const struct world *world, const char *name, struct flz_msg *msg)
+{
+    char dir[128], token[128];
+    (void)snprintf(dir, sizeof dir, "%s/%s", world->dir, name);
+    (void)snprintf(token, sizeof token, "%s/token", world->dir);
+    return enrol(dir, token, ANSWER_MS, msg);
+}
+
+static void invite(const struct world *world, const char *name)
+{
+    assert_int_equal(run(world,
+                         "rm -f $D/token; $B/fluenzrctl -i $D/net/admin node invite %s "
+                         "--out $D/token >/dev/null 2>&1",
+                         name),
+                     0);
+}
+
+static struct identity joined(const struct world *world, const char *name)
+{
+    struct flz_msg msg = FLZ_MSG_NULL;
+    struct identity identity;
+    char dir[128];
+    invite(world, name);
+    if (enrol_as(world, name, &msg) < 0)
+        fail_msg("%s", msg.text);
+    (void)snprintf(dir, sizeof dir, "%s/%s", world->dir, name);
+    assert_int_equal(identity_load(dir, &identity, &msg), 0);
+    return identity;
+}
+
+static struct bus_client *connect_as(const struct identity *identity)
+{
+    struct flz_msg msg = FLZ_MSG_NULL;
+    struct bus_client *client;
+    struct bus_target target = {.endpoint = identity->endpoint,
+                                .server = &identity->coordinator_key,
+                                .own = &identity->curve};
+    if (bus_client_open(&target, ANSWER_MS, &client, &msg) != 0)
+        fail_msg("%s", msg.text);
+    return client;
+}
+
+static void say(struct bus_client *client, struct flz_signer signer, enum flz_kind kind,
+                const struct flz_codec *codec, const void *frame)
+{
+    _cleanup_(flz_buf_deinit) struct flz_buf payload = FLZ_BUF_NULL;
+    _cleanup_(flz_buf_deinit) struct flz_buf bytes = FLZ_BUF_NULL;
+    assert_int_equal(flz_encode(codec, frame, &payload), 0);
+    assert_int_equal(flz_seal_signed(kind, flz_buf_view(&payload), &signer, &bytes), 0);
+    assert_int_equal(bus_client_send(client, flz_buf_view(&bytes)), 0);
+}
+
+static struct flz_hello hello_of(const struct identity *identity, uint64_t seq)
+{
+    struct flz_hello hello = {
+        .header = {.network = identity->trust.network, .node = identity->node, .seq = seq},
+        .incarnation = {.b = {7}},
+        .boot_ms = flz_boottime_ms(),
+        .credit = 10,
+    };
+    return hello;
+}
+
+static struct flz_heartbeat heartbeat_of(const struct identity *identity, uint64_t seq)
+{
+    return (struct flz_heartbeat){
+        .header = {.network = identity->trust.network, .node = identity->node, .seq = seq},
+        .boot_ms = flz_boottime_ms(),
+        .credit = 10,
+    };
+}
+
+/* The kind of the next frame, its payload in `arena`; 0 when none comes in time. The signature must
+ * be the coordinator's. */
+static uint32_t hear(struct bus_client *client, const struct identity *identity, int timeout_ms,
+                     struct flz_arena *arena, struct flz_view *ret_payload)
+{
+    _cleanup_(flz_buf_deinit) struct flz_buf bytes = FLZ_BUF_NULL;
+    struct flz_signed frame;
+    if (bus_client_receive(client, timeout_ms, &bytes) != 0)
+        return 0;
+    assert_int_equal(flz_open_signed(flz_buf_view(&bytes), arena, &frame), 0);
+    assert_int_equal(flz_verify_signed(&frame, &identity->issuers[0].key), 0);
+    *ret_payload = frame.payload;
+    return frame.kind;
+}
+
+static struct flz_welcome welcomed(struct bus_client *client, const struct identity *identity)
+{
+    _cleanup_(flz_arena_deinit) struct flz_arena arena = FLZ_ARENA_NULL;
+    struct flz_hello hello = hello_of(identity, 1);
+    struct flz_welcome welcome;
+    struct flz_view payload;
+    say(client, identity_signer(identity), FLZ_KIND_HELLO, &flz_codec_hello, &hello);
+    assert_int_equal(hear(client, identity, ANSWER_MS, &arena, &payload), FLZ_KIND_WELCOME);
+    assert_int_equal(flz_decode(&flz_codec_welcome, payload, &arena, &welcome), 0);
+    assert_true(welcome.accepted);
+    return welcome;
+}
+
+/* ---- Claims ---- */
+
+static void a_token_enrols_one_node_once(void **state)
+{
+    const struct world *world = *state;
+    struct flz_msg msg = FLZ_MSG_NULL;
+    invite(world, "n1");
+    assert_int_equal(enrol_as(world, "n1", &msg), 0);
+    assert_int_equal(enrol_as(world, "thief", &msg), -EACCES);
+    assert_non_null(strstr(msg.text, "refused"));
+    /* Whose answer was lost may ask again with the same certificate. */
+    assert_int_equal(run(world, "rm $D/n1/identity/trust.yaml"), 0);
+    assert_int_equal(enrol_as(world, "n1", &msg), 0);
+}
+
+static void a_damaged_token_is_refused_with_words(void **state)
+{
+    const struct world *world = *state;
+    struct flz_msg msg = FLZ_MSG_NULL;
+    assert_int_equal(run(world, "echo flzjoin1_AAAA > $D/token; chmod 600 $D/token"), 0);
+    assert_int_equal(enrol_as(world, "n2", &msg), -EINVAL);
+    assert_non_null(strstr(msg.text, "not a join token"));
+    assert_int_equal(run(world, "chmod 644 $D/token"), 0);
+    assert_int_equal(enrol_as(world, "n2", &msg), -EPERM);
+}
+
+static void an_unknown_key_is_not_let_in(void **state)
+{
+    const struct world *world = *state;
+    _cleanup_(identity_deinit) struct identity identity = joined(world, "n3");
+    _cleanup_(keys_curve_deinit) struct keys_curve_pair stranger = KEYS_CURVE_NULL;
+    struct flz_msg msg = FLZ_MSG_NULL;
+    struct bus_client *client;
+    assert_int_equal(keys_curve_generate(&stranger), 0);
+    struct bus_target target = {.endpoint = identity.endpoint,
+                                .server = &identity.coordinator_key,
+                                .own = &stranger};
+    assert_int_equal(bus_client_open(&target, 3000, &client, &msg), BUS_E_UNREACHABLE);
+}
+
+static void a_forged_hello_is_not_answered(void **state)
+{
+    const struct world *world = *state;
+    _cleanup_(identity_deinit) struct identity identity = joined(world, "n4");
+    _cleanup_(keys_sign_deinit) struct keys_sign_pair forger = KEYS_SIGN_NULL;
+    _cleanup_(flz_arena_deinit) struct flz_arena arena = FLZ_ARENA_NULL;
+    struct flz_view payload;
+    struct bus_client *client = connect_as(&identity);
+    struct flz_hello hello = hello_of(&identity, 1);
+    assert_int_equal(keys_sign_generate(&forger), 0);
+    struct flz_signer signer = {
+        .key = forger.public_key, .on_sign = keys_on_sign, .data = &forger};
+    say(client, signer, FLZ_KIND_HELLO, &flz_codec_hello, &hello);
+    assert_int_equal(hear(client, &identity, SILENCE_MS, &arena, &payload), 0);
+
+    hello.header.network.b[0] ^= 1;
+    say(client, identity_signer(&identity), FLZ_KIND_HELLO, &flz_codec_hello, &hello);
+    assert_int_equal(hear(client, &identity, SILENCE_MS, &arena, &payload), 0);
+    (void)welcomed(client, &identity);
+    (void)bus_client_close(client);
+}
+
+static void a_heartbeat_is_answered_once(void **state)
+{
+    const struct world *world = *state;
+    _cleanup_(identity_deinit) struct identity identity = joined(world, "n5");
+    _cleanup_(flz_arena_deinit) struct flz_arena arena = FLZ_ARENA_NULL;
+    struct flz_view payload;
+    struct flz_pulse pulse;
+    struct bus_client *client = connect_as(&identity);
+    struct flz_heartbeat heartbeat = heartbeat_of(&identity, 5);
+    say(client, identity_signer(&identity), FLZ_KIND_HEARTBEAT, &flz_codec_heartbeat, &heartbeat);
+    assert_int_equal(hear(client, &identity, SILENCE_MS, &arena, &payload), 0); /* not welcomed */
+    (void)welcomed(client, &identity);
+    say(client, identity_signer(&identity), FLZ_KIND_HEARTBEAT, &flz_codec_heartbeat, &heartbeat);
+    assert_int_equal(hear(client, &identity, ANSWER_MS, &arena, &payload), FLZ_KIND_PULSE);
+    assert_int_equal(flz_decode(&flz_codec_pulse, payload, &arena, &pulse), 0);
+    assert_true(pulse.echo_boot_ms == heartbeat.boot_ms);
+    assert_true(pulse.lease_ms > 0 && pulse.lease_ms <= 15 * 60000);
+    assert_true(pulse.rate_milli == 1000);
+    say(client, identity_signer(&identity), FLZ_KIND_HEARTBEAT, &flz_codec_heartbeat, &heartbeat);
+    assert_int_equal(hear(client, &identity, SILENCE_MS, &arena, &payload), 0); /* replayed */
+    (void)bus_client_close(client);
+}
+
+static void a_killed_coordinator_knows_its_nodes(void **state)
+{
+    struct world *world = *state;
+    _cleanup_(identity_deinit) struct identity identity = joined(world, "n6");
+    struct bus_client *client = connect_as(&identity);
+    struct flz_welcome before = welcomed(client, &identity);
+    (void)bus_client_close(client);
+
+    stop(world, SIGKILL);
+    start(world, NULL);
+    client = connect_as(&identity);
+    struct flz_welcome after = welcomed(client, &identity);
+    assert_true(after.header.epoch > before.header.epoch);
+    assert_true(flz_id_equal(after.header.generation, before.header.generation));
+    (void)bus_client_close(client);
+
+    stop(world, SIGTERM);
+    start(world, "--restored");
+    client = connect_as(&identity);
+    struct flz_welcome restored = welcomed(client, &identity);
+    assert_false(flz_id_equal(restored.header.generation, before.header.generation));
+    (void)bus_client_close(client);
+    stop(world, SIGTERM);
+    start(world, NULL);
+}
+
+static void a_revoked_node_is_cut_off(void **state)
+{
+    const struct world *world = *state;
+    _cleanup_(identity_deinit) struct identity identity = joined(world, "n7");
+    _cleanup_(flz_arena_deinit) struct flz_arena arena = FLZ_ARENA_NULL;
+    struct flz_view payload;
+    struct bus_client *client = connect_as(&identity);
+    (void)welcomed(client, &identity);
+    assert_int_equal(
+        run(world, "$B/fluenzrctl -i $D/net/admin node revoke n7 --yes >/dev/null 2>&1"),
+        0);
+    /* On the connection that still stands: not one more answer. */
+    struct flz_heartbeat heartbeat = heartbeat_of(&identity, 50);
+    say(client, identity_signer(&identity), FLZ_KIND_HEARTBEAT, &flz_codec_heartbeat, &heartbeat);
+    assert_int_equal(hear(client, &identity, SILENCE_MS, &arena, &payload), 0);
+    (void)bus_client_close(client);
+}
+
+static void a_second_coordinator_on_the_same_state_does_not_start(void **state)
+{
+    const struct world *world = *state;
+    assert_int_equal(run(world, "timeout 20 $B/fluenzr-coordinator --config $D/coord.yaml "
+                                "2>$D/second.log"),
+                     75);
+    assert_int_equal(run(world, "grep -q start_failed $D/second.log"), 0);
+}
+
+static void a_configuration_that_cannot_be_is_refused(void **state)
+{
+    const struct world *world = *state;
+    assert_int_equal(run(world, "{ cat $D/coord.yaml; echo 'lisen: x'; } > $D/bad.yaml; "
+                                "$B/fluenzr-coordinator --check --config $D/bad.yaml 2>$D/bad.log"),
+                     78);
+    assert_int_equal(run(world, "grep -q \"bad.yaml:10:1: unknown key 'lisen'\" $D/bad.log"), 0);
+}
+
+int main(void)
+{
+    if (!getenv("FLZ_BIN") || !getenv("FLZ_SOURCE")) {
+        (void)fprintf(stderr, "FLZ_BIN and FLZ_SOURCE name the programs and the sources\n");
+        return 1;
+    }
+    if (sodium_init() < 0)
+        return 1;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_token_enrols_one_node_once),
+        cmocka_unit_test(a_damaged_token_is_refused_with_words),
+        cmocka_unit_test(an_unknown_key_is_not_let_in),
+        cmocka_unit_test(a_forged_hello_is_not_answered),
+        cmocka_unit_test(a_heartbeat_is_answered_once),
+        cmocka_unit_test(a_killed_coordinator_knows_its_nodes),
+        cmocka_unit_test(a_revoked_node_is_cut_off),
+        cmocka_unit_test(a_second_coordinator_on_the_same_state_does_not_start),
+        cmocka_unit_test(a_configuration_that_cannot_be_is_refused),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
