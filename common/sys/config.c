@@ -28,6 +28,39 @@ static int parse_error(const char *name, const yaml_parser_t *parser, struct flz
 
 FLZ_DEFINE_FREEP(struct config_doc, config_doc_free)
 
+/* A second document would go unread, and who wrote it would think otherwise. */
+static int check_rest(yaml_parser_t *parser, const char *name, struct flz_msg *msg)
+{
+    yaml_document_t rest;
+    if (!yaml_parser_load(parser, &rest))
+        return parse_error(name, parser, msg);
+    const yaml_node_t *root = yaml_document_get_root_node(&rest);
+    size_t line = root ? root->start_mark.line + 1 : 0;
+    yaml_document_delete(&rest);
+    if (line == 0)
+        return 0;
+    flz_msg_set(msg, "%s:%zu:1: a second document; only one is read", name, line);
+    return flz_fail(-EINVAL);
+}
+
+/* Values are C strings: one with a NUL would be read in part. */
+static int check_nodes(const struct config_doc *doc, struct flz_msg *msg)
+{
+    int n = (int)(doc->document.nodes.top - doc->document.nodes.start);
+    if (n > CONFIG_NODES_MAX) {
+        flz_msg_set(msg, "%s: more than %d values", doc->name, CONFIG_NODES_MAX);
+        return flz_fail(-EINVAL);
+    }
+    for (int i = 0; i < n; i++) {
+        const yaml_node_t *node = &doc->document.nodes.start[i];
+        if (node->type == YAML_SCALAR_NODE &&
+            memchr(node->data.scalar.value, '\0', node->data.scalar.length))
+            return config_node_error(doc, (struct config_node){.id = i + 1}, msg,
+                                     "a text with a NUL in it");
+    }
+    return 0;
+}
+
 int config_doc_parse(const char *name, struct flz_view text, struct config_doc **ret_doc,
                      struct flz_msg *msg)
 {
@@ -42,18 +75,14 @@ int config_doc_parse(const char *name, struct flz_view text, struct config_doc *
     }
     yaml_parser_set_input_string(&parser, text.data ? text.data : (const uint8_t *)"", text.len);
     int r = yaml_parser_load(&parser, &doc->document) ? 0 : parse_error(name, &parser, msg);
-    yaml_parser_delete(&parser);
-    if (r < 0) {
+    if (r < 0)
         free(doc);
-        return r;
-    }
-    if (doc->document.nodes.top - doc->document.nodes.start > CONFIG_NODES_MAX) {
+    else if ((r = check_rest(&parser, name, msg)) < 0 || (r = check_nodes(doc, msg)) < 0)
         (void)config_doc_free(doc);
-        flz_msg_set(msg, "%s: more than %d values", name, CONFIG_NODES_MAX);
-        return flz_fail(-EINVAL);
-    }
-    *ret_doc = doc;
-    return 0;
+    else
+        *ret_doc = doc;
+    yaml_parser_delete(&parser);
+    return r;
 }
 
 int config_doc_open(const char *path, struct config_doc **ret_doc, struct flz_msg *msg)
@@ -413,12 +442,14 @@ static int read_pair(struct reader *reader, struct config_node mapping, size_t i
             reader->sources[i].line = config_node_line(reader->doc, value);
         return read_value(reader->doc, value, key, reader->base, reader->msg);
     }
-    if (is_section(reader, name) && config_node_kind(reader->doc, value) == CONFIG_MAPPING) {
-        char section[CONFIG_NAME_MAX + 1];
-        (void)snprintf(section, sizeof section, "%s.", name);
-        return read_mapping(reader, value, section);
-    }
-    return unknown_key(reader, at, name);
+    if (!is_section(reader, name))
+        return unknown_key(reader, at, name);
+    const char *text = config_node_text(reader->doc, value);
+    if (text && !*text)
+        return 0; /* a section of which every key is commented out */
+    char section[CONFIG_NAME_MAX + 1];
+    (void)snprintf(section, sizeof section, "%s.", name);
+    return read_mapping(reader, value, section);
 }
 
 static int read_mapping(struct reader *reader, struct config_node node, const char *prefix)
@@ -493,9 +524,14 @@ static void format_text(const char *text, struct flz_buf *buf)
 {
     flz_buf_add_byte(buf, '"');
     for (; *text; text++) {
-        if (*text == '"' || *text == '\\')
+        uint8_t c = (uint8_t)*text;
+        if (c < 0x20 || c == 0x7f) {
+            flz_buf_printf(buf, "\\x%02x", c);
+            continue;
+        }
+        if (c == '"' || c == '\\')
             flz_buf_add_byte(buf, '\\');
-        flz_buf_add_byte(buf, (uint8_t)*text);
+        flz_buf_add_byte(buf, c);
     }
     flz_buf_add_byte(buf, '"');
 }
