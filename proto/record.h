@@ -351,8 +351,9 @@ enum event_type {
     EVENT_SUPPRESSED = 23,
     EVENT_UNSUPPRESSED = 24,
     EVENT_SETTING = 25,
+    EVENT_RESLOTTED = 26, /* a turn's opening moves to its second hours */
 };
-#define EVENT_TYPE_MAX EVENT_SETTING
+#define EVENT_TYPE_MAX EVENT_RESLOTTED
 
 struct event_lead {
     uint64_t epoch;
@@ -545,6 +546,14 @@ struct event_settled {
     int64_t tidy_at;
 };
 
+/* The turn's UNSPAM and OPEN, where they wait or expired, are to be done in these hours. */
+struct event_reslotted {
+    uint32_t exchange;
+    uint32_t turn;
+    int64_t open_at;
+    int64_t open_until;
+};
+
 struct event_ended {
     uint32_t exchange;
 };
@@ -637,6 +646,7 @@ struct event {
         struct event_suppressed suppressed;
         struct event_unsuppressed unsuppressed;
         struct event_setting setting;
+        struct event_reslotted reslotted;
     };
 };
 

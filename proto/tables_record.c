@@ -238,6 +238,10 @@ CODEC(event_unsuppressed, flz__event_unsuppressed, event_unsuppressed,
 CODEC(event_setting, flz__event_setting, event_setting,
       TEXT(event_setting, key), S64(event_setting, value), TEXT(event_setting, by));
 
+CODEC(event_reslotted, flz__event_reslotted, event_reslotted,
+      U32(event_reslotted, exchange), U32(event_reslotted, turn), S64(event_reslotted, open_at),
+      S64(event_reslotted, open_until));
+
 /* ---- Events ---- */
 
 struct event_shell {
@@ -283,6 +287,7 @@ static const struct {
     [EVENT_SUPPRESSED] = {"suppressed", &flz_codec_event_suppressed},
     [EVENT_UNSUPPRESSED] = {"unsuppressed", &flz_codec_event_unsuppressed},
     [EVENT_SETTING] = {"setting", &flz_codec_event_setting},
+    [EVENT_RESLOTTED] = {"reslotted", &flz_codec_event_reslotted},
 };
 
 const struct flz_codec *flz_event_codec(uint32_t type)

@@ -39,6 +39,7 @@ extern const struct flz_codec flz_codec_event_issued;
 extern const struct flz_codec flz_codec_event_presumed;
 extern const struct flz_codec flz_codec_event_void;
 extern const struct flz_codec flz_codec_event_settled;
+extern const struct flz_codec flz_codec_event_reslotted;
 extern const struct flz_codec flz_codec_event_ended;
 extern const struct flz_codec flz_codec_event_day_closed;
 extern const struct flz_codec flz_codec_event_paused;

@@ -242,6 +242,15 @@ int coord_task(const struct coord *core, const struct coord_order *order,
     return 0;
 }
 
+/* Whether an issued task's report is waited for with the clock: once an opening's hours are long
+ * over, its node is silent, and is only waited for because there are second hours. */
+static bool awaited(const struct coord *core, const struct coord_order *order,
+                    const struct coord_task *task, int64_t now)
+{
+    bool mailbox = order->kind == FLZ_TASK_UNSPAM || order->kind == FLZ_TASK_OPEN;
+    return !mailbox || now <= task->not_after + FLZ_HOUR_MS + core->policy.grace_ms;
+}
+
 static size_t due_of(const struct coord *core, struct live *x, uint32_t turn, int64_t now)
 {
     static const uint32_t kinds[] = {FLZ_TASK_SEND,   FLZ_TASK_REPLY, FLZ_TASK_FIND,
@@ -254,7 +263,8 @@ static size_t due_of(const struct coord *core, struct live *x, uint32_t turn, in
         struct coord_order order = {.exchange = x->row.handle, .turn = turn, .kind = kinds[i]};
         struct coord_task task = {.account = 0};
         task_times(core, x, &order, &task);
-        n += (kinds[i] == FLZ_TASK_FIND ? task.deadline : task.not_before) <= now;
+        int64_t due = kinds[i] == FLZ_TASK_FIND ? task.deadline : task.not_before;
+        n += due <= now && awaited(core, &order, &task, now);
     }
     return n;
 }
@@ -264,6 +274,8 @@ static bool task_presses(const struct coord *core, struct live *x, const struct 
 {
     struct coord_task task = {.account = 0};
     task_times(core, x, order, &task);
+    if (!awaited(core, order, &task, now))
+        return false;
     bool send = order->kind == FLZ_TASK_SEND || order->kind == FLZ_TASK_REPLY;
     int64_t due = order->kind == FLZ_TASK_FIND ? task.deadline : task.not_before;
     return due + late_ms <= now || (send && due <= now && task.not_after - margin_ms <= now);

@@ -33,6 +33,11 @@ static int64_t earlier(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+static int64_t later(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
 int64_t exchange_find_deadline(const struct coord *core, const struct row_turn *t)
 {
     return t->send_until + core->policy.arrival_deadline_ms;
@@ -58,7 +63,8 @@ int64_t exchange_patience(const struct coord *core, const struct live *x, uint32
     /* A silent sender is given as long as its message is looked for: the find may still tell. */
     if (is_send(kind) || kind == FLZ_TASK_FIND)
         return exchange_find_until(core, t) + spare;
-    return t->open_until + spare;
+    /* Its word is worth waiting for as long as there are second hours to do it in. */
+    return later(t->open_until, t->reopen_until) + spare;
 }
 
 /* ---- Emitting ---- */
@@ -67,7 +73,11 @@ static int issue(struct coord *core, struct live *x, uint32_t turn, uint32_t kin
 {
     struct event event = {
         .type = EVENT_ISSUED,
-        .issued = {.exchange = x->row.handle, .turn = turn, .kind = kind, .node = node},
+        .issued = {.exchange = x->row.handle,
+                   .turn = turn,
+                   .kind = kind,
+                   .node = node,
+                   .attempt = state_task(x, turn, kind)->attempt},
     };
     if (is_send(kind)) {
         const struct row_turn *t = &x->turns[turn];
@@ -340,7 +350,30 @@ static int advance_find(struct step *s)
     return 0;
 }
 
-/* UNSPAM and OPEN: in the recipient's hours, else not at all. */
+static int reslot(struct step *s)
+{
+    struct event event = {
+        .type = EVENT_RESLOTTED,
+        .reslotted = {.exchange = s->x->row.handle,
+                      .turn = s->turn,
+                      .open_at = s->t->reopen_at,
+                      .open_until = s->t->reopen_until},
+    };
+    return coord_emit(s->core, event);
+}
+
+/* From when on a task ordered now would come too late for the turn's hours. */
+static int64_t too_late(const struct step *s)
+{
+    return s->t->reopen_at ? s->t->open_until - s->core->policy.find_delay_ms : s->t->open_until;
+}
+
+static bool has_second_hours(const struct step *s)
+{
+    return s->t->reopen_at && s->core->clock <= s->t->reopen_until;
+}
+
+/* UNSPAM and OPEN: in the recipient's hours; found too late for these, in the next ones, once. */
 static int mailbox_waits(struct step *s, uint32_t kind)
 {
     uint32_t action = kind == FLZ_TASK_UNSPAM ? FLZ_ACTION_MOVE : FLZ_ACTION_OPEN;
@@ -349,6 +382,11 @@ static int mailbox_waits(struct step *s, uint32_t kind)
         .turn = s->turn, .kind = kind, .reason = gate.reason, .fault = gate.fault};
     if (gate.reason && gate.lasting)
         return give_up(s->core, s->x, voided);
+    if (s->core->clock > too_late(s) && has_second_hours(s)) {
+        int r = reslot(s);
+        if (r < 0)
+            return r;
+    }
     if (s->core->clock > s->t->open_until) {
         if (!gate.reason) {
             voided.reason = VOID_LATE;
@@ -360,7 +398,7 @@ static int mailbox_waits(struct step *s, uint32_t kind)
         wake_at(s, s->t->open_at);
         return 0;
     }
-    wake_at(s, s->t->open_until + 1);
+    wake_at(s, too_late(s) + 1);
     if (gate.reason) {
         wake_at(s, earlier(gate.until, s->core->clock + POLL_MS));
         return 0;
@@ -372,9 +410,22 @@ static int mailbox_waits(struct step *s, uint32_t kind)
     return issue(s->core, s->x, s->turn, kind, s->core->accounts[s->recipient].row.node);
 }
 
+/* Its node says that it could not be done in the first hours, and it may be in the second. */
+static bool expired_early(const struct step *s, const struct row_task *task, uint32_t kind)
+{
+    uint32_t action = kind == FLZ_TASK_UNSPAM ? FLZ_ACTION_MOVE : FLZ_ACTION_OPEN;
+    return task->state == TASK_ENDED && task->outcome == FLZ_OUTCOME_EXPIRED && !task->presumed &&
+           has_second_hours(s) && !roster_may_act(s->core, s->recipient, action).lasting;
+}
+
 static int advance_mailbox(struct step *s, uint32_t kind)
 {
     const struct row_task *task = state_task(s->x, s->turn, kind);
+    if (expired_early(s, task, kind)) {
+        int r = reslot(s);
+        if (r < 0)
+            return r;
+    }
     if (task_over(task))
         return 0;
     if (task->state == TASK_WAITS)

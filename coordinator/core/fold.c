@@ -933,6 +933,34 @@ static int fold_void(struct coord *core, const struct event *event)
     return r < 0 ? r : touch_live(core, x);
 }
 
+/* What expired in the first hours waits again, as another attempt. */
+static void wait_again(struct row_task *task)
+{
+    if (task->state == TASK_ENDED && task->outcome == FLZ_OUTCOME_EXPIRED)
+        *task = (struct row_task){.attempt = task->attempt + 1};
+}
+
+static int fold_reslotted(struct coord *core, const struct event_reslotted *e)
+{
+    struct live *x = state_live(core, e->exchange);
+    if (!x || x->row.state != EXCHANGE_LIVE || e->turn >= x->row.turns_count)
+        return UNFIT;
+    struct row_turn *t = &x->turns[e->turn];
+    if (t->reopen_at == 0 || t->unspam.state == TASK_OPEN || t->open.state == TASK_OPEN)
+        return UNFIT;
+    int r = aggregate_take(core, x, e->turn);
+    if (r < 0)
+        return r;
+    t->open_at = e->open_at;
+    t->open_until = e->open_until;
+    t->reopen_at = 0;
+    t->reopen_until = 0;
+    wait_again(&t->unspam);
+    wait_again(&t->open);
+    r = aggregate_put(core, x, e->turn);
+    return r < 0 ? r : touch_live(core, x);
+}
+
 static int fold_settled(struct coord *core, const struct event_settled *e)
 {
     struct live *x = state_live(core, e->exchange);
@@ -986,6 +1014,7 @@ static int fold_body(struct coord *core, const struct event *event)
     case EVENT_SUPPRESSED: return fold_suppressed(core, event);
     case EVENT_UNSUPPRESSED: return fold_unsuppressed(core, &event->unsuppressed);
     case EVENT_SETTING: return fold_setting(core, event);
+    case EVENT_RESLOTTED: return fold_reslotted(core, &event->reslotted);
     default: return UNFIT;
     }
 }

@@ -33,6 +33,7 @@ struct fx {
     uint64_t seqs[2];
     int64_t now;
     uint32_t exchange;
+    bool reopens; /* plans have second hours */
 };
 
 static inline struct flz_digest fx_digest(uint32_t kind, uint32_t n)
@@ -232,7 +233,7 @@ static inline void fx_deinit(struct fx *fx)
 }
 
 /* An exchange from one account to another: turn i is sent at hour 1 + 4 i and opened an hour later,
- * within two hours. */
+ * within two hours; where fx->reopens is set, else from hour 26 to 30. */
 static inline void fx_plan_pair(struct fx *fx, uint32_t from, uint32_t to, uint32_t turns_count)
 {
     struct event_plan_turn turns[FLZ_TURNS_MAX];
@@ -245,6 +246,8 @@ static inline void fx_plan_pair(struct fx *fx, uint32_t from, uint32_t to, uint3
             .date = FX_DATE,
             .open_date = FX_DATE,
             .day_cap = 5,
+            .reopen_at = fx->reopens ? AT(26, 0) : 0,
+            .reopen_until = fx->reopens ? AT(30, 0) : 0,
         };
     uint32_t plan = coord_network(fx->core)->plans;
     const struct event_plan_exchange x = {

@@ -233,6 +233,7 @@ static void logs_that_do_not_fit_are_refused(void **state)
         {.type = EVENT_PRESUMED},
         {.type = EVENT_VOID},
         {.type = EVENT_SETTLED},
+        {.type = EVENT_RESLOTTED, .reslotted = {.exchange = COORD_NONE}},
         {.type = EVENT_ENDED, .ended = {.exchange = COORD_NONE}},
         {.type = EVENT_PLAN_PART, .plan_part = {.plan = 1}},
         {.type = EVENT_PLAN_SEAL, .plan_seal = {.parts = 1}},

@@ -261,6 +261,177 @@ static void a_failed_rescue_still_opens_and_a_failed_open_ends_the_conversation(
     assert_int_equal(fx_events(fx, EVENT_SETTLED), 1);
 }
 
+/* One message, sent at hour 1, to be opened from hour 2 to 4, or from hour 26 to 30. */
+static struct fx *ordered_with_second_hours(void **state, uint32_t turns)
+{
+    struct fx *fx = *state;
+    fx->reopens = true;
+    fx = ordered(state, turns);
+    fx_say(fx, 0, FLZ_TASK_SEND, 0, FLZ_OUTCOME_SENT);
+    return fx;
+}
+
+/* The second hours have been moved to, and the message is rescued and opened in them. */
+static void assert_opened_next_morning(struct fx *fx)
+{
+    assert_int_equal(fx_turn(fx, 0)->open_at, AT(26, 0));
+    assert_int_equal(fx_turn(fx, 0)->open_until, AT(30, 0));
+    assert_int_equal(fx_turn(fx, 0)->reopen_at, 0);
+    assert_int_equal(coord_next(fx->core), AT(26, 0));
+    fx_tick(fx, AT(26, 0));
+    assert_true(fx_ordered(fx, FLZ_TASK_UNSPAM, 0));
+    fx_say(fx, 1, FLZ_TASK_UNSPAM, 0, FLZ_OUTCOME_DONE);
+    assert_true(fx_ordered(fx, FLZ_TASK_OPEN, 0));
+    fx_say(fx, 1, FLZ_TASK_OPEN, 0, FLZ_OUTCOME_DONE);
+    assert_int_equal(fx_day(fx, 0)->rescued, 1);
+    assert_int_equal(fx_day(fx, 0)->opened, 1);
+    assert_int_equal(fx_day(fx, 1)->opens, 1);
+    assert_int_equal(fx_day(fx, 1)->received, 1);
+    assert_int_equal(fx_events(fx, EVENT_SETTLED), 1);
+}
+
+static void what_is_found_after_hours_is_opened_next_morning(void **state)
+{
+    struct fx *fx = ordered_with_second_hours(state, 1);
+    fx->now = AT(4, 1);
+    fx_say_junk(fx, 1, 0);
+    assert_int_equal(fx_events(fx, EVENT_RESLOTTED), 1);
+    assert_int_equal(fx_events(fx, EVENT_VOID), 0);
+    assert_int_equal(fx->update.orders_count, 0);
+    assert_opened_next_morning(fx);
+}
+
+static void what_is_found_as_the_hours_end_is_left_for_the_next(void **state)
+{
+    struct fx *fx = ordered_with_second_hours(state, 1);
+    fx->now = AT(4, 0) - 30 * FLZ_SECOND_MS; /* find_delay is a minute */
+    fx_say_junk(fx, 1, 0);
+    assert_int_equal(fx_events(fx, EVENT_RESLOTTED), 1);
+    assert_opened_next_morning(fx);
+
+    struct fx other; /* nothing to be left for: it is tried */
+    fx_init(&other);
+    fx_plan(&other, 1);
+    fx_tick(&other, AT(1, 0));
+    fx_say(&other, 0, FLZ_TASK_SEND, 0, FLZ_OUTCOME_SENT);
+    other.now = AT(4, 0) - 30 * FLZ_SECOND_MS;
+    fx_say(&other, 1, FLZ_TASK_FIND, 0, FLZ_OUTCOME_FOUND);
+    assert_true(fx_ordered(&other, FLZ_TASK_OPEN, 0));
+    fx_deinit(&other);
+}
+
+static void no_credit_to_the_end_of_the_hours_is_made_good_in_the_next(void **state)
+{
+    struct fx *fx = ordered_with_second_hours(state, 1);
+    fx_say_junk(fx, 1, 0);
+    fx_step(fx, (struct coord_command){.kind = COORD_CREDIT, .node = 1, .credit = 0});
+    fx_tick(fx, AT(2, 0));
+    assert_int_equal(fx->update.orders_count, 0);
+    fx_tick(fx, coord_next(fx->core));
+    assert_true(fx->now >= AT(3, 59) && fx->now <= AT(4, 0));
+    assert_int_equal(fx_events(fx, EVENT_RESLOTTED), 1);
+    fx_step(fx, (struct coord_command){.kind = COORD_CREDIT, .node = 1, .credit = 9});
+    assert_int_equal(coord_next(fx->core), fx->now); /* what waited for credit is looked at */
+    fx_tick(fx, fx->now);
+    assert_opened_next_morning(fx);
+}
+
+static void what_expired_at_its_node_is_tried_once_more(void **state)
+{
+    struct fx *fx = ordered_with_second_hours(state, 1);
+    fx_say_junk(fx, 1, 0);
+    fx_tick(fx, AT(2, 0));
+    struct flz_report first = fx_said(fx, FLZ_TASK_UNSPAM, 0, FLZ_OUTCOME_EXPIRED);
+    fx->now = AT(9, 0); /* long after the hours, and heard all the same */
+    fx_tick(fx, AT(9, 0));
+    assert_int_equal(fx_turn(fx, 0)->unspam.state, TASK_OPEN);
+    fx_report(fx, 1, first);
+    assert_int_equal(fx_effect(fx), EFFECT_TAKEN);
+    assert_int_equal(fx_events(fx, EVENT_RESLOTTED), 1);
+    assert_int_equal(fx_turn(fx, 0)->unspam.state, TASK_WAITS);
+    assert_int_equal(fx_turn(fx, 0)->unspam.attempt, 1);
+    assert_int_equal(fx_turn(fx, 0)->open.attempt, 0);
+    assert_int_equal(coord_node_open(fx->core, 1), 0);
+    fx_report(fx, 1, first); /* of an attempt that is over */
+    assert_int_equal(fx_effect(fx), EFFECT_UNKNOWN);
+    assert_opened_next_morning(fx);
+}
+
+static void what_expires_in_the_second_hours_too_is_over(void **state)
+{
+    struct fx *fx = ordered_with_second_hours(state, 2);
+    fx_say(fx, 1, FLZ_TASK_FIND, 0, FLZ_OUTCOME_FOUND);
+    fx_tick(fx, AT(2, 0));
+    struct flz_id first = fx_said(fx, FLZ_TASK_OPEN, 0, FLZ_OUTCOME_EXPIRED).receipt.task;
+    fx_say(fx, 1, FLZ_TASK_OPEN, 0, FLZ_OUTCOME_EXPIRED);
+    assert_int_equal(fx_events(fx, EVENT_RESLOTTED), 1);
+    fx_tick(fx, AT(6, 0)); /* the answer's slot has passed unread */
+    assert_int_equal(fx_turn(fx, 1)->send.state, TASK_VOID);
+    assert_int_equal(fx_turn(fx, 1)->send.reason, VOID_EARLIER);
+    assert_int_equal(fx_day(fx, 1)->reserved, 0);
+    fx_tick(fx, AT(26, 0));
+    assert_true(fx_ordered(fx, FLZ_TASK_OPEN, 0));
+    struct flz_report second = fx_said(fx, FLZ_TASK_OPEN, 0, FLZ_OUTCOME_EXPIRED);
+    assert_int_equal(second.receipt.attempt, 1);
+    assert_false(flz_id_equal(first, second.receipt.task));
+    fx_report(fx, 1, second);
+    assert_int_equal(fx_events(fx, EVENT_RESLOTTED), 0);
+    assert_int_equal(fx_events(fx, EVENT_SETTLED), 1);
+}
+
+static void who_said_stop_has_no_second_hours(void **state)
+{
+    struct fx *fx = ordered_with_second_hours(state, 1);
+    fx_say_junk(fx, 1, 0);
+    fx_step(fx, (struct coord_command){.kind = COORD_END_CONSENT, .account = 1});
+    assert_int_equal(fx_turn(fx, 0)->open.reason, VOID_CONSENT);
+    fx_tick(fx, AT(5, 0));
+    assert_int_equal(fx_events(fx, EVENT_RESLOTTED), 0);
+}
+
+static void after_the_second_hours_nothing_is_opened(void **state)
+{
+    struct fx *fx = ordered_with_second_hours(state, 1);
+    fx_say_junk(fx, 1, 0);
+    fx_tick(fx, AT(30, 1)); /* an outage over both */
+    assert_int_equal(fx_events(fx, EVENT_RESLOTTED), 0);
+    assert_int_equal(fx_turn(fx, 0)->open.reason, VOID_LATE);
+    assert_int_equal(fx_turn(fx, 0)->open.fault, FAULT_RECIPIENT_NODE);
+}
+
+static void a_paused_evening_is_made_good_in_the_morning(void **state)
+{
+    struct fx *fx = ordered_with_second_hours(state, 1);
+    fx_say_junk(fx, 1, 0);
+    fx_step(fx, (struct coord_command){
+                    .kind = COORD_PAUSE,
+                    .pause = {.target = {.scope = FLZ_SCOPE_NODE, .name = "n1"},
+                              .reason = "test",
+                              .until = AT(20, 0),
+                              .by = "me"}});
+    assert_false(fx->update.refused);
+    for (int i = 0; i < 200 && fx->now < AT(20, 0); i++) {
+        fx_tick(fx, coord_next(fx->core));
+        assert_int_equal(fx->update.orders_count, 0);
+    }
+    assert_opened_next_morning(fx);
+}
+
+static void the_lab_waits_for_openings_in_their_hours_only(void **state)
+{
+    struct fx *fx = ordered_with_second_hours(state, 1);
+    fx_say(fx, 1, FLZ_TASK_FIND, 0, FLZ_OUTCOME_FOUND);
+    fx_tick(fx, AT(2, 0));
+    assert_int_equal(coord_due_unreported(fx->core, AT(2, 0)), 1);
+    assert_true(coord_presses(fx->core, AT(4, 30), FLZ_MINUTE_MS, 0));
+    assert_int_equal(coord_due_unreported(fx->core, AT(9, 0)), 0); /* its node is silent */
+    assert_false(coord_presses(fx->core, AT(9, 0), FLZ_MINUTE_MS, 0));
+    fx_say(fx, 1, FLZ_TASK_OPEN, 0, FLZ_OUTCOME_EXPIRED);
+    fx_tick(fx, AT(26, 0));
+    assert_int_equal(coord_due_unreported(fx->core, AT(26, 0)), 1);
+    assert_true(coord_presses(fx->core, AT(26, 30), FLZ_MINUTE_MS, 0));
+}
+
 static void without_credit_nothing_is_ordered_and_the_slot_lapses(void **state)
 {
     struct fx *fx = *state;
@@ -489,6 +660,15 @@ int main(void)
         CLAIM(a_silent_sender_whose_message_was_found_counts_without_credit),
         CLAIM(an_exchange_within_one_node_earns_no_credit),
         CLAIM(a_failed_rescue_still_opens_and_a_failed_open_ends_the_conversation),
+        CLAIM(what_is_found_after_hours_is_opened_next_morning),
+        CLAIM(what_is_found_as_the_hours_end_is_left_for_the_next),
+        CLAIM(no_credit_to_the_end_of_the_hours_is_made_good_in_the_next),
+        CLAIM(what_expired_at_its_node_is_tried_once_more),
+        CLAIM(what_expires_in_the_second_hours_too_is_over),
+        CLAIM(who_said_stop_has_no_second_hours),
+        CLAIM(after_the_second_hours_nothing_is_opened),
+        CLAIM(a_paused_evening_is_made_good_in_the_morning),
+        CLAIM(the_lab_waits_for_openings_in_their_hours_only),
         CLAIM(without_credit_nothing_is_ordered_and_the_slot_lapses),
         CLAIM(a_late_message_is_never_bunched_with_another),
         CLAIM(an_end_of_consent_voids_what_is_planned_at_once),
