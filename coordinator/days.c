@@ -16,7 +16,7 @@
 
 #define LEAD_MS FLZ_HOUR_MS /* before midnight */
 #define TRIED_MAX 64
-#define TRIED_MS 5000 /* real time before a unit that left accounts without a plan is tried again */
+#define TRIED_MS 60000 /* real time before a unit that left accounts without a plan is tried again */
 
 struct unit {
     int32_t date;
@@ -33,6 +33,8 @@ struct days {
     struct coord_pack packs[FLZ_PACKS_MAX];
     size_t packs_count;
     int64_t changed_boot; /* newest change not yet looked at; 0 = none */
+    int64_t look_at;      /* network time of the next day to be planned; 0: look now */
+    int64_t retry_boot;   /* accounts were left without a plan: look again then; 0 = none */
     struct tried *tried;  /* owned ring: units planned lately */
     size_t tried_next;
 };
@@ -206,12 +208,38 @@ static bool next_unit(struct days *days, int64_t now, int64_t boot, struct unit 
     return false;
 }
 
+/* When the next account's next day comes up for planning. */
+static int64_t next_look(struct days *days, int64_t now)
+{
+    const struct coord *core = days->server->core;
+    int64_t next = now + FLZ_DAY_MS;
+    for (uint32_t i = 0; i < coord_account_count(core); i++) {
+        const struct row_account *account = coord_account(core, i);
+        struct unit unit;
+        struct tz_window day;
+        if (is_live(account) && unit_of(days, account, now, &unit) == 0 &&
+            tz_day(days->server->tz, account->zone, unit.date, &day) == 0 &&
+            day.end - LEAD_MS < next)
+            next = day.end - LEAD_MS;
+    }
+    return next;
+}
+
+/* Looking is work for each account: it is done when a day comes up or something changed. */
+static bool has_reason(struct days *days, int64_t now, int64_t boot)
+{
+    if (days->changed_boot)
+        return boot - days->changed_boot >= DAYS_SETTLE_MS;
+    return now >= days->look_at || (days->retry_boot && boot >= days->retry_boot);
+}
+
 int days_run(struct days *days, int64_t now)
 {
     int64_t boot = flz_boottime_ms();
-    if (days->changed_boot && boot - days->changed_boot < DAYS_SETTLE_MS)
+    if (!has_reason(days, now, boot))
         return 0;
     days->changed_boot = 0;
+    days->retry_boot = 0;
     int planned = 0;
     struct unit unit;
     while (next_unit(days, now, boot, &unit)) {
@@ -220,7 +248,9 @@ int days_run(struct days *days, int64_t now)
         if (r < 0)
             return r;
         planned += r;
+        days->retry_boot = boot + TRIED_MS;
     }
+    days->look_at = next_look(days, now);
     return planned;
 }
 
