@@ -278,6 +278,18 @@ static void nothing_opens_when_the_handler_does_not_answer(void **state)
     assert_null(world->server.socket);
 }
 
+/* Between the handler's death and the watchdog's finding: ZeroMQ by itself would let anyone in. */
+static void nobody_comes_in_when_the_handler_is_gone(void **state)
+{
+    struct world *world = *state;
+    listen_members(world, "tcp://127.0.0.1:*");
+    stop_zap_thread(world->bus);
+    connect_as(world, &world->stranger_key);
+    run_for(world, 1500);
+    assert_int_equal(world->client.ups, 0);
+    assert_false(world->server.socket->closed);
+}
+
 static void members_endpoints_close_when_the_handler_dies(void **state)
 {
     struct world *world = *state;
@@ -765,6 +777,7 @@ int main(void)
         bus_test(allow_lists_have_an_end),
         bus_test(each_key_of_a_long_list_is_found),
         bus_test(nothing_opens_when_the_handler_does_not_answer),
+        bus_test(nobody_comes_in_when_the_handler_is_gone),
         bus_test(members_endpoints_close_when_the_handler_dies),
         bus_test(the_watchdog_is_content_with_a_living_handler),
         bus_test(a_peer_that_never_was_is_gone),
