@@ -10,7 +10,8 @@
  * whoever reports it can say where it came from; `flz_fold(r)` turns an unhandled positive outcome
  * into a fatal -ENOTRECOVERABLE.
  *
- * A text that a person will read goes into a bounded `struct flz_msg`, and is wrapped on the way up.
+ * A text that a person will read goes into a bounded `struct flz_msg`, and is wrapped on the way
+ * up.
  */
 #pragma once
 

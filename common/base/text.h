@@ -19,7 +19,8 @@ void flz_base32_encode(const uint8_t *data, size_t len, char *ret_text);
 
 /* base64url of RFC 4648 without padding, appended to `buf`. */
 void flz_base64url_encode(struct flz_view data, struct flz_buf *buf);
-/* The reverse; appends the bytes. 0 or -EINVAL (a character outside the alphabet, or a stray bit). */
+/* The reverse; appends the bytes. 0 or -EINVAL (a character outside the alphabet, or a stray
+ * bit). */
 int flz_base64url_decode(struct flz_view text, struct flz_buf *buf);
 
 /* Copies a C string into a field of `size` bytes. 0, or -ENAMETOOLONG when it does not fit whole
@@ -38,7 +39,8 @@ size_t flz_utf8_len(const char *s, size_t n);
 /* Decimal digits only, the whole text. 0, -EINVAL, or -ERANGE above `max`. */
 int flz_parse_u64(const char *s, uint64_t max, uint64_t *ret_value);
 
-/* "90s", "15m", "2h", "3d", "250ms" → milliseconds. 0, -EINVAL (the unit is required) or -ERANGE. */
+/* "90s", "15m", "2h", "3d", "250ms" → milliseconds. 0, -EINVAL (the unit is required) or
+ * -ERANGE. */
 int flz_parse_duration_ms(const char *s, int64_t *ret_ms);
 
 /* The nearest of `n` words by edit distance, or NULL when none is near enough to be a slip. */

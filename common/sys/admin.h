@@ -3,9 +3,9 @@
  * each one Signed by an admin key, answered once, now or later. This file opens and checks; what a
  * verb does is the daemon's business.
  *
- * Who may ask: on the coordinator, whoever holds a certificate of the root with role ADMIN, OPERATOR
- * (scope "node/NAME") or VIEWER ("owner/NAME"). On a node's own ipc socket (mode 0600) whoever can
- * open it acts for the node.
+ * Who may ask: on the coordinator, whoever holds a certificate of the root with role ADMIN,
+ * OPERATOR (scope "node/NAME") or VIEWER ("owner/NAME"). On a node's own ipc socket (mode 0600)
+ * whoever can open it acts for the node.
  */
 #pragma once
 

@@ -9,7 +9,8 @@
  * The ZAP handler is a thread of its own, so that it answers while the loop is busy. Each CURVE
  * listener has an allow-list, looked at in the handshake and again at every message, so that a
  * removal holds at once. A listener opens only after a random key has been refused by a socket
- * with the very same options; should the handler stop answering, listeners close and on_fault says so.
+ * with the very same options; should the handler stop answering, listeners close and on_fault says
+ * so.
  *
  * One bus belongs to the thread of its loop.
  */
@@ -87,8 +88,8 @@ struct bus_callbacks {
 
 /*
  * Members: CURVE, allow-list empty at first. `own` is borrowed during the call. The endpoint is
- * "tcp://ADDRESS:PORT", port "*" for any. 0; -EADDRINUSE …; -EPROTO when the self-test let a random key pass or
- * ZeroMQ refused an option: nothing is open then.
+ * "tcp://ADDRESS:PORT", port "*" for any. 0; -EADDRINUSE …; -EPROTO when the self-test let a random
+ * key pass or ZeroMQ refused an option: nothing is open then.
  */
 int bus_listen_curve(struct bus *bus, const char *endpoint, const struct keys_curve_pair *own,
                      struct bus_callbacks callbacks, struct bus_socket **ret_socket,

@@ -336,8 +336,8 @@ static int value_error(const struct config_doc *doc, struct config_node node,
         while (key->words[n])
             n++;
         const char *near = flz_did_you_mean(text, key->words, n);
-        return config_node_error(doc, node, msg, "%s: '%s' is not one of its words%s%s%s", key->name,
-                                 text, near ? " (did you mean '" : "", near ? near : "",
+        return config_node_error(doc, node, msg, "%s: '%s' is not one of its words%s%s%s",
+                                 key->name, text, near ? " (did you mean '" : "", near ? near : "",
                                  near ? "'?)" : "");
     }
     if (r == -ERANGE && (key->min || key->max))

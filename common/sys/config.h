@@ -50,7 +50,7 @@ struct config_key {
     const char *name;
     enum config_type type;
     size_t offset;
-    const char *fallback; /* as it would be written; NULL: the key is required; lists: "a, b" or "" */
+    const char *fallback; /* as it would be written, lists as "a, b"; NULL: the key is required */
     int64_t min, max;     /* inclusive, for INT, DURATION, SIZE; not looked at when both are 0 */
     const char *const *words; /* NULL-terminated, for ENUM */
     const char *help;         /* one line, for config_dump() */

@@ -54,7 +54,8 @@ static bool read_u16(struct reader *in, uint16_t *ret_value)
     return true;
 }
 
-/* A name in lower case without the final dot; one that needs more room than a real one is damage. */
+/* A name in lower case without the final dot; one that needs more room than a real one is
+ * damage. */
 static bool read_name(struct reader *in, char ret_name[static FLZ_DOMAIN_MAX])
 {
     char *name = NULL;
@@ -146,7 +147,8 @@ static void add_text(char *text, size_t *len, const uint8_t *bytes, size_t n, bo
     }
 }
 
-/* The strings of a TXT record joined, as SPF and DKIM want them (RFC 7208 3.3, RFC 6376 3.6.2.2). */
+/* The strings of a TXT record joined, as SPF and DKIM want them (RFC 7208 3.3, RFC 6376
+ * 3.6.2.2). */
 static bool rdata_txt(struct flz_view message, const struct rr *rr, struct dns_record *record,
                       bool *cut)
 {
@@ -254,7 +256,8 @@ static const char *empty_reason(struct reader answers, const struct header *head
     return NULL;
 }
 
-/* Follows the aliases from the question's name to the records. NULL, or why the answer is no use. */
+/* Follows the aliases from the question's name to the records. NULL, or why the answer is no
+ * use. */
 static const char *follow(struct reader in, const struct header *header, enum dns_type type,
                           char name[static FLZ_DOMAIN_MAX], struct dns_answer *answer)
 {

@@ -56,7 +56,8 @@ static struct MHD_Response *make_response(struct http_response *response)
     uint8_t *bytes = steal_ptr(&response->body.data);
     if (!bytes)
         return MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT);
-    struct MHD_Response *made = MHD_create_response_from_buffer_with_free_callback(len, bytes, free);
+    struct MHD_Response *made =
+        MHD_create_response_from_buffer_with_free_callback(len, bytes, free);
     if (!made)
         free(bytes);
     return made;

@@ -34,7 +34,8 @@ struct http_response {
 typedef void (*http_on_request)(const struct http_request *request, struct http_response *response,
                                 void *data);
 
-/* A value from the query ("?verbose" gives ""), decoded; NULL when absent. Borrowed as the request. */
+/* A value from the query ("?verbose" gives ""), decoded; NULL when absent. Borrowed as the
+ * request. */
 const char *http_query(const struct http_request *request, const char *name);
 
 /*

@@ -223,8 +223,9 @@ int keys_curve_parse(const char *text, struct flz_curve_public *ret_key)
 }
 
 /* ZeroMQ RFC 32. */
-static const char z85[] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}"
-                          "@%$#";
+static const char z85[] =
+    "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}"
+    "@%$#";
 
 void keys_curve_to_z85(struct flz_curve_public key, char ret_text[static KEYS_Z85_LEN + 1])
 {

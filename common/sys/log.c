@@ -82,8 +82,8 @@ static size_t put_escaped(struct line *line, const char *text, size_t n)
 }
 
 /*
- * A quoted value: what is not printable is escaped, so that no value can end the line or its quotes.
- * The closing quote has its place even in a line that is cut.
+ * A quoted value: what is not printable is escaped, so that no value can end the line or its
+ * quotes. The closing quote has its place even in a line that is cut.
  */
 static void put_quoted(struct line *line, const char *text, size_t n)
 {
@@ -136,8 +136,8 @@ static bool put_value(struct line *line, enum flz_log_format format, const char 
     return line->len > start;
 }
 
-static void put_field(struct line *line, enum flz_log_format format, const char *key, size_t key_len,
-                      const char *value, size_t value_len, bool number)
+static void put_field(struct line *line, enum flz_log_format format, const char *key,
+                      size_t key_len, const char *value, size_t value_len, bool number)
 {
     bool json = format == FLZ_LOG_JSON;
     size_t start = line->len;

@@ -5,9 +5,9 @@
  *
  * The format is a list of `key=value` fields parted by single spaces. The values are formatted and
  * then quoted as needed, so that no text from outside can forge a field or a line. A literal value
- * with spaces stands in double quotes: `hint="try again"`. Conversions: %s %.*s %c %d %i %u %x %f with
- * the usual flags and the lengths h, l, ll, z, j. There is no way to print a struct flz_secret, and
- * addresses go through flz_log_address().
+ * with spaces stands in double quotes: `hint="try again"`. Conversions: %s %.*s %c %d %i %u %x %f
+ * with the usual flags and the lengths h, l, ll, z, j. There is no way to print a struct
+ * flz_secret, and addresses go through flz_log_address().
  *
  * A sink is passed by hand. It may be used by several threads: a line is one write.
  */
@@ -63,8 +63,8 @@ void flz_log(struct flz_log *log, enum flz_log_level level, const char *event, c
              ...) __attribute__((format(printf, 4, 5)));
 
 /*
- * A failure as FLZ_LOG_ERROR: `error=` the text of -r, `at=` file:line of its birth (when the newest
- * failure of this thread is `r`), and `message=` the text of `msg` (may be NULL).
+ * A failure as FLZ_LOG_ERROR: `error=` the text of -r, `at=` file:line of its birth (when the
+ * newest failure of this thread is `r`), and `message=` the text of `msg` (may be NULL).
  */
 void flz_log_failure(struct flz_log *log, const char *event, int r, const struct flz_msg *msg);
 

@@ -4,9 +4,9 @@
  *
  * Blob, version 1:
  *     "FZS1" · 8 bytes KEK id · 24 nonce · 48 wrapped data key · 24 nonce · ciphertext + 16 tag
- * The wrapping authenticates "fluenzr/seal-key/v1\0" · KEK id · AAD; the box "fluenzr/seal-box/v1\0"
- * · AAD. The AAD says what the blob is for (node id, account id, version), so that a blob moved
- * to another place does not open.
+ * The wrapping authenticates "fluenzr/seal-key/v1\0" · KEK id · AAD; the box
+ * "fluenzr/seal-box/v1\0" · AAD. The AAD says what the blob is for (node id, account id, version),
+ * so that a blob moved to another place does not open.
  *
  * A KEK comes from a systemd credential, from a key file outside the data folder, or from a
  * passphrase by argon2id, whose salt and cost stand in a parameter file beside the store.

@@ -12,8 +12,9 @@
 #include <unistd.h>
 
 /*
- * One arena for all secrets: sodium_malloc() of each one would need three mappings each and does not
- * report a failed lock. First fit over a list of blocks; a free block joins its free neighbours.
+ * One arena for all secrets: sodium_malloc() of each one would need three mappings each and does
+ * not report a failed lock. First fit over a list of blocks; a free block joins its free
+ * neighbours.
  */
 #define ALIGN 16u
 

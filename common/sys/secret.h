@@ -50,7 +50,7 @@ struct flz_view flz_secret_view(const struct flz_secret *secret);
 bool flz_secret_equal(const struct flz_secret *a, const struct flz_secret *b);
 
 /*
- * Reads one line (up to end of line or file, at most `max` bytes) from a descriptor; the end of line
- * is not part of it. 0, -EMSGSIZE, -errno. For passphrases from a pipe or a terminal.
+ * Reads one line (up to end of line or file, at most `max` bytes) from a descriptor; the end of
+ * line is not part of it. 0, -EMSGSIZE, -errno. For passphrases from a pipe or a terminal.
  */
 int flz_secret_read_line(int fd, size_t max, struct flz_secret *ret_secret);

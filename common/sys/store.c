@@ -260,8 +260,8 @@ void store_batch_clear(struct store_batch *batch)
 static void add_op(struct store_batch *batch, size_t family, bool is_delete, struct flz_view key,
                    struct flz_view value)
 {
-    if (flz_grow((void **)&batch->ops, &batch->capacity, batch->count + 1, sizeof *batch->ops) < 0 ||
-        key.len > UINT32_MAX || value.len > UINT32_MAX) {
+    int r = flz_grow((void **)&batch->ops, &batch->capacity, batch->count + 1, sizeof *batch->ops);
+    if (r < 0 || key.len > UINT32_MAX || value.len > UINT32_MAX) {
         batch->failed = true;
         return;
     }

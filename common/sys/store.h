@@ -1,9 +1,10 @@
 /*
- * The store: RocksDB with the options that were measured to be safe, and with its errors given names.
+ * The store: RocksDB with the options that were measured to be safe, and with its errors given
+ * names.
  *
  * WAL recovery mode 0 (a torn tail is dropped, anything else is corruption by name: the default
- * would silently drop acknowledged data behind one flipped bit); info log at its quietest, since its
- * writer aborts the process on a full disk; paranoid checks; bounded memory. A ballast file of
+ * would silently drop acknowledged data behind one flipped bit); info log at its quietest, since
+ * its writer aborts the process on a full disk; paranoid checks; bounded memory. A ballast file of
  * twice the WAL and memtable keeps room for recovery when the disk fills: it is given up on the
  * first full write and made again when space has returned.
  *
@@ -51,7 +52,8 @@ struct store *store_close(struct store *store);
 int store_batch_new(struct store_batch **ret_batch);
 struct store_batch *store_batch_free(struct store_batch *batch);
 void store_batch_clear(struct store_batch *batch);
-void store_put(struct store_batch *batch, size_t family, struct flz_view key, struct flz_view value);
+void store_put(struct store_batch *batch, size_t family, struct flz_view key,
+               struct flz_view value);
 void store_delete(struct store_batch *batch, size_t family, struct flz_view key);
 size_t store_batch_count(const struct store_batch *batch); /* puts and deletes */
 size_t store_batch_bytes(const struct store_batch *batch);
@@ -90,7 +92,8 @@ int store_last(struct store *store, size_t family, struct flz_buf *key, struct f
 
 /* ---- Keeping ---- */
 
-/* A consistent copy, by hard links where possible, in a folder that must not exist. 0 or negative. */
+/* A consistent copy, by hard links where possible, in a folder that must not exist. 0 or
+ * negative. */
 int store_checkpoint(struct store *store, const char *path, struct flz_msg *msg);
 
 /* False while less than free_min is free on the store's disk. Looks at most once a second. */

@@ -12,7 +12,7 @@
 #include "common/base/error.h"
 
 /*
- * Checks each log file of the folder, which may be missing. 0 also when a file ends within a record,
- * as a crash leaves it; -EUCLEAN: damage, msg names file and byte; -errno.
+ * Checks each log file of the folder, which may be missing. 0 also when a file ends within a
+ * record, as a crash leaves it; -EUCLEAN: damage, msg names file and byte; -errno.
  */
 int store_check(const char *folder, struct flz_msg *msg);

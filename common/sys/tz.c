@@ -101,7 +101,8 @@ static bool name_is_plain(const char *zone)
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
         if (strncmp(zone, others[i], strlen(others[i])) == 0)
             return false;
-    return strspn(zone, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+-/") == len;
+    return strspn(zone, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+-/") ==
+           len;
 }
 
 /* True when a zone file of that name is there, whole enough for GLib to accept it. */

@@ -44,7 +44,7 @@ struct tz_hours {
 };
 
 enum {
-    TZ_E_OFF = 1, /* the weekday is not in the mask, or the jump of the clock swallowed the window */
+    TZ_E_OFF = 1, /* the weekday is not in the mask, or a jump of the clock swallowed the window */
 };
 
 /* The window that begins on local date `day` (days since 1970-01-01). 0, TZ_E_OFF, -EINVAL. */
@@ -57,5 +57,6 @@ int tz_day(struct tz *tz, const char *zone, int32_t day, struct tz_window *ret_w
 /* The local date of an instant. 0 or -EINVAL. */
 int tz_local_day(struct tz *tz, const char *zone, int64_t at, int32_t *ret_day);
 
-/* Local minus UTC, in minutes (seconds of historic offsets cut off), at an instant. 0 or -EINVAL. */
+/* Local minus UTC, in minutes (seconds of historic offsets cut off), at an instant. 0 or
+ * -EINVAL. */
 int tz_offset_minutes(struct tz *tz, const char *zone, int64_t at, int *ret_minutes);
