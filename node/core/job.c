@@ -262,7 +262,8 @@ bool job_resume(struct job *job, struct job_clock clock, struct flz_receipt *ret
         return false;
     job->record.state = JOB_AMBIGUOUS;
     job->record.reason = FLZ_REASON_NONE;
-    job->wait_boot = clock.boot_now + interval_ms(0, clock.rate_milli, RETRY_FLOOR_MS);
+    /* No pulse has told this process the clock's rate yet. */
+    job->wait_boot = clock.boot_now + RETRY_FLOOR_MS;
     set_text(job, "the node stopped between the final dot and its answer");
     fill_receipt(job, FLZ_OUTCOME_AMBIGUOUS,
                  clock.network_now > 0 ? clock.network_now : job->record.dot_at, ret_receipt);

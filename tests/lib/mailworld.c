@@ -9,6 +9,7 @@
 #include <openssl/ssl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -529,6 +530,7 @@ struct mailworld *mailworld_start(const char *cert)
 {
     struct mailworld *world = calloc(1, sizeof *world);
     must(world != NULL, "calloc");
+    (void)signal(SIGPIPE, SIG_IGN); /* clients are killed */
     (void)pthread_mutex_init(&world->lock, NULL);
     world->tls = SSL_CTX_new(TLS_server_method());
     must(world->tls && SSL_CTX_use_certificate_chain_file(world->tls, cert) == 1 &&
