@@ -11,8 +11,9 @@
 
 struct config {
     char state_dir[CONFIG_TEXT_MAX];    /* log and store */
-    char identity_dir[CONFIG_TEXT_MAX]; /* issuer.sign, issuer.cert, coordinator.curve, network.yaml,
-                                           network.key, persons.key: made by `fluenzrctl init` */
+    /* issuer.sign, issuer.cert, coordinator.curve, network.yaml, network.key, persons.key: made by
+     * `fluenzrctl init` */
+    char identity_dir[CONFIG_TEXT_MAX];
     char listen_nodes[CONFIG_TEXT_MAX];  /* tcp://ADDRESS:7400 */
     char listen_enrol[CONFIG_TEXT_MAX];  /* tcp://ADDRESS:7401 */
     char listen_admin[CONFIG_TEXT_MAX];  /* ipc:///run/fluenzr/coordinator.sock */
@@ -21,7 +22,7 @@ struct config {
     int64_t lease_ms;                    /* at most 15 min */
     int64_t heartbeat_ms;                /* that nodes are told to keep; for `connected` */
     int64_t lab_clock_rate_milli;        /* 1000 = real time */
-    char lab_start[CONFIG_TEXT_MAX];     /* RFC 3339: network time at the first start of a lab; "" */
+    char lab_start[CONFIG_TEXT_MAX]; /* RFC 3339: network time at the first start of a lab; "" */
     int log_level;
     int log_format;
     bool allow_unlocked_memory;

@@ -16,7 +16,8 @@
 
 #define LEAD_MS FLZ_HOUR_MS /* before midnight */
 #define TRIED_MAX 64
-#define TRIED_MS 60000 /* real time before a unit that left accounts without a plan is tried again */
+/* Real time before a unit that left accounts without a plan is tried again. */
+#define TRIED_MS 60000
 
 struct unit {
     int32_t date;
@@ -96,7 +97,8 @@ static int unit_of(struct days *days, const struct row_account *account, int64_t
 {
     struct tz *tz = days->server->tz;
     int r = tz_local_day(tz, account->zone, now + LEAD_MS, &ret_unit->date);
-    return r < 0 ? r : tz_offset_minutes(tz, account->zone, now + LEAD_MS, &ret_unit->offset_minutes);
+    return r < 0 ? r
+                 : tz_offset_minutes(tz, account->zone, now + LEAD_MS, &ret_unit->offset_minutes);
 }
 
 static bool is_live(const struct row_account *account)
@@ -166,8 +168,9 @@ static int plan_unit(struct days *days, struct unit unit, int64_t now)
         return r;
     char date[FLZ_TIME_TEXT_MAX];
     flz_date_format(unit.date, date);
-    flz_log(server->log, FLZ_LOG_INFO, "day_planned", "date=%s offset_minutes=%d events=%zu text=%s",
-            date, unit.offset_minutes, update.events_count, update.message.text);
+    flz_log(server->log, FLZ_LOG_INFO, "day_planned",
+            "date=%s offset_minutes=%d events=%zu text=%s", date, unit.offset_minutes,
+            update.events_count, update.message.text);
     return (int)update.events_count;
 }
 

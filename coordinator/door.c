@@ -318,8 +318,8 @@ static const char *on_heartbeat(struct door *door, uint32_t node,
     static struct flz_pause pauses[4096];
     int64_t now = server_now(server);
     int64_t rate = server_rate_milli(server);
-    /* At the world's pace the lease bounds everything; a lab's clock runs away within seconds, so it
-     * may run on by two beats only, and not at all while it is held. */
+    /* At the world's pace the lease bounds everything; a lab's clock runs away within seconds, so
+     * it may run on by two beats only, and not at all while it is held. */
     int64_t ahead = rate == NETCLOCK_RATE_ONE ? server->config->lease_ms
                     : server->clock.held      ? 0
                                               : 2 * server->config->heartbeat_ms * rate / 1000;

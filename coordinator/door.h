@@ -1,8 +1,8 @@
 /*
- * The door for nodes: two listeners. Members (CURVE, allow-list of the joined nodes' keys) say hello,
- * beat and report, and get their authority, tasks and acknowledgements; strangers may enrol with a
- * join token, nothing else. Each frame is believed for the key that its handshake proved and the
- * signature it carries, both of the same node (PROTOCOL.md).
+ * The door for nodes: two listeners. Members (CURVE, allow-list of the joined nodes' keys) say
+ * hello, beat and report, and get their authority, tasks and acknowledgements; strangers may enrol
+ * with a join token, nothing else. Each frame is believed for the key that its handshake proved and
+ * the signature it carries, both of the same node (PROTOCOL.md).
  */
 #pragma once
 

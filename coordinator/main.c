@@ -21,7 +21,8 @@ static const struct argp_option options[] = {
     {"check", 'n', NULL, 0, "read the configuration, say whether it is good, and end", 0},
     {"show", 's', NULL, 0, "print the effective configuration with its sources, and end", 0},
     {"restored", 'r', NULL, 0,
-     "the state folder came from a backup: begin a new log generation, and send nothing for a day", 0},
+     "the state folder came from a backup: begin a new log generation, and send nothing for a day",
+     0},
     {0},
 };
 

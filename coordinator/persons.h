@@ -30,8 +30,8 @@ struct persons *persons_free(struct persons *persons);
 /* By account handle; NULL: none (or erased). Borrowed until the next change of this account. */
 const struct person *persons_find(const struct persons *persons, uint32_t account);
 
-/* Keeps what an ACCOUNT report says, in memory at once and in the batch that the report's events are
- * committed with. 0 or -ENOMEM. */
+/* Keeps what an ACCOUNT report says, in memory at once and in the batch that the report's events
+ * are committed with. 0 or -ENOMEM. */
 int persons_put(struct persons *persons, uint32_t account, const struct flz_account *report,
                 struct store_batch *batch);
 

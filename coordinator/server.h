@@ -56,11 +56,12 @@ int server_each_row(struct server *server, enum row_kind kind,
 /* The store's and log's own health, for readyz: 0, or a sentence why not. */
 int server_ready(const struct server *server, struct flz_msg *msg);
 
-/* Walks the whole log and its hash chain; blocks: for `audit verify` on small logs, else offline. */
+/* Walks the whole log and its hash chain; blocks: for `audit verify` on small logs, else
+ * offline. */
 int server_verify_log(struct server *server, struct flz_msg *ret_finding);
 
-/* Plans what is left of today for accounts that have no plan yet (after an import). Returns how many
- * exchanges were planned; the commit is under way. */
+/* Plans what is left of today for accounts that have no plan yet (after an import). Returns how
+ * many exchanges were planned; the commit is under way. */
 int server_plan_now(struct server *server);
 
 /* First planned send of an account from now on, network time; FLZ_NEVER: none planned. */

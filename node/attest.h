@@ -21,15 +21,16 @@
 enum flz_reason attest_task(const struct identity *identity, const struct flz_tasks *frame,
                             const struct flz_task *task, int64_t network_now, struct flz_msg *msg);
 
-/* The value of X-FluenzR for a send, with the signature the task carries; checked. 0 or negative. */
+/* The value of X-FluenzR for a send, with the signature the task carries; checked. 0 or
+ * negative. */
 int attest_mail_header(const struct identity *identity, const struct flz_task *task,
                        const struct flz_address *from, const struct flz_address *to,
                        char ret_value[static XHEADER_VALUE_MAX], struct flz_msg *msg);
 
 /*
- * Is this message `turn` of the task's exchange? Its X-FluenzR must name this network, that exchange
- * and turn, be signed by a coordinator whose certificate was valid at t for the From and To that
- * stand there, and not be expired. True, or false with the reason in msg.
+ * Is this message `turn` of the task's exchange? Its X-FluenzR must name this network, that
+ * exchange and turn, be signed by a coordinator whose certificate was valid at t for the From and
+ * To that stand there, and not be expired. True, or false with the reason in msg.
  */
 bool attest_found_header(const struct identity *identity, const struct flz_task *task,
                          uint32_t turn, const struct header *header, int64_t network_now,

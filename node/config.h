@@ -1,6 +1,6 @@
 /*
- * The node's configuration: fluenzr-node.yaml (deploy/conf has a sample with every key). Unknown keys
- * refuse to start (exit 78).
+ * The node's configuration: fluenzr-node.yaml (deploy/conf has a sample with every key). Unknown
+ * keys refuse to start (exit 78).
  */
 #pragma once
 

@@ -1,5 +1,6 @@
 /*
- * CSV as in RFC 4180, read in place: one record at a time, quoted fields, "" for a quote inside one.
+ * CSV as in RFC 4180, read in place: one record at a time, quoted fields, "" for a quote inside
+ * one.
  */
 #pragma once
 

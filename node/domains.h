@@ -1,8 +1,9 @@
 /*
  * What DNS says of mail domains, asked when needed and remembered for DOMAINS_TTL_MS of real time:
  * whether the owner refuses (`_fluenzr.<domain>` TXT "v=flz1; p=deny"), whether Google serves it
- * (MX or its CNAME chain below google.com or googlemail.com), and a digest of its MX hosts, by which
- * a change shows. A failed look-up is never a finding: the last answer stays, or nothing is known.
+ * (MX or its CNAME chain below google.com or googlemail.com), and a digest of its MX hosts, by
+ * which a change shows. A failed look-up is never a finding: the last answer stays, or nothing is
+ * known.
  */
 #pragma once
 
@@ -38,9 +39,10 @@ enum {
     DOMAINS_E_FAILED = 2, /* could not be asked; asked again after DOMAINS_RETRY_MS */
 };
 
-/* The facts of a domain (lower case). 0 and a view valid until the next call; or a named outcome. An
- * answer past its time is given while it is asked again. */
-int domains_look(struct domains *domains, const char *domain, const struct domain_facts **ret_facts);
+/* The facts of a domain (lower case). 0 and a view valid until the next call; or a named outcome.
+ * An answer past its time is given while it is asked again. */
+int domains_look(struct domains *domains, const char *domain,
+                 const struct domain_facts **ret_facts);
 
 /* Google's own names: gmail.com, googlemail.com, and hosts below google.com or googlemail.com. */
 bool domains_is_google_host(const char *host);

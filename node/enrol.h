@@ -10,7 +10,7 @@
 
 /*
  * `token_file` holds the line that `fluenzrctl node invite` printed (0600). Takes at most
- * `timeout_ms`. 0; -EAGAIN (the coordinator cannot be reached now); -EACCES (it refused: msg has its
- * words); negative. On success the token file may be deleted.
+ * `timeout_ms`. 0; -EAGAIN (the coordinator cannot be reached now); -EACCES (it refused: msg has
+ * its words); negative. On success the token file may be deleted.
  */
 int enrol(const char *state_dir, const char *token_file, int timeout_ms, struct flz_msg *msg);

@@ -1,8 +1,8 @@
 /*
  * Who this node is: its keys and certificate, the network it belongs to, and the coordinators it
- * believes. Files below `state_dir`/identity: node.sign, node.curve (keys), node.cert, trust (network
- * id, root key, coordinator's endpoint and CURVE key, network name, contact), issuers (their
- * certificates). Made by node/enrol.h from a join token.
+ * believes. Files below `state_dir`/identity: node.sign, node.curve (keys), node.cert, trust
+ * (network id, root key, coordinator's endpoint and CURVE key, network name, contact), issuers
+ * (their certificates). Made by node/enrol.h from a join token.
  */
 #pragma once
 

@@ -37,8 +37,8 @@ struct import_parts {
 /*
  * Serves one call; answers it when every row has its verdict. The body is the CSV. Arguments:
  * `consent-by` (required: who gave the owners' consent), `consent-until` (RFC 3339 date, default
- * 180 days), `consent` (actions, default send,open,reply,move), `accept` ("ask": the operator has the
- * mail provider's permission where policy asks for it), `dry-run`.
+ * 180 days), `consent` (actions, default send,open,reply,move), `accept` ("ask": the operator has
+ * the mail provider's permission where policy asks for it), `dry-run`.
  */
 void import_start(const struct import_parts *parts, struct admin_call *call);
 
@@ -46,5 +46,6 @@ void import_start(const struct import_parts *parts, struct admin_call *call);
  * stays stored. */
 void import_cancel_all(struct import **running);
 
-/* Makes the account's report with a fresh attestation and puts it into the outbox. 0 or negative. */
+/* Makes the account's report with a fresh attestation and puts it into the outbox. 0 or
+ * negative. */
 int import_report(const struct import_parts *parts, struct member *member);

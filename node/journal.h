@@ -30,8 +30,8 @@ enum journal_family {
 };
 
 /*
- * Opens, or makes, the journal below `path`; a new one gets a random incarnation. `loop` is borrowed.
- * 0, -EBUSY (another process has it), negative (msg).
+ * Opens, or makes, the journal below `path`; a new one gets a random incarnation. `loop` is
+ * borrowed. 0, -EBUSY (another process has it), negative (msg).
  */
 int journal_open(struct uv_loop_s *loop, const char *path, struct journal **ret_journal,
                  struct flz_msg *msg);

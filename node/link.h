@@ -1,8 +1,8 @@
 /*
- * The link: the node's connection to its coordinator (PROTOCOL.md). Says hello, beats, reports; gets
- * its authority, the network's time, its tasks and acknowledgements. Believes a frame only if a
- * live issuer signed it, for this network and node, in an epoch not below the newest seen, of a log
- * generation not given up, and with a sequence number above the last one.
+ * The link: the node's connection to its coordinator (PROTOCOL.md). Says hello, beats, reports;
+ * gets its authority, the network's time, its tasks and acknowledgements. Believes a frame only if
+ * a live issuer signed it, for this network and node, in an epoch not below the newest seen, of a
+ * log generation not given up, and with a sequence number above the last one.
  *
  * Two clocks of authority (DESIGN 6): the lease, in real time, counted from the moment the answered
  * heartbeat was sent; and network time, which slots are written in.

@@ -1,7 +1,7 @@
 /*
- * The providers table (deploy/providers.yaml): who a domain's mail is served by, and whether warming
- * is allowed there. Data, not code: limits and policies differ by provider, by MX and host, never by
- * the address's text alone.
+ * The providers table (deploy/providers.yaml): who a domain's mail is served by, and whether
+ * warming is allowed there. Data, not code: limits and policies differ by provider, by MX and host,
+ * never by the address's text alone.
  */
 #pragma once
 
@@ -26,9 +26,10 @@ int providers_load(const char *path, struct providers **ret_providers, struct fl
 struct providers *providers_free(struct providers *providers);
 
 /*
- * The provider of an account: `named` as the operator wrote it ("" = find it), the address's domain,
- * what DNS says (NULL: not known), and its servers. A deny by any of them wins: the name in the
- * table, the domain, an MX host, a submission or IMAP host. Unknown is the entry "unknown": ask.
+ * The provider of an account: `named` as the operator wrote it ("" = find it), the address's
+ * domain, what DNS says (NULL: not known), and its servers. A deny by any of them wins: the name in
+ * the table, the domain, an MX host, a submission or IMAP host. Unknown is the entry "unknown":
+ * ask.
  */
 const struct provider *providers_find(const struct providers *providers, const char *named,
                                       const char *domain, const struct domain_facts *facts,

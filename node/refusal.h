@@ -14,7 +14,8 @@
 /* A transaction's end. */
 enum flz_reason refusal_of_result(const char *provider, const struct smtp_result *result);
 
-/* A session that never came to a transaction; `*ret_permanent`: trying again unchanged is useless. */
+/* A session that never came to a transaction; `*ret_permanent`: trying again unchanged is
+ * useless. */
 enum flz_reason refusal_of_session(const char *provider, enum conn_end end,
                                    const struct smtp_result *result, bool *ret_permanent);
 

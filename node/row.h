@@ -29,8 +29,8 @@ struct row_columns {
     int index[16]; /* by enum row_column; -1 = absent */
 };
 
-/* The columns of DESIGN 8, in any order; address, smtp, imap and password are required. 0 or -EINVAL
- * (unknown or doubled column: msg with a did-you-mean). */
+/* The columns of DESIGN 8, in any order; address, smtp, imap and password are required. 0 or
+ * -EINVAL (unknown or doubled column: msg with a did-you-mean). */
 int row_columns_read(char *const *fields, size_t count, struct row_columns *ret_columns,
                      struct flz_msg *msg);
 

@@ -48,10 +48,10 @@ struct sender_options {
 int sender_new(struct conn_pool *pool, struct uv_loop_s *loop, const struct sender_options *options,
                const struct sender_events *events, void *userdata, struct sender **ret_sender);
 
-/* In on_ready (or while idle since): starts a message; `bytes` are copied. A negative code means that
- * nothing was written: -EINVAL (a body no server may get), -EMSGSIZE (above the server's limit, or
- * 8-bit text it does not take), -ENOMEM, with the session as before; -EPIPE: it is over, on_end
- * follows. */
+/* In on_ready (or while idle since): starts a message; `bytes` are copied. A negative code means
+ * that nothing was written: -EINVAL (a body no server may get), -EMSGSIZE (above the server's
+ * limit, or 8-bit text it does not take), -ENOMEM, with the session as before; -EPIPE: it is over,
+ * on_end follows. */
 int sender_send(struct sender *sender, const struct flz_address *from, const struct flz_address *to,
                 struct flz_view bytes, const char *envid);
 

@@ -7,7 +7,7 @@
 #include "common/sys/log.h"
 #include "node/config.h"
 
-/* Runs the node. 0 when it was asked to stop; -EX values of sysexits.h positive otherwise: EX_CONFIG
- * (78) for what an operator must mend first, EX_TEMPFAIL (75) for what may pass, EX_SOFTWARE. The
- * reason was logged. */
+/* Runs the node. 0 when it was asked to stop; -EX values of sysexits.h positive otherwise:
+ * EX_CONFIG (78) for what an operator must mend first, EX_TEMPFAIL (75) for what may pass,
+ * EX_SOFTWARE. The reason was logged. */
 int node_run(const struct config *config, struct flz_log *log);

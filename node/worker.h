@@ -1,8 +1,8 @@
 /*
- * The worker: carries the node's jobs out. It takes what time has made due from the book, gathers it
- * per account (a desk), and serves each desk by at most one SMTP session and one IMAP visit at a
- * time, within the node's limits. Every change of a job is journalled before the effect that depends
- * on it; every end is reported through the outbox.
+ * The worker: carries the node's jobs out. It takes what time has made due from the book, gathers
+ * it per account (a desk), and serves each desk by at most one SMTP session and one IMAP visit at a
+ * time, within the node's limits. Every change of a job is journalled before the effect that
+ * depends on it; every end is reported through the outbox.
  *
  *      link ──tasks──► worker_accept ─► book ─due─► desk ─► sender / visitor ─► job.h decides
  *                                                                      │
@@ -52,19 +52,21 @@ struct worker *worker_free(struct worker *worker);
 /* The link is made after the worker (it asks for credit and open tasks). */
 void worker_set_link(struct worker *worker, struct link *link);
 
-/* Takes a believed frame of tasks. Known ids are passed over; refused ones are reported DECLINED. */
+/* Takes a believed frame of tasks. Known ids are passed over; refused ones are reported
+ * DECLINED. */
 void worker_accept(struct worker *worker, const struct flz_tasks *tasks);
 
 /* An account was taken in, changed, or is to be tried again: what was known of its servers is
  * forgotten. */
 void worker_account_changed(struct worker *worker, struct flz_id account);
 
-/* Begins nothing new; a dot that waits for its record is withdrawn. What is behind its dot may still
- * get its answer: wait for worker_is_drained(), a few seconds at most, before the end. */
+/* Begins nothing new; a dot that waits for its record is withdrawn. What is behind its dot may
+ * still get its answer: wait for worker_is_drained(), a few seconds at most, before the end. */
 void worker_drain(struct worker *worker);
 bool worker_is_drained(const struct worker *worker);
 
-/* Something may have become due: a pulse, a new member, a domain known. Cheap; may be called often. */
+/* Something may have become due: a pulse, a new member, a domain known. Cheap; may be called
+ * often. */
 void worker_wake(struct worker *worker);
 
 /* Forgets ended jobs that no replay can reach any more, and the counts of days long past. */

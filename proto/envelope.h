@@ -45,7 +45,8 @@ struct flz_signed {
  * (0 or negative). The secret key stays in guarded memory behind it (keys_on_sign()). */
 struct flz_signer {
     struct flz_sign_public key;
-    int (*on_sign)(const struct flz_digest *digest, struct flz_signature *ret_signature, void *data);
+    int (*on_sign)(const struct flz_digest *digest, struct flz_signature *ret_signature,
+                   void *data);
     void *data;
 };
 
@@ -71,6 +72,7 @@ int flz_open_signed(struct flz_view bytes, struct flz_arena *arena, struct flz_s
 /* 0 when `key` made this signature; -EKEYREJECTED otherwise. */
 int flz_verify_signed(const struct flz_signed *message, const struct flz_sign_public *key);
 
-/* Ed25519 over a digest, for signatures outside an envelope (the mail header). 0 or -EKEYREJECTED. */
+/* Ed25519 over a digest, for signatures outside an envelope (the mail header). 0 or
+ * -EKEYREJECTED. */
 int flz_verify_digest(struct flz_digest digest, const struct flz_signature *signature,
                       const struct flz_sign_public *key);

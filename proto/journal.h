@@ -37,7 +37,7 @@ struct journal_job {
     char text[FLZ_REPLY_TEXT_MAX];
     bool answer_pending;  /* REPLY sent: \Answered is still to be set on what it answers */
     char message_id_seen[FLZ_MESSAGE_ID_MAX]; /* FIND: as the provider rewrote it, or "" */
-    struct flz_digest content;                /* of the rendered message, from the first attempt on */
+    struct flz_digest content; /* of the rendered message, from the first attempt on */
     int64_t ended_at;                         /* network time */
     uint32_t placement;                       /* FIND: enum flz_placement */
 };

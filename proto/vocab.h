@@ -122,7 +122,7 @@ struct flz_task {
     const struct flz_text *references;    /* Message-IDs of all earlier turns, oldest first */
     size_t references_count;
     int32_t local_date;  /* SEND, REPLY: the sender's local day the message counts in */
-    uint32_t day_cap;    /* SEND, REPLY: messages this account may send on that day, this included */
+    uint32_t day_cap; /* SEND, REPLY: messages this account may send on that day, this included */
     struct flz_view attestation; /* SEND, REPLY: Signed(ATTESTATION) of the recipient */
     struct flz_digest attestation_signer; /* digest of the signed node certificate in the frame */
     bool search_all; /* FIND: look in all folders */

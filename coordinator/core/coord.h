@@ -1,7 +1,7 @@
 /*
- * The coordinator's core: everything it decides, and nothing else. No clock, no randomness, no file,
- * no socket, no global, no floating point; the same commands in the same order give the same events,
- * rows and orders on every machine.
+ * The coordinator's core: everything it decides, and nothing else. No clock, no randomness, no
+ * file, no socket, no global, no floating point; the same commands in the same order give the same
+ * events, rows and orders on every machine.
  *
  * Two doors (coordinator/DESIGN.md):
  *
@@ -71,7 +71,7 @@ struct coord_window {
  * account's own local dates. */
 struct coord_civil {
     uint32_t account;
-    bool sends; /* in this planning unit: its day is planned now; else it is a possible partner only */
+    bool sends; /* in this planning unit: its day is planned now; else only a possible partner */
     struct coord_window windows[COORD_WINDOW_DAYS];
 };
 
@@ -154,7 +154,7 @@ struct coord_pack {
     struct flz_digest digest;
     char language[8];
     uint32_t scenarios;            /* how many */
-    uint8_t turns[64];             /* turns of each scenario, at most FLZ_TURNS_MAX; scenarios <= 64 */
+    uint8_t turns[64]; /* turns of each scenario, at most FLZ_TURNS_MAX; scenarios <= 64 */
 };
 
 /* A task to be dressed (addresses, Message-IDs, attestation) and sent once the events are
@@ -199,15 +199,15 @@ bool coord_presses(const struct coord *core, int64_t now, int64_t late_ms, int64
 
 /* ---- The folding door ---- */
 
-/* Folds one event (of the log, in its order). 0, -ENOMEM, or -EPROTO when the event does not fit the
- * state: the log and the rows do not belong together. */
+/* Folds one event (of the log, in its order). 0, -ENOMEM, or -EPROTO when the event does not fit
+ * the state: the log and the rows do not belong together. */
 int coord_apply(struct coord *core, const struct event *event);
 
 /* A row to store: kind and key name it, `row` is one of the structs of proto/record.h. */
 typedef int (*coord_row_fn)(void *data, enum row_kind kind, const void *row, bool deleted);
 
-/* Yields each row changed since the last call once, in the order of (kind, key), and marks it clean.
- * 0 or the first negative answer of on_row. */
+/* Yields each row changed since the last call once, in the order of (kind, key), and marks it
+ * clean. 0 or the first negative answer of on_row. */
 int coord_take_rows(struct coord *core, coord_row_fn on_row, void *data);
 
 /* Puts a stored row back into a fresh core; rows come in the order of (kind, key). */
@@ -236,13 +236,15 @@ const struct row_exchange *coord_exchange(const struct coord *core, uint32_t exc
 uint32_t coord_find_exchange(const struct coord *core, struct flz_id id);
 size_t coord_exchange_limit(const struct coord *core); /* one above the highest live handle */
 
-/* The day's counters of an account, or of the network (account = COORD_NONE). NULL when all zero, or
- * when the date is so far behind the newest plan (16 days) that its row is in the archive alone. */
+/* The day's counters of an account, or of the network (account = COORD_NONE). NULL when all zero,
+ * or when the date is so far behind the newest plan (16 days) that its row is in the archive alone.
+ */
 const struct row_day *coord_day(const struct coord *core, uint32_t account, int32_t date);
 
 /* Pauses in force at `now`, at most `max`: all of them; those that touch this node's accounts (what
  * a node's pulse says: a neighbour's are not its business). */
-size_t coord_pauses(const struct coord *core, int64_t now, struct flz_pause *ret_pauses, size_t max);
+size_t coord_pauses(const struct coord *core, int64_t now, struct flz_pause *ret_pauses,
+                    size_t max);
 size_t coord_node_pauses(const struct coord *core, uint32_t node, int64_t now,
                          struct flz_pause *ret_pauses, size_t max);
 
@@ -253,7 +255,8 @@ struct coord_why {
     bool sends;
     int64_t ask_again; /* when the answer may change */
 };
-void coord_explain(const struct coord *core, uint32_t account, int64_t now, struct coord_why *ret_why);
+void coord_explain(const struct coord *core, uint32_t account, int64_t now,
+                   struct coord_why *ret_why);
 
 /* What the pool can carry: eligible partners, the ceiling it sets (eligible ÷ cooldown), for this
  * account today. */
@@ -291,7 +294,8 @@ struct coord_task {
 };
 
 /* 0, or -ENOENT when the order's exchange has ended. */
-int coord_task(const struct coord *core, const struct coord_order *order, struct coord_task *ret_task);
+int coord_task(const struct coord *core, const struct coord_order *order,
+               struct coord_task *ret_task);
 
 /* ---- More to look at ---- */
 

@@ -29,7 +29,8 @@ struct book {
 
 void book_deinit(struct book *book);
 
-/* Takes a copy of a task. 0, -EEXIST (known), -ENOSPC (BOOK_JOBS_MAX) or -ENOMEM. *ret_job is owned by the book. */
+/* Takes a copy of a task. 0, -EEXIST (known), -ENOSPC (BOOK_JOBS_MAX) or -ENOMEM. *ret_job is owned
+ * by the book. */
 int book_add(struct book *book, const struct flz_task *task, struct job **ret_job);
 
 /* Takes a stored record (bytes of flz_codec_job). 0, -EBADMSG, -EEXIST, -ENOSPC, -ENOMEM. */

@@ -24,8 +24,8 @@
 #define JOB_ANSWER_TRIES_MAX 5
 #define JOB_ACTION_TRIES_MAX 5
 #define JOB_AMBIGUOUS_LOOKS_MIN 3
-/* Real time that a mailbox task has at least, however fast a lab's clock runs: neither its slot's end
- * nor the arrival deadline counts before. */
+/* Real time that a mailbox task has at least, however fast a lab's clock runs: neither its slot's
+ * end nor the arrival deadline counts before. */
 #define JOB_REAL_FLOOR_MS 8000
 
 struct job {
@@ -60,8 +60,8 @@ struct job_gate {
     bool peer_refused;        /* opt-out of the recipient's domain */
 };
 
-/* May this task act now? FLZ_REASON_NONE, or what forbids it. Mailbox tasks pass a gate too; the end
- * of their slot is job_expire()'s business, which knows the real floor. */
+/* May this task act now? FLZ_REASON_NONE, or what forbids it. Mailbox tasks pass a gate too; the
+ * end of their slot is job_expire()'s business, which knows the real floor. */
 enum flz_reason job_gate_check(const struct flz_task *task, const struct job_gate *gate);
 
 /* Is this a task we would ever carry out for this account? FLZ_REASON_NONE, or why not. */
@@ -89,7 +89,8 @@ void job_begin_dot(struct job *job, struct job_clock clock);
 enum job_next job_withdraw(struct job *job, enum flz_reason reason, struct job_clock clock,
                            struct flz_receipt *ret_receipt);
 
-/* A transaction ended with a verdict; `reason` is what the refusal, if it is one, was classed as. */
+/* A transaction ended with a verdict; `reason` is what the refusal, if it is one, was classed
+ * as. */
 enum job_next job_sent(struct job *job, const struct smtp_result *result, enum flz_reason reason,
                        struct job_clock clock, struct flz_receipt *ret_receipt);
 
@@ -98,8 +99,8 @@ enum job_next job_no_session(struct job *job, enum flz_reason reason, bool perma
                              const char *text, struct job_clock clock,
                              struct flz_receipt *ret_receipt);
 
-/* A restart found this job: one in DOT becomes AMBIGUOUS. True when it changed: the receipt is to be
- * reported. */
+/* A restart found this job: one in DOT becomes AMBIGUOUS. True when it changed: the receipt is to
+ * be reported. */
 bool job_resume(struct job *job, struct job_clock clock, struct flz_receipt *ret_receipt);
 
 /* The visit job that serves this job now: how many (0 … VISIT jobs of `max`), in ret_jobs. A TIDY

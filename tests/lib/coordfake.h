@@ -80,9 +80,9 @@ const struct flz_account *coordfake_account(const struct coordfake *fake, const 
 const struct flz_probe *coordfake_probe(const struct coordfake *fake, const char *address);
 
 /*
- * A task of an exchange: `turn` is sent by `from` to `to`, and the task is for the account that acts.
- * All fields are set, valid, with a slot from now to eight hours later. Change what shall be wrong,
- * then coordfake_sign_mail() if it concerns the mail header. Views point into the fake.
+ * A task of an exchange: `turn` is sent by `from` to `to`, and the task is for the account that
+ * acts. All fields are set, valid, with a slot from now to eight hours later. Change what shall be
+ * wrong, then coordfake_sign_mail() if it concerns the mail header. Views point into the fake.
  */
 struct flz_task coordfake_task(struct coordfake *fake, enum flz_task_kind kind,
                                struct flz_id exchange, uint32_t turn, const char *from,

@@ -1,7 +1,7 @@
 /*
- * A small world of mail on loopback, for tests that run the node: one SMTP server, an IMAP server per
- * account over the model of imapfake.h, and a DNS server, all in threads of the test. What the SMTP
- * server accepts lies in the recipient's mailbox at once. It fails where it is told to.
+ * A small world of mail on loopback, for tests that run the node: one SMTP server, an IMAP server
+ * per account over the model of imapfake.h, and a DNS server, all in threads of the test. What the
+ * SMTP server accepts lies in the recipient's mailbox at once. It fails where it is told to.
  *
  *     struct mailworld *world = mailworld_start(testcert_path(folder, TESTCERT_GOOD));
  *     size_t ada = mailworld_add(world, "ada@a.test");

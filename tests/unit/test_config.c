@@ -190,8 +190,10 @@ static void lists_are_bounded(void **state)
 static void a_dump_reads_back_as_itself(void **state)
 {
     _cleanup_(flz_buf_deinit) struct flz_buf dump = FLZ_BUF_NULL;
-    assert_int_equal(read_text("name: \"a\\n\\\"\\t\\\\\"\ncache: {size: 3KiB, hosts: [\"x, y\", z]}\n"
-                               "bus: {timeout: 1500ms}\n"), 0);
+    assert_int_equal(
+        read_text("name: \"a\\n\\\"\\t\\\\\"\ncache: {size: 3KiB, hosts: [\"x, y\", z]}\n"
+                  "bus: {timeout: 1500ms}\n"),
+        0);
     struct conf before = conf;
     config_dump("x.yaml", keys, KEYS, &conf, sources, &dump);
     assert_non_null(strstr(flz_buf_str(&dump), "  port: 7400  # default\n"));

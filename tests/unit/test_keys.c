@@ -100,7 +100,9 @@ static void keys_are_those_of_the_rfcs(void **state)
 static void damaged_files_are_refused(void **state)
 {
     static const char *const texts[] = {
-        "", "fluenzr-key v1 sign\n", "fluenzr-key v2 sign\nnWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A\n",
+        "",
+        "fluenzr-key v1 sign\n",
+        "fluenzr-key v2 sign\nnWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A\n",
         "fluenzr-key v1 signs\nnWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A\n",
         "fluenzr-key v1 sign\nnWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2\n",
         "fluenzr-key v1 sign\nnWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2AA\n",
@@ -198,7 +200,8 @@ static void z85_is_that_of_zeromq(void **state)
     assert_int_equal(keys_curve_of_z85(text, &back), 0);
     assert_memory_equal(&key, &back, sizeof key);
     assert_int_equal(keys_curve_of_z85("HelloWorldHelloWorldHelloWorldHelloWorl", &back), -EINVAL);
-    assert_int_equal(keys_curve_of_z85("HelloWorldHelloWorldHelloWorldHelloWorl\"", &back), -EINVAL);
+    assert_int_equal(keys_curve_of_z85("HelloWorldHelloWorldHelloWorldHelloWorl\"", &back),
+                     -EINVAL);
     assert_int_equal(keys_curve_of_z85("#####WorldHelloWorldHelloWorldHelloWorld", &back), -EINVAL);
 }
 

@@ -73,8 +73,9 @@ static void a_line_holds_its_fields_in_order(void **state)
                                   "big=1152921504606846976 size=8\n");
     flz_log(&logs[0], FLZ_LOG_ERROR, "bare", "a=b");
     assert_non_null(strstr(fields(), "event=bare a=b\n"));
-    flz_log(&logs[0], FLZ_LOG_NOTICE, "mixed", "at=%s:%d hint=\"try %s again\" cut=%.*s hex=%x c=%c",
-            "a.c", 12, "it", 2, "abcdef", 255u, 'x');
+    flz_log(&logs[0], FLZ_LOG_NOTICE, "mixed",
+            "at=%s:%d hint=\"try %s again\" cut=%.*s hex=%x c=%c", "a.c", 12, "it", 2, "abcdef",
+            255u, 'x');
     assert_string_equal(fields(), "level=notice event=mixed at=a.c:12 hint=\"try it again\" cut=ab "
                                   "hex=ff c=x\n");
 }
@@ -98,8 +99,14 @@ static void json_lines_keep_the_types(void **state)
 static void no_value_can_forge_a_field_or_a_line(void **state)
 {
     static const char *const evil[] = {
-        "a b=c", "x\nts=2026 level=error", "\"", "\\\"", "a=b", "", "\r\n", "\033[2J", "\302\233 2J",
-        "caf\303\251", "\377\376", "\355\240\200", "\t", "\177", " ",
+        "a b=c",       "x\nts=2026 level=error",
+        "\"",          "\\\"",
+        "a=b",         "",
+        "\r\n",        "\033[2J",
+        "\302\233 2J", "caf\303\251",
+        "\377\376",    "\355\240\200",
+        "\t",          "\177",
+        " ",
     };
     for (size_t i = 0; i < sizeof evil / sizeof evil[0]; i++) {
         flz_log(&logs[0], FLZ_LOG_INFO, "e", "v=%s end=1", evil[i]);
@@ -169,8 +176,8 @@ static void failures_say_where_they_were_born(void **state)
     int r = flz_fail(-ENOENT);
     flz_log_failure(&logs[0], "config_failed", r, &msg);
     char expected[256];
-    (void)snprintf(expected, sizeof expected, "test_log.c:%d message=\"conf.yaml:3: no such key\"\n",
-                   line);
+    (void)snprintf(expected, sizeof expected,
+                   "test_log.c:%d message=\"conf.yaml:3: no such key\"\n", line);
     assert_non_null(strstr(fields(), expected));
     flz_log_failure(&logs[0], "other", -EIO, NULL);
     assert_non_null(strstr(fields(), "at=?:0 message=\"\""));
@@ -229,8 +236,8 @@ static void lines_of_threads_do_not_mix(void **state)
     for (char *line; (line = strsep(&rest, "\n")) && *line; lines++) {
         char name[5] = "";
         int i;
-        assert_int_equal(sscanf(strchr(line, ' '), " level=info event=turn thread=%4s i=%d", name, &i),
-                         2);
+        assert_int_equal(
+            sscanf(strchr(line, ' '), " level=info event=turn thread=%4s i=%d", name, &i), 2);
         assert_in_range(i, 0, LINES - 1);
     }
     assert_int_equal(lines, THREADS * LINES);

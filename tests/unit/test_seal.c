@@ -194,8 +194,11 @@ static void a_passphrase_gives_its_key(void **state)
 static void odd_parameters_are_refused(void **state)
 {
     static const char *const texts[] = {
-        "", "fluenzr-kdf v1 argon2id 1 8192", "fluenzr-kdf v2 argon2id 1 8192 AAECAwQFBgcICQoLDA0ODw",
-        "fluenzr-kdf v1 argon2id 1 8192 AAEC", "fluenzr-kdf v1 argon2id 0 8192 AAECAwQFBgcICQoLDA0ODw",
+        "",
+        "fluenzr-kdf v1 argon2id 1 8192",
+        "fluenzr-kdf v2 argon2id 1 8192 AAECAwQFBgcICQoLDA0ODw",
+        "fluenzr-kdf v1 argon2id 1 8192 AAEC",
+        "fluenzr-kdf v1 argon2id 0 8192 AAECAwQFBgcICQoLDA0ODw",
         "fluenzr-kdf v1 argon2id 1 99999999999 AAECAwQFBgcICQoLDA0ODw",
         "fluenzr-kdf v1 argon2id 1 1 AAECAwQFBgcICQoLDA0ODw",
         "fluenzr-kdf v1 argon2id 4000000000 8192 AAECAwQFBgcICQoLDA0ODw",

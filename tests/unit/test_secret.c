@@ -129,7 +129,8 @@ static void one_line_is_read(void **state)
 {
     static const struct {
         const char *text, *line;
-    } cases[] = {{"pass word\nrest\n", "pass word"}, {"no end", "no end"}, {"12345678\n", "12345678"}};
+    } cases[] = {
+        {"pass word\nrest\n", "pass word"}, {"no end", "no end"}, {"12345678\n", "12345678"}};
     struct flz_secret secret = FLZ_SECRET_NULL;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         assert_int_equal(read_from(cases[i].text, 9, &secret), 0);

@@ -224,7 +224,8 @@ static void iteration_ends_with_the_callers_answer(void **state)
     assert_int_equal(store_each(store, ROWS, FLZ_VIEW_NULL, FLZ_VIEW_NULL, on_seen, &seen), 7);
     assert_string_equal(seen.text, "a=1 ");
     seen = (struct seen){.stop_after = 2, .answer = -EPROTO};
-    assert_int_equal(store_each(store, ROWS, FLZ_VIEW_NULL, FLZ_VIEW_NULL, on_seen, &seen), -EPROTO);
+    assert_int_equal(store_each(store, ROWS, FLZ_VIEW_NULL, FLZ_VIEW_NULL, on_seen, &seen),
+                     -EPROTO);
     (void)store_close(store);
 }
 
@@ -487,8 +488,8 @@ static void a_flipped_bit_in_the_wal_is_never_silent(void **state)
     flip_everywhere(state, made.path, ".log", 60);
 }
 
-/* The header of a record (checksum 4, length 2, type 1) is where a reader can be misled: each bit of
- * the first, a middle and the last one. */
+/* The header of a record (checksum 4, length 2, type 1) is where a reader can be misled: each bit
+ * of the first, a middle and the last one. */
 static void a_flipped_bit_in_a_wal_header_is_never_silent(void **state)
 {
     static struct made made;
@@ -604,7 +605,8 @@ static void fill_and_resume(const char *disk, bool ballast)
     assert_int_equal(r, STORE_E_FULL);
     assert_false(store_is_broken(store));
     assert_blocks(store, count);
-    /* The ballast, given up at the first refusal, lets recovery through; then it is full for good. */
+    /* The ballast, given up at the first refusal, lets recovery through; then it is full for
+     * good. */
     for (int i = 0; i < 5; i++) {
         while ((r = write_block(store, count)) == 0 && count < 4000)
             count++;
@@ -622,7 +624,8 @@ static void fill_and_resume(const char *disk, bool ballast)
     (void)store_close(store);
 }
 
-/* A file system of its own, in memory or on a loop device; skips loudly where that is not allowed. */
+/* A file system of its own, in memory or on a loop device; skips loudly where that is not
+ * allowed. */
 static void on_small_disk(void **state, const char *type, bool ballast)
 {
     const char *disk = below(state, "disk");
