@@ -34,6 +34,7 @@ struct days {
     struct coord_pack packs[FLZ_PACKS_MAX];
     size_t packs_count;
     int64_t changed_boot; /* newest change not yet looked at; 0 = none */
+    int64_t waiting_boot; /* the first of them */
     int64_t look_at;      /* network time of the next day to be planned; 0: look now */
     int64_t retry_boot;   /* accounts were left without a plan: look again then; 0 = none */
     struct tried *tried;  /* owned ring: units planned lately */
@@ -179,6 +180,8 @@ static int plan_unit(struct days *days, struct unit unit, int64_t now)
 void days_changed(struct days *days)
 {
     days->changed_boot = flz_boottime_ms();
+    if (!days->waiting_boot)
+        days->waiting_boot = days->changed_boot;
     memset(days->tried, 0, TRIED_MAX * sizeof *days->tried);
 }
 
@@ -231,8 +234,9 @@ static int64_t next_look(struct days *days, int64_t now)
 /* Looking is work for each account: it is done when a day comes up or something changed. */
 static bool has_reason(struct days *days, int64_t now, int64_t boot)
 {
-    if (days->changed_boot)
-        return boot - days->changed_boot >= DAYS_SETTLE_MS;
+    if (days->changed_boot && (boot - days->changed_boot >= DAYS_SETTLE_MS ||
+                               boot - days->waiting_boot >= DAYS_SETTLE_MS_MAX))
+        return true;
     return now >= days->look_at || (days->retry_boot && boot >= days->retry_boot);
 }
 
@@ -241,7 +245,7 @@ int days_run(struct days *days, int64_t now)
     int64_t boot = flz_boottime_ms();
     if (!has_reason(days, now, boot))
         return 0;
-    days->changed_boot = 0;
+    days->changed_boot = days->waiting_boot = 0;
     days->retry_boot = 0;
     int planned = 0;
     struct unit unit;

@@ -13,7 +13,9 @@ struct days *days_close(struct days *days);
 /* Plans what is due at `now`. Returns how many exchanges were planned, or negative. */
 int days_run(struct days *days, int64_t now);
 
-/* An account or what is known of it changed: accounts without a plan are looked at again, once no
- * more changes have come for DAYS_SETTLE_MS of real time. */
+/* An account came, changed, or became ready: accounts without a plan are looked at again, once no
+ * more such changes have come for DAYS_SETTLE_MS of real time, or DAYS_SETTLE_MS_MAX after the
+ * first. */
 #define DAYS_SETTLE_MS 1500
+#define DAYS_SETTLE_MS_MAX 5000
 void days_changed(struct days *days);

@@ -431,6 +431,13 @@ static void judge(struct door *door, const struct flz_report *report, bool accep
     (void)snprintf(verdict->text, sizeof verdict->text, "%s", text);
 }
 
+/* Its servers were last seen to work. */
+static bool is_ready(const struct coord *core, struct flz_id id)
+{
+    const struct row_account *account = coord_account(core, coord_find_account(core, id));
+    return account && account->probe_at > 0 && account->login_ok;
+}
+
 /* 0: taken; 1: a gap, nothing behind it is taken; negative. */
 static int take_report(struct door *door, uint32_t node, const struct flz_report *report,
                        struct acknowledgement *ack)
@@ -452,6 +459,7 @@ static int take_report(struct door *door, uint32_t node, const struct flz_report
     }
     if (is_account && fill_account(server, &report->account, &command) < 0)
         memset(&command.report.address, 0, sizeof command.report.address);
+    bool ready_before = is_ready(server->core, report->probe.account);
     struct coord_update update;
     int r = server_step(server, &command, &update);
     if (r == 0)
@@ -465,7 +473,8 @@ static int take_report(struct door *door, uint32_t node, const struct flz_report
             r = persons_put(server->persons, update.handle, &report->account,
                             committer_rider(server->committer));
     }
-    if (is_account || report->kind == FLZ_REPORT_PROBE)
+    if (is_account || (report->kind == FLZ_REPORT_PROBE && !ready_before &&
+                       is_ready(server->core, report->probe.account)))
         days_changed(server->days);
     return r;
 }
