@@ -39,7 +39,9 @@ static void close_group(struct committer *committer);
 
 /* ---- The group under way ---- */
 
-/* Pool thread. An unknown outcome is resolved here, before anybody is told anything. */
+/* Pool thread. An unknown outcome is resolved here, before anybody is told anything. Only "not
+ * committed" makes it good: of a committed segment nobody knows whether its rider was written, and
+ * the next rider would hide what is missing. Then the rows are loaded anew. */
 static void on_work(uv_work_t *work)
 {
     struct committer *committer = work->data;
@@ -47,11 +49,11 @@ static void on_work(uv_work_t *work)
                                     flz_buf_view(&committer->bytes), committer->committing.rider);
     if (committer->result != RLOG_UNKNOWN)
         return;
-    bool committed = false;
+    bool committed = true;
     enum rlog_result resolved = rlog_resolve(committer->options.log, committer->header.seq,
                                              committer->header.nonce, &committed);
-    if (resolved == RLOG_OK)
-        committer->result = committed ? RLOG_OK : RLOG_UNAVAILABLE;
+    if (resolved == RLOG_OK && !committed)
+        committer->result = RLOG_UNAVAILABLE;
 }
 
 static void finish(struct committer *committer);
@@ -189,6 +191,14 @@ uint64_t committer_group(struct committer *committer)
     if (!committer->under_way && !committer->lost)
         (void)uv_idle_start(committer->soon, on_soon);
     return committer->gathering.number;
+}
+
+bool committer_is_crowded(const struct committer *committer)
+{
+    const struct segment_builder *builder = &committer->gathering.builder;
+    return builder->count >= COMMITTER_EVENTS_CROWDED ||
+           builder->events.len >= COMMITTER_BYTES_CROWDED ||
+           store_batch_bytes(committer->gathering.rider) >= COMMITTER_BYTES_CROWDED;
 }
 
 uint64_t committer_last_event(const struct committer *committer)

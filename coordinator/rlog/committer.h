@@ -1,7 +1,7 @@
 /*
  * The committer: group commit to an rlog on the libuv thread pool. One group is under way while the
- * next gathers; the loop never waits for the disk. What must not leave before its events are durable
- * is told by on_committed, group by group, in order.
+ * next gathers; the loop never waits for the disk. What must not leave before its events are
+ * durable is told by on_committed, group by group, in order.
  */
 #pragma once
 
@@ -14,13 +14,19 @@
 struct uv_loop_s;
 struct committer;
 
+/* A group is one segment, and its rows follow from all that memory holds: it cannot be divided.
+ * What gathers far beyond these while the disk is full or slow would not fit in the end. */
+#define COMMITTER_EVENTS_CROWDED (SEGMENT_EVENTS_MAX / 4)
+#define COMMITTER_BYTES_CROWDED (SEGMENT_SIZE_MAX / 4)
+
 struct committer_events {
     /* A group closes: put the rows that its events, and all before them, changed into the rider. */
     int (*on_close)(struct store_batch *rider, void *data);
     /* Group `group` is committed; `last_event` is the newest event's number. */
     void (*on_committed)(uint64_t group, uint64_t last_event, int64_t took_us, void *data);
-    /* The log refused for good (fenced, conflict, corrupt, or an outcome nobody can know): memory is
-     * ahead of the log and must be dropped. Called once; nothing is committed any more. */
+    /* The log refused for good (fenced, conflict, corrupt), or it is unknown what of the group was
+     * written: memory and store may differ, and memory must be dropped and loaded again. Called
+     * once; nothing is committed any more. */
     void (*on_lost)(enum rlog_result result, void *data);
 };
 
@@ -46,5 +52,9 @@ struct store_batch *committer_rider(struct committer *committer);
 /* The number of the gathering group: what waits for it is told by on_committed(group). Asks for its
  * commit, also when it has no event (it is then told after the group before it). */
 uint64_t committer_group(struct committer *committer);
+
+/* True when the gathering group is large enough: decide nothing new until on_committed. A single
+ * decision may go beyond; one beyond SEGMENT_EVENTS_MAX or SEGMENT_SIZE_MAX is lost. */
+bool committer_is_crowded(const struct committer *committer);
 
 uint64_t committer_last_event(const struct committer *committer); /* committed */
