@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define NAME_FORMAT "%020llu-%020llu.segments"
 #define PATH_SIZE 4096
@@ -82,11 +83,15 @@ static int read_file(struct walk *walk, const char *name)
     return r;
 }
 
+/* Also says no to what a crash left half written, which has a longer name. */
 static int is_archive(const struct dirent *entry)
 {
     unsigned long long first, last;
-    char end;
-    return sscanf(entry->d_name, "%20llu-%20llu.segment%c", &first, &last, &end) == 3 && end == 's';
+    char name[64];
+    if (sscanf(entry->d_name, "%20llu-%20llu", &first, &last) != 2)
+        return 0;
+    (void)snprintf(name, sizeof name, NAME_FORMAT, first, last);
+    return strcmp(entry->d_name, name) == 0;
 }
 
 /* Files whose segments all lie before `from` are not read. */

@@ -851,6 +851,13 @@ static void trimmed_segments_are_in_the_archive(void **state)
     assert_int_equal(rlog_trim(fx->log, fx->epoch, 9, &fx->msg), RLOG_OK);
     assert_archived(fx, 0, 1, 8);
     assert_archived(fx, 5, 5, 8);
+    char half[600];
+    (void)snprintf(half, sizeof half, "%s/%020d-%020d.segments.new-x", fx->archive, 9, 10);
+    FILE *file = fopen(half, "we"); /* as a crash leaves it */
+    assert_non_null(file);
+    assert_true(fputs("half", file) >= 0);
+    assert_int_equal(fclose(file), 0);
+    assert_archived(fx, 0, 1, 8);
     struct seen seen = {.stop_at = 2};
     assert_int_equal(archive_each(fx->archive, 0, on_archived, &seen, &fx->msg), 42);
 }
