@@ -144,7 +144,7 @@ void compose_names_of(const struct flz_address *address, char ret_full[static ME
         if (parts == 0 && part + len == end && !is_lone_name(part, len))
             return;
         if (parts > 0)
-            strcat(full, " ");
+            add_name_part(full, " ", 1);
         add_name_part(full, part, len);
         if (parts == 0)
             add_name_part(given, part, len);

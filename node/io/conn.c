@@ -652,8 +652,9 @@ static void make_url(const struct conn_options *options, char *url, size_t size)
     if (!scheme_is_smtp(options->scheme))
         return;
     const char *name = options->ehlo_name ? options->ehlo_name : "localhost";
-    for (char *p = url + n; *name; name++)
-        p += is_host_char(*name) ? sprintf(p, "%c", *name) : sprintf(p, "%%%02X", (unsigned)*name);
+    for (size_t at = (size_t)n; *name && at < size; name++)
+        at += (size_t)snprintf(url + at, size - at, is_host_char(*name) ? "%c" : "%%%02X",
+                               (unsigned)(unsigned char)*name);
 }
 
 static int set_target(struct conn *conn, const struct conn_options *options)
@@ -802,7 +803,7 @@ static int os_error(const struct conn *conn, const char *words)
     long code = 0;
     (void)curl_easy_getinfo(conn->easy, CURLINFO_OS_ERRNO, &code);
     const char *p = strstr(words, "errno");
-    return code != 0 ? (int)code : p ? atoi(p + strcspn(p, "0123456789")) : 0;
+    return code != 0 ? (int)code : p ? (int)strtol(p + strcspn(p, "0123456789"), NULL, 10) : 0;
 }
 
 static enum conn_end end_of_stream(const struct conn *conn, const char *words)
