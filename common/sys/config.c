@@ -12,6 +12,8 @@
 #include <string.h>
 #include <yaml.h>
 
+#define CONFIG_KEYS_MAX 256 /* of a table, as far as suggestions go */
+
 struct config_doc {
     yaml_document_t document;
     char name[CONFIG_TEXT_MAX];
@@ -27,6 +29,13 @@ static int parse_error(const char *name, const yaml_parser_t *parser, struct flz
 }
 
 FLZ_DEFINE_FREEP(struct config_doc, config_doc_free)
+
+static yaml_node_t *node_of(const struct config_doc *doc, struct config_node node)
+{
+    /* libyaml only reads here, but takes a writable document. */
+    yaml_document_t *document = (yaml_document_t *)(uintptr_t)&doc->document;
+    return node.id > 0 ? yaml_document_get_node(document, node.id) : NULL;
+}
 
 /* A second document would go unread, and who wrote it would think otherwise. */
 static int check_rest(yaml_parser_t *parser, const char *name, struct flz_msg *msg)
@@ -44,6 +53,76 @@ static int check_rest(yaml_parser_t *parser, const char *name, struct flz_msg *m
 }
 
 /* Values are C strings: one with a NUL would be read in part. */
+static int check_scalar(const struct config_doc *doc, int id, struct flz_msg *msg)
+{
+    const yaml_node_t *node = node_of(doc, (struct config_node){.id = id});
+    if (node->type != YAML_SCALAR_NODE ||
+        !memchr(node->data.scalar.value, '\0', node->data.scalar.length))
+        return 0;
+    return config_node_error(doc, (struct config_node){.id = id}, msg, "a text with a NUL in it");
+}
+
+/* A value has one place: shared ones, by alias, could form rings and outgrow the file. */
+static int check_place(const struct config_doc *doc, int id, uint8_t *seen, struct flz_msg *msg)
+{
+    if (!seen[id]++)
+        return check_scalar(doc, id, msg);
+    return config_node_error(doc, (struct config_node){.id = id}, msg,
+                             "anchors and aliases are not taken; write the value twice");
+}
+
+struct doc_key {
+    const char *text;
+    int id;
+};
+
+static int compare_doc_keys(const void *a, const void *b)
+{
+    const struct doc_key *x = a, *y = b;
+    int order = strcmp(x->text, y->text);
+    return order ? order : x->id - y->id;
+}
+
+/* Every key is a text, and stands once. */
+static int check_mapping(const struct config_doc *doc, struct config_node node, struct flz_msg *msg)
+{
+    const yaml_node_pair_t *pairs = node_of(doc, node)->data.mapping.pairs.start;
+    size_t n = config_node_count(doc, node);
+    _cleanup_(flz_freep) struct doc_key *keys = calloc(n ? n : 1, sizeof *keys);
+    if (!keys)
+        return flz_fail(-ENOMEM);
+    for (size_t i = 0; i < n; i++) {
+        struct config_node key = {.id = pairs[i].key};
+        keys[i] = (struct doc_key){config_node_text(doc, key), key.id};
+        if (!keys[i].text)
+            return config_node_error(doc, key, msg, "a key must be a text");
+    }
+    qsort(keys, n, sizeof *keys, compare_doc_keys);
+    for (size_t i = 1; i < n; i++)
+        if (strcmp(keys[i].text, keys[i - 1].text) == 0)
+            return config_node_error(doc, (struct config_node){.id = keys[i].id}, msg,
+                                     "the key '%s' stands twice", keys[i].text);
+    return 0;
+}
+
+static int check_children(const struct config_doc *doc, struct config_node node, uint8_t *seen,
+                          struct flz_msg *msg)
+{
+    enum config_kind kind = config_node_kind(doc, node);
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < config_node_count(doc, node); i++) {
+        if (kind == CONFIG_SEQUENCE) {
+            r = check_place(doc, config_node_item(doc, node, i).id, seen, msg);
+            continue;
+        }
+        const yaml_node_pair_t *pair = &node_of(doc, node)->data.mapping.pairs.start[i];
+        r = check_place(doc, pair->key, seen, msg);
+        if (r == 0)
+            r = check_place(doc, pair->value, seen, msg);
+    }
+    return r == 0 && kind == CONFIG_MAPPING ? check_mapping(doc, node, msg) : r;
+}
+
 static int check_nodes(const struct config_doc *doc, struct flz_msg *msg)
 {
     int n = (int)(doc->document.nodes.top - doc->document.nodes.start);
@@ -51,14 +130,13 @@ static int check_nodes(const struct config_doc *doc, struct flz_msg *msg)
         flz_msg_set(msg, "%s: more than %d values", doc->name, CONFIG_NODES_MAX);
         return flz_fail(-EINVAL);
     }
-    for (int i = 0; i < n; i++) {
-        const yaml_node_t *node = &doc->document.nodes.start[i];
-        if (node->type == YAML_SCALAR_NODE &&
-            memchr(node->data.scalar.value, '\0', node->data.scalar.length))
-            return config_node_error(doc, (struct config_node){.id = i + 1}, msg,
-                                     "a text with a NUL in it");
-    }
-    return 0;
+    _cleanup_(flz_freep) uint8_t *seen = calloc((size_t)n + 2, 1);
+    if (!seen)
+        return flz_fail(-ENOMEM);
+    int r = n > 0 ? check_place(doc, 1, seen, msg) : 0;
+    for (int id = 1; r == 0 && id <= n; id++)
+        r = check_children(doc, (struct config_node){.id = id}, seen, msg);
+    return r;
 }
 
 int config_doc_parse(const char *name, struct flz_view text, struct config_doc **ret_doc,
@@ -102,13 +180,6 @@ struct config_doc *config_doc_free(struct config_doc *doc)
     yaml_document_delete(&doc->document);
     free(doc);
     return NULL;
-}
-
-static yaml_node_t *node_of(const struct config_doc *doc, struct config_node node)
-{
-    /* libyaml only reads here, but takes a writable document. */
-    yaml_document_t *document = (yaml_document_t *)(uintptr_t)&doc->document;
-    return node.id > 0 ? yaml_document_get_node(document, node.id) : NULL;
 }
 
 struct config_node config_doc_root(const struct config_doc *doc)
@@ -264,7 +335,8 @@ static int parse_scalar(const char *text, const struct config_key *key, void *fi
     switch (key->type) {
     case CONFIG_TEXT:
     case CONFIG_PATH:
-        if (key->type == CONFIG_PATH && text[0] && text[0] != '/')
+        if (key->type == CONFIG_PATH && text[0] != '/' &&
+            (text[0] || !key->fallback || key->fallback[0]))
             return -EINVAL;
         if (strlen(text) >= CONFIG_TEXT_MAX)
             return -ERANGE;
@@ -326,23 +398,76 @@ void config_fallbacks(const struct config_key *keys, size_t n, void *base)
         set_fallback(&keys[i], base);
 }
 
-static void format_value(const struct config_key *key, const void *base, struct flz_buf *buf);
+/* ---- Saying a value ---- */
+
+static void format_duration(int64_t ms, struct flz_buf *buf)
+{
+    static const struct {
+        const char *suffix;
+        int64_t ms;
+    } units[] = {{"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}};
+    size_t i = 0;
+    while (i < 4 && (ms == 0 || ms % units[i].ms != 0))
+        i++;
+    flz_buf_printf(buf, "%lld%s", (long long)(ms / units[i].ms), units[i].suffix);
+}
+
+static void format_size(int64_t bytes, struct flz_buf *buf)
+{
+    static const char *const suffixes[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    size_t i = 0;
+    for (; i < 4 && bytes != 0 && bytes % 1024 == 0; i++)
+        bytes /= 1024;
+    flz_buf_printf(buf, "%lld%s", (long long)bytes, suffixes[i]);
+}
+
+static void format_number(enum config_type type, int64_t number, struct flz_buf *buf)
+{
+    if (type == CONFIG_DURATION)
+        format_duration(number, buf);
+    else if (type == CONFIG_SIZE)
+        format_size(number, buf);
+    else
+        flz_buf_printf(buf, "%lld", (long long)number);
+}
+
+/* ---- Faults ---- */
+
+static int enum_error(const struct config_doc *doc, struct config_node node,
+                      const struct config_key *key, const char *text, struct flz_msg *msg)
+{
+    _cleanup_(flz_buf_deinit) struct flz_buf words = FLZ_BUF_NULL;
+    size_t n = 0;
+    for (; key->words[n]; n++)
+        flz_buf_printf(&words, "%s%s", n ? ", " : "", key->words[n]);
+    const char *near = flz_did_you_mean(text, key->words, n);
+    return config_node_error(doc, node, msg, "%s: '%s' is not one of: %s%s%s%s", key->name, text,
+                             flz_buf_str(&words), near ? " (did you mean '" : "", near ? near : "",
+                             near ? "'?)" : "");
+}
+
+static int range_error(const struct config_doc *doc, struct config_node node,
+                       const struct config_key *key, const char *text, struct flz_msg *msg)
+{
+    _cleanup_(flz_buf_deinit) struct flz_buf min = FLZ_BUF_NULL;
+    _cleanup_(flz_buf_deinit) struct flz_buf max = FLZ_BUF_NULL;
+    format_number(key->type, key->min, &min);
+    format_number(key->type, key->max, &max);
+    bool is_text = key->type == CONFIG_TEXT || key->type == CONFIG_PATH;
+    return config_node_error(doc, node, msg, "%s: '%.*s' is out of range (%s to %s%s)", key->name,
+                             64, text, flz_buf_str(&min), flz_buf_str(&max),
+                             is_text ? " characters" : "");
+}
 
 static int value_error(const struct config_doc *doc, struct config_node node,
                        const struct config_key *key, const char *text, int r, struct flz_msg *msg)
 {
-    if (key->type == CONFIG_ENUM) {
-        size_t n = 0;
-        while (key->words[n])
-            n++;
-        const char *near = flz_did_you_mean(text, key->words, n);
-        return config_node_error(doc, node, msg, "%s: '%s' is not one of its words%s%s%s",
-                                 key->name, text, near ? " (did you mean '" : "", near ? near : "",
-                                 near ? "'?)" : "");
-    }
+    if (key->type == CONFIG_ENUM)
+        return enum_error(doc, node, key, text, msg);
     if (r == -ERANGE && (key->min || key->max))
-        return config_node_error(doc, node, msg, "%s: '%s' is out of range (%lld to %lld)",
-                                 key->name, text, (long long)key->min, (long long)key->max);
+        return range_error(doc, node, key, text, msg);
+    if (r == -ERANGE)
+        return config_node_error(doc, node, msg, "%s: '%.*s…' is too large", key->name, 32, text);
     return config_node_error(doc, node, msg, "%s: '%s' is not %s", key->name, text,
                              want_of(key->type));
 }
@@ -373,8 +498,7 @@ static int read_value(const struct config_doc *doc, struct config_node node,
         return read_list(doc, node, key, field, msg);
     const char *text = config_node_text(doc, node);
     if (!text)
-        return config_node_error(doc, node, msg, "%s: %s is needed", key->name,
-                                 want_of(key->type));
+        return config_node_error(doc, node, msg, "%s: %s is needed", key->name, want_of(key->type));
     int r = parse_scalar(text, key, field);
     return r < 0 ? value_error(doc, node, key, text, r, msg) : 0;
 }
@@ -408,13 +532,33 @@ static bool is_section(const struct reader *reader, const char *name)
     return false;
 }
 
+/* The key or section beside the place of `name` that is most like it; else such a key anywhere. A
+ * view that lasts until the next call of this thread. */
+static const char *nearest_key(const struct reader *reader, const char *name)
+{
+    static _Thread_local char beside[CONFIG_KEYS_MAX][CONFIG_NAME_MAX];
+    const char *words[CONFIG_KEYS_MAX];
+    const char *dot = strrchr(name, '.');
+    size_t prefix = dot ? (size_t)(dot - name) + 1 : 0;
+    size_t n = 0;
+    for (size_t i = 0; i < reader->n && n < CONFIG_KEYS_MAX; i++) {
+        const char *key = reader->keys[i].name;
+        if (strncmp(key, name, prefix) != 0)
+            continue;
+        size_t len = prefix + strcspn(key + prefix, ".");
+        (void)snprintf(beside[n], sizeof beside[n], "%.*s", (int)len, key);
+        words[n] = beside[n];
+        n++;
+    }
+    const char *near = flz_did_you_mean(name, words, n);
+    for (n = 0; n < reader->n && n < CONFIG_KEYS_MAX; n++)
+        words[n] = reader->keys[n].name;
+    return near ? near : flz_did_you_mean(name, words, n);
+}
+
 static int unknown_key(const struct reader *reader, struct config_node at, const char *name)
 {
-    const char *words[256];
-    size_t n = 0;
-    for (size_t i = 0; i < reader->n && n < 256; i++)
-        words[n++] = reader->keys[i].name;
-    const char *near = flz_did_you_mean(name, words, n);
+    const char *near = nearest_key(reader, name);
     return config_node_error(reader->doc, at, reader->msg, "unknown key '%s'%s%s%s", name,
                              near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
 }
@@ -477,8 +621,13 @@ int config_node_read(const struct config_doc *doc, struct config_node node,
     config_fallbacks(keys, n, base);
     if (sources)
         memset(sources, 0, n * sizeof *sources);
-    struct reader reader = {.doc = doc, .keys = keys, .n = n, .base = base, .sources = sources,
-                            .seen = seen, .msg = msg};
+    struct reader reader = {.doc = doc,
+                            .keys = keys,
+                            .n = n,
+                            .base = base,
+                            .sources = sources,
+                            .seen = seen,
+                            .msg = msg};
     int r = read_mapping(&reader, node, "");
     for (size_t i = 0; r == 0 && i < n; i++)
         if (!keys[i].fallback && !seen[i])
@@ -498,27 +647,6 @@ int config_load(const char *path, const struct config_key *keys, size_t n, void 
 }
 
 /* ---- Showing ---- */
-
-static void format_duration(int64_t ms, struct flz_buf *buf)
-{
-    static const struct {
-        const char *suffix;
-        int64_t ms;
-    } units[] = {{"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}};
-    size_t i = 0;
-    while (i < 4 && (ms == 0 || ms % units[i].ms != 0))
-        i++;
-    flz_buf_printf(buf, "%lld%s", (long long)(ms / units[i].ms), units[i].suffix);
-}
-
-static void format_size(int64_t bytes, struct flz_buf *buf)
-{
-    static const char *const suffixes[] = {"B", "KiB", "MiB", "GiB", "TiB"};
-    size_t i = 0;
-    for (; i < 4 && bytes != 0 && bytes % 1024 == 0; i++)
-        bytes /= 1024;
-    flz_buf_printf(buf, "%lld%s", (long long)bytes, suffixes[i]);
-}
 
 static void format_text(const char *text, struct flz_buf *buf)
 {
@@ -544,9 +672,9 @@ static void format_value(const struct config_key *key, const void *base, struct 
     case CONFIG_TEXT:
     case CONFIG_PATH: format_text(field, buf); break;
     case CONFIG_BOOL: flz_buf_add_str(buf, *(const bool *)field ? "true" : "false"); break;
-    case CONFIG_INT: flz_buf_printf(buf, "%lld", (long long)*(const int64_t *)field); break;
-    case CONFIG_DURATION: format_duration(*(const int64_t *)field, buf); break;
-    case CONFIG_SIZE: format_size(*(const int64_t *)field, buf); break;
+    case CONFIG_INT:
+    case CONFIG_DURATION:
+    case CONFIG_SIZE: format_number(key->type, *(const int64_t *)field, buf); break;
     case CONFIG_ENUM: flz_buf_add_str(buf, key->words[*(const int *)field]); break;
     case CONFIG_LIST:
         flz_buf_add_byte(buf, '[');
@@ -560,16 +688,6 @@ static void format_value(const struct config_key *key, const void *base, struct 
     }
 }
 
-/* How many sections of `name` are shared with the one printed before. */
-static size_t shared_prefix(const char *name, const char *before)
-{
-    size_t shared = 0;
-    for (size_t i = 0; name[i] && name[i] == before[i]; i++)
-        if (name[i] == '.')
-            shared = i + 1;
-    return shared;
-}
-
 static void indent(const char *name, size_t upto, struct flz_buf *buf)
 {
     for (size_t i = 0; i < upto; i++)
@@ -577,24 +695,58 @@ static void indent(const char *name, size_t upto, struct flz_buf *buf)
             flz_buf_add_str(buf, "  ");
 }
 
+struct dump {
+    const char *path;
+    const struct config_key *keys;
+    size_t n;
+    const void *base;
+    const struct config_source *sources;
+    struct flz_buf *buf;
+};
+
+static void dump_key(const struct dump *dump, size_t i, size_t prefix)
+{
+    const char *name = dump->keys[i].name;
+    indent(name, prefix, dump->buf);
+    flz_buf_printf(dump->buf, "%s: ", name + prefix);
+    format_value(&dump->keys[i], dump->base, dump->buf);
+    if (dump->sources && dump->sources[i].line > 0)
+        flz_buf_printf(dump->buf, "  # %s:%d\n", dump->path, dump->sources[i].line);
+    else
+        flz_buf_add_str(dump->buf, "  # default\n");
+}
+
+static bool is_first_of(const struct dump *dump, size_t i, size_t len)
+{
+    for (size_t j = 0; j < i; j++)
+        if (strncmp(dump->keys[j].name, dump->keys[i].name, len) == 0)
+            return false;
+    return true;
+}
+
+/* The keys below the first `prefix` characters of `parent`: a section stands where its first key
+ * does, with all of its keys. */
+static void dump_section(const struct dump *dump, const char *parent, size_t prefix)
+{
+    for (size_t i = 0; i < dump->n; i++) {
+        const char *name = dump->keys[i].name;
+        if (strncmp(name, parent, prefix) != 0)
+            continue;
+        const char *dot = strchr(name + prefix, '.');
+        size_t len = dot ? (size_t)(dot - name) + 1 : 0;
+        if (!dot) {
+            dump_key(dump, i, prefix);
+        } else if (is_first_of(dump, i, len)) {
+            indent(name, prefix, dump->buf);
+            flz_buf_printf(dump->buf, "%.*s:\n", (int)(len - 1 - prefix), name + prefix);
+            dump_section(dump, name, len);
+        }
+    }
+}
+
 void config_dump(const char *path, const struct config_key *keys, size_t n, const void *base,
                  const struct config_source *sources, struct flz_buf *buf)
 {
-    const char *before = "";
-    for (size_t i = 0; i < n; i++) {
-        const char *name = keys[i].name;
-        size_t at = shared_prefix(name, before);
-        for (const char *dot; (dot = strchr(name + at, '.')); at = (size_t)(dot - name) + 1) {
-            indent(name, at, buf);
-            flz_buf_printf(buf, "%.*s:\n", (int)(dot - name - (ptrdiff_t)at), name + at);
-        }
-        indent(name, at, buf);
-        flz_buf_printf(buf, "%s: ", name + at);
-        format_value(&keys[i], base, buf);
-        if (sources && sources[i].line > 0)
-            flz_buf_printf(buf, "  # %s:%d\n", path, sources[i].line);
-        else
-            flz_buf_add_str(buf, "  # default\n");
-        before = name;
-    }
+    struct dump dump = {path, keys, n, base, sources, buf};
+    dump_section(&dump, "", 0);
 }

@@ -10,6 +10,7 @@
  *          .min = 100, .max = FLZ_HOUR_MS, .fallback = "10s"},
  *     };
  *
+ * One document a file; keys are texts and stand once; anchors and aliases are not taken.
  * Names are "key" at the top or "section.key" (deeper sections: "a.b.key").
  *
  * For files whose shape is data (the providers table) the document itself can be walked.

@@ -60,7 +60,11 @@ int fsutil_read(const char *path, size_t max, struct flz_buf *buf, struct flz_ms
     return read_all(fd, path, max, buf, msg);
 }
 
-static int check_private_fd(int fd, const char *path, struct flz_msg *msg)
+#define CLOSED_TO_OTHERS 077
+#define CLOSED_BUT_TO_GROUP_READERS 037
+
+/* `closed`: the rights that nobody may have. */
+static int check_private_fd(int fd, const char *path, mode_t closed, struct flz_msg *msg)
 {
     struct stat st;
     if (fstat(fd, &st) < 0)
@@ -73,7 +77,7 @@ static int check_private_fd(int fd, const char *path, struct flz_msg *msg)
         flz_msg_set(msg, "%s: belongs to another user; it must be ours or root's", path);
         return flz_fail(-EPERM);
     }
-    if (st.st_mode & 077) {
+    if (st.st_mode & closed) {
         flz_msg_set(msg, "%s: others may read it (mode %03o); run: chmod 600 %s", path,
                     st.st_mode & 0777, path);
         return flz_fail(-EPERM);
@@ -86,7 +90,7 @@ int fsutil_check_private(const char *path, struct flz_msg *msg)
     _cleanup_(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0)
         return fail(path, "cannot open", msg);
-    return check_private_fd(fd, path, msg);
+    return check_private_fd(fd, path, CLOSED_TO_OTHERS, msg);
 }
 
 /* Reads straight into guarded memory: the bytes never stand in the heap. */
@@ -119,16 +123,28 @@ static int read_guarded(int fd, const char *path, size_t max, struct flz_secret 
     return 0;
 }
 
-int fsutil_read_secret(const char *path, size_t max, struct flz_secret *ret_secret,
-                       struct flz_msg *msg)
+static int read_private(const char *path, mode_t closed, size_t max, struct flz_secret *ret_secret,
+                        struct flz_msg *msg)
 {
     _cleanup_(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0)
         return fail(path, "cannot open", msg);
-    int r = check_private_fd(fd, path, msg);
+    int r = check_private_fd(fd, path, closed, msg);
     if (r < 0)
         return r;
     return read_guarded(fd, path, max + 1, ret_secret, msg);
+}
+
+int fsutil_read_secret(const char *path, size_t max, struct flz_secret *ret_secret,
+                       struct flz_msg *msg)
+{
+    return read_private(path, CLOSED_TO_OTHERS, max, ret_secret, msg);
+}
+
+int fsutil_read_credential(const char *path, size_t max, struct flz_secret *ret_secret,
+                           struct flz_msg *msg)
+{
+    return read_private(path, CLOSED_BUT_TO_GROUP_READERS, max, ret_secret, msg);
 }
 
 int fsutil_sync_dir(const char *path)
@@ -222,8 +238,13 @@ int fsutil_mkdir(const char *path, mode_t mode, struct flz_msg *msg)
     for (const char *end = path; *end;) {
         end = strchrnul(end + 1, '/');
         (void)snprintf(part, sizeof part, "%.*s", (int)(end - path), path);
-        if (mkdir(part, mode) < 0 && errno != EEXIST)
+        if (mkdir(part, mode) == 0) {
+            int r = sync_parent(part, msg);
+            if (r < 0)
+                return r;
+        } else if (errno != EEXIST) {
             return fail(part, "cannot make the folder", msg);
+        }
     }
     struct stat st;
     if (stat(path, &st) < 0)

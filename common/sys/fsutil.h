@@ -25,6 +25,13 @@ int fsutil_read(const char *path, size_t max, struct flz_buf *buf, struct flz_ms
 int fsutil_read_secret(const char *path, size_t max, struct flz_secret *ret_secret,
                        struct flz_msg *msg);
 
+/*
+ * The same for a file that the service manager gives (systemd.exec(5), CREDENTIALS): it is opened
+ * to our user by an access list, whose mask shows as the rights of the group.
+ */
+int fsutil_read_credential(const char *path, size_t max, struct flz_secret *ret_secret,
+                           struct flz_msg *msg);
+
 /* 0 when `path` is a regular file, ours or root's, closed to group and others; -EPERM, -errno. */
 int fsutil_check_private(const char *path, struct flz_msg *msg);
 

@@ -78,17 +78,12 @@ static int decode_base64url(struct flz_view text, struct flz_secret *ret_secret)
     return r;
 }
 
-int keys_secret_load(const char *path, const char *kind, size_t len, struct flz_secret *ret_secret,
-                     struct flz_msg *msg)
+static int parse_file(const char *path, struct flz_view text, const char *kind, size_t len,
+                      struct flz_secret *ret_secret, struct flz_msg *msg)
 {
-    _cleanup_(flz_secret_deinit) struct flz_secret file = FLZ_SECRET_NULL;
     _cleanup_(flz_secret_deinit) struct flz_secret key = FLZ_SECRET_NULL;
     char header[128];
-    int r = fsutil_read_secret(path, FILE_TEXT_MAX, &file, msg);
-    if (r < 0)
-        return r;
     int n = snprintf(header, sizeof header, HEADER "%s\n", kind);
-    struct flz_view text = flz_secret_view(&file);
     if (text.len <= (size_t)n || memcmp(text.data, header, (size_t)n) != 0) {
         flz_msg_set(msg, "%s: not a key file of kind '%s'", path, kind);
         return flz_fail(-EINVAL);
@@ -104,6 +99,22 @@ int keys_secret_load(const char *path, const char *kind, size_t len, struct flz_
     *ret_secret = key;
     key = FLZ_SECRET_NULL;
     return 0;
+}
+
+int keys_secret_load(const char *path, const char *kind, size_t len, struct flz_secret *ret_secret,
+                     struct flz_msg *msg)
+{
+    _cleanup_(flz_secret_deinit) struct flz_secret file = FLZ_SECRET_NULL;
+    int r = fsutil_read_secret(path, FILE_TEXT_MAX, &file, msg);
+    return r < 0 ? r : parse_file(path, flz_secret_view(&file), kind, len, ret_secret, msg);
+}
+
+int keys_secret_load_credential(const char *path, const char *kind, size_t len,
+                                struct flz_secret *ret_secret, struct flz_msg *msg)
+{
+    _cleanup_(flz_secret_deinit) struct flz_secret file = FLZ_SECRET_NULL;
+    int r = fsutil_read_credential(path, FILE_TEXT_MAX, &file, msg);
+    return r < 0 ? r : parse_file(path, flz_secret_view(&file), kind, len, ret_secret, msg);
 }
 
 int keys_secret_save(const char *path, const char *kind, const struct flz_secret *secret,

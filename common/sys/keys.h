@@ -51,6 +51,9 @@ int keys_curve_save(const char *path, const struct keys_curve_pair *pair, struct
 /* Symmetric keys under a kind of their own ("seal", "network", …) and of a stated length. */
 int keys_secret_load(const char *path, const char *kind, size_t len, struct flz_secret *ret_secret,
                      struct flz_msg *msg);
+/* The same from a file that the service manager gives (fsutil_read_credential()). */
+int keys_secret_load_credential(const char *path, const char *kind, size_t len,
+                                struct flz_secret *ret_secret, struct flz_msg *msg);
 int keys_secret_save(const char *path, const char *kind, const struct flz_secret *secret,
                      struct flz_msg *msg);
 

@@ -129,7 +129,7 @@ int seal_key_open(const struct seal_source *source, struct seal_key *ret_key, st
     case SEAL_SOURCE_CREDENTIAL:
         r = credential_path(source->name, path, msg);
         if (r == 0)
-            r = keys_secret_load(path, "seal", SEAL_KEY_LEN, &secret, msg);
+            r = keys_secret_load_credential(path, "seal", SEAL_KEY_LEN, &secret, msg);
         break;
     case SEAL_SOURCE_FILE:
         r = keys_secret_load(source->name, "seal", SEAL_KEY_LEN, &secret, msg);

@@ -90,7 +90,8 @@ static void what_is_said_is_read(void **state)
 {
     assert_int_equal(read_text("# comment\nname: \"me: #1\"\nstrict: false\ndata_dir: /srv\n"
                                "bus:\n  port: 1\n  timeout: 90s\n  deep:\n    er: 12\n"
-                               "cache: {size: 512B, level: high, hosts: []}\n"), 0);
+                               "cache: {size: 512B, level: high, hosts: []}\n"),
+                     0);
     assert_string_equal(conf.name, "me: #1");
     assert_string_equal(conf.data_dir, "/srv");
     assert_false(conf.strict);
@@ -114,7 +115,7 @@ static void faults_are_named_with_their_place(void **state)
                  "x.yaml:3:3: unknown key 'bus.prot' (did you mean 'bus.port'?)");
     expect_error("name: me\nname: you\n", "x.yaml:2:1: the key 'name' stands twice");
     expect_error("name: me\nbus: {port: 1}\nbus: {port: 2}\n",
-                 "x.yaml:3:7: the key 'bus.port' stands twice");
+                 "x.yaml:3:1: the key 'bus' stands twice");
     expect_error("name: me\nbus:\n  port: 0\n",
                  "x.yaml:3:9: bus.port: '0' is out of range (1 to 65535)");
     expect_error("name: me\nbus:\n  port: 99999999999999999999\n",
@@ -123,12 +124,13 @@ static void faults_are_named_with_their_place(void **state)
                  "x.yaml:3:12: bus.timeout: '10' is not a time with its unit: 250ms, 90s, 15m, 2h, "
                  "3d");
     expect_error("name: me\nbus:\n  timeout: 2h\n",
-                 "x.yaml:3:12: bus.timeout: '2h' is out of range (100 to 3600000)");
+                 "x.yaml:3:12: bus.timeout: '2h' is out of range (100ms to 1h)");
     expect_error("name: me\ncache:\n  size: 64kb\n",
                  "x.yaml:3:9: cache.size: '64kb' is not a size with its unit: 512B, 64KiB, 1MiB, "
                  "2GiB");
     expect_error("name: me\ncache:\n  level: hgih\n",
-                 "x.yaml:3:10: cache.level: 'hgih' is not one of its words (did you mean 'high'?)");
+                 "x.yaml:3:10: cache.level: 'hgih' is not one of: low, middle, high "
+                 "(did you mean 'high'?)");
     expect_error("name: me\ncache:\n  hosts: a.test\n",
                  "x.yaml:3:10: cache.hosts: a list is needed: [a, b]");
     expect_error("name: me\nstrict: yes\n", "x.yaml:2:9: strict: 'yes' is not true or false");
@@ -136,16 +138,24 @@ static void faults_are_named_with_their_place(void **state)
                  "x.yaml:2:11: data_dir: 'srv' is not an absolute path");
     expect_error("name: [me]\n", "x.yaml:1:7: name: a text is needed");
     expect_error("name: far too long\n",
-                 "x.yaml:1:7: name: 'far too long' is out of range (1 to 8)");
+                 "x.yaml:1:7: name: 'far too long' is out of range (1 to 8 characters)");
     expect_error("name: me\nbus: 7\n", "x.yaml:2:6: keys and values are needed");
     expect_error("- a\n- b\n", "x.yaml:1:1: keys and values are needed");
-    expect_error("name: me\n[a]: x\n", "x.yaml:2:1: unknown key ''");
+    expect_error("name: me\n[a]: x\n", "x.yaml:2:1: a key must be a text");
+    expect_error("name: me\nbsu:\n  port: 1\n",
+                 "x.yaml:2:1: unknown key 'bsu' (did you mean 'bus'?)");
+    expect_error("name: me\nbus:\n  deap:\n    er: 1\n",
+                 "x.yaml:3:3: unknown key 'bus.deap' (did you mean 'bus.deep'?)");
+    expect_error("name: me\ndata_dir:\n", "x.yaml:2:10: data_dir: '' is not an absolute path");
+    expect_error("name: me\nbus: &x {port: 1}\ncache: *x\n",
+                 "x.yaml:2:6: anchors and aliases are not taken; write the value twice");
 }
 
 static void what_is_no_yaml_is_refused(void **state)
 {
-    static const char *const texts[] = {"name: [", "name: me\n\tbus: x\n", "name: *none\n", "%",
-                                        "name: \"me\\q\"\n", "\xff\xfe\xfd", "a: b: c\n"};
+    static const char *const texts[] = {"name: [",  "name: me\n\tbus: x\n", "name: *none\n",
+                                        "%",        "name: \"me\\q\"\n",    "\xff\xfe\xfd",
+                                        "a: b: c\n"};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         assert_int_equal(read_text(texts[i]), -EINVAL);
         assert_memory_equal(msg.text, "x.yaml:", 7);
@@ -209,6 +219,30 @@ static void a_dump_reads_back_as_itself(void **state)
     assert_int_equal(conf.deep, before.deep);
     assert_int_equal(conf.hosts.count, 2);
     assert_string_equal(conf.hosts.items[0], "x, y");
+}
+
+static void a_section_is_dumped_whole_wherever_its_keys_stand(void **state)
+{
+    static const struct config_key mixed[] = {
+        {"a.x", CONFIG_INT, offsetof(struct conf, port), .fallback = "1"},
+        {"b", CONFIG_BOOL, offsetof(struct conf, strict), .fallback = "false"},
+        {"a.y.z", CONFIG_INT, offsetof(struct conf, deep), .fallback = "2"},
+    };
+    _cleanup_(flz_buf_deinit) struct flz_buf text = FLZ_BUF_NULL;
+    config_fallbacks(mixed, 3, &conf);
+    config_dump("x.yaml", mixed, 3, &conf, NULL, &text);
+    assert_string_equal(flz_buf_str(&text), "a:\n  x: 1  # default\n  y:\n    z: 2  # default\n"
+                                            "b: false  # default\n");
+}
+
+static void a_document_has_each_key_once_at_any_depth(void **state)
+{
+    struct config_doc *doc = NULL;
+    msg = FLZ_MSG_NULL;
+    assert_int_equal(
+        config_doc_parse("x.yaml", flz_view_str("r:\n  - {a: 1, b: 2, a: 3}\n"), &doc, &msg),
+        -EINVAL);
+    assert_string_equal(msg.text, "x.yaml:2:18: the key 'a' stands twice");
 }
 
 static void files_are_read_and_named(void **state)
@@ -278,6 +312,8 @@ int main(void)
         cmocka_unit_test(rings_and_depth_are_survived),
         cmocka_unit_test(lists_are_bounded),
         cmocka_unit_test(a_dump_reads_back_as_itself),
+        cmocka_unit_test(a_section_is_dumped_whole_wherever_its_keys_stand),
+        cmocka_unit_test(a_document_has_each_key_once_at_any_depth),
         cmocka_unit_test(files_are_read_and_named),
         cmocka_unit_test(a_document_can_be_walked),
         cmocka_unit_test(sizes_need_their_unit),

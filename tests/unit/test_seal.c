@@ -131,7 +131,9 @@ static void a_key_file_is_made_once_and_read_back(void **state)
     assert_int_equal(seal_key_open(&source, &b, &msg), -ENOENT);
     assert_non_null(strstr(msg.text, "LoadCredential="));
     assert_int_equal(setenv("CREDENTIALS_DIRECTORY", dir, 1), 0);
-    assert_int_equal(chmod(path, 0400), 0);
+    assert_int_equal(chmod(path, 0444), 0);
+    assert_int_equal(seal_key_open(&source, &b, &msg), -EPERM);
+    assert_int_equal(chmod(path, 0440), 0); /* as an access list for our user shows */
     assert_int_equal(seal_key_open(&source, &b, &msg), 0);
     assert_memory_equal(&a.id, &b.id, sizeof a.id);
     assert_true(flz_secret_equal(&a.secret, &b.secret));
