@@ -9,6 +9,7 @@
 #include "coordinator/dress.h"
 #include "coordinator/families.h"
 #include "coordinator/meters.h"
+#include "coordinator/words.h"
 #include "proto/cert.h"
 #include "proto/codec.h"
 
@@ -128,6 +129,15 @@ static void add_certificate(struct frame *frame, struct flz_view certificate)
     frame->bytes += certificate.len + 8;
 }
 
+/* How late an order leaves, in real time. */
+static void observe_lateness(struct door *door, const struct flz_task *task)
+{
+    struct server *server = door->server;
+    int64_t late = server_now(server) - task->not_before;
+    metrics_observe(server->metrics, METER_LATENESS, METRICS_NO_LABELS,
+                    late > 0 ? (double)late / (double)server_rate_milli(server) : 0);
+}
+
 /* Takes orders from the queue while they fit. */
 static void fill_frame(struct door *door, struct orders *orders, struct frame *frame)
 {
@@ -144,6 +154,7 @@ static void fill_frame(struct door *door, struct orders *orders, struct frame *f
                            &certificate);
         if (r < 0)
             continue; /* void by now */
+        observe_lateness(door, task);
         add_certificate(frame, certificate);
         frame->bytes += 1200 + task->attestation.len;
         frame->tasks_count++;
@@ -241,6 +252,7 @@ static void on_greeted(void *data, int r)
     if (r == 0) {
         peer->welcomed = true;
         peer->orders.head = peer->orders.count = 0;
+        metrics_add(door->server->metrics, METER_LEASES, METRICS_LABELS("join"), 1);
         welcome(door, greeting->node, greeting->incarnation, NULL);
         door_order(door, greeting->orders, greeting->orders_count);
     }
@@ -336,6 +348,7 @@ static const char *on_heartbeat(struct door *door, uint32_t node,
                                           sizeof pauses / sizeof *pauses),
     };
     (void)send_frame(door, node, FLZ_KIND_PULSE, &flz_codec_pulse, &pulse);
+    metrics_add(server->metrics, METER_LEASES, METRICS_LABELS("renew"), 1);
     flush(door, node);
     return NULL;
 }
@@ -466,6 +479,11 @@ static int take_report(struct door *door, uint32_t node, const struct flz_report
         r = server_issue(server, &update); /* tasks the node lacked until its reports were taken */
     if (r < 0 || update.report_gap)
         return r < 0 ? r : 1;
+    if (report->kind == FLZ_REPORT_RECEIPT && !update.report_known)
+        metrics_add(server->metrics, METER_TASKS,
+                    METRICS_LABELS(words_task_kind(report->receipt.kind),
+                                   words_outcome(report->receipt.outcome)),
+                    1);
     if (is_account) {
         bool accepted = !update.refused && !why;
         judge(door, report, accepted, update.handle, why ? why : update.message.text, ack);
@@ -551,6 +569,14 @@ static const char *handle_frame(struct door *door, uint32_t node, const struct f
                                                : on_reports(door, node, &frame.reports);
 }
 
+/* The metrics' word for a frame that was not believed. */
+static const char *reason_of(const char *why)
+{
+    if (strstr(why, "repeated"))
+        return "replay";
+    return strstr(why, "not readable") || strstr(why, "not a signed") ? "decode" : "auth";
+}
+
 static void on_node_message(struct bus_socket *socket, const struct bus_message *message,
                             void *data)
 {
@@ -572,7 +598,7 @@ static void on_node_message(struct bus_socket *socket, const struct bus_message 
         why = handle_frame(door, node, &frame, &arena);
     }
     if (why) {
-        metrics_add(server->metrics, METER_BUS_ERRORS, METRICS_LABELS("auth"), 1);
+        metrics_add(server->metrics, METER_BUS_ERRORS, METRICS_LABELS(reason_of(why)), 1);
         flz_log(server->log, FLZ_LOG_WARNING, "frame_refused", "node=%u reason=%s bytes=%zu", node,
                 why, message->bytes.len);
     }

@@ -27,9 +27,6 @@ static const struct metrics_family families[METERS_COUNT] = {
     [METER_LOOP_LAG] = {"fluenzr_loop_lag_seconds", "How late the loop's timers came.", HISTOGRAM},
     [METER_LATENESS] = {"fluenzr_scheduler_lateness_seconds",
                         "Real time from when a task became due until it was issued.", HISTOGRAM},
-    [METER_DELIVERY_DELAY] = {"fluenzr_delivery_delay_seconds",
-                              "Time from the sender's dot to the arrival in the mailbox.",
-                              HISTOGRAM},
     [METER_LEASES] = {"fluenzr_lease_transitions_total", "What became of the nodes' leases.",
                       COUNTER, .labels = {"reason"}},
     [METER_EVENTS] = {"fluenzr_events_total", "Events committed to the log.", COUNTER,
@@ -87,7 +84,7 @@ static const struct metrics_family families[METERS_COUNT] = {
 /* What is known beforehand stands at 0 from the start, so that rate() sees the first event. */
 static void begin_series(struct metrics *metrics)
 {
-    static const char *const bus_errors[] = {"decode", "auth", "replay", "overflow", "version"};
+    static const char *const bus_errors[] = {"decode", "auth", "replay"};
     static const char *const leases[] = {"join", "renew", "expire", "revoke"};
     for (size_t i = 0; i < sizeof bus_errors / sizeof *bus_errors; i++)
         metrics_add(metrics, METER_BUS_ERRORS, METRICS_LABELS(bus_errors[i]), 0);

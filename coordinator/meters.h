@@ -12,12 +12,11 @@ struct server;
 enum meter {
     /* Fed where it happens. */
     METER_BUS_MESSAGES, /* direction=in|out, type=hello, reports … (flz_kind_name) */
-    METER_BUS_ERRORS,   /* reason=decode|auth|replay|overflow|version */
+    METER_BUS_ERRORS,   /* reason=decode|auth|replay */
     METER_STORE_WRITE,  /* histogram: one group commit */
     METER_STORE_ERRORS,
     METER_LOOP_LAG,       /* histogram: how late a timer of the loop came */
     METER_LATENESS,       /* histogram: issue after a task became due, real seconds */
-    METER_DELIVERY_DELAY, /* histogram: from the dot to the arrival */
     METER_LEASES,         /* reason=join|renew|expire|revoke */
     METER_EVENTS,         /* type=flz_event_name() */
     METER_TASKS,          /* kind=send|reply|…, outcome=sent|…: receipts taken */

@@ -191,6 +191,7 @@ static void on_lost(enum rlog_result result, void *data)
     /* Memory is ahead of the log. The safest way to drop it is to end: what the log holds is loaded
      * by the next life, and nothing that was not committed has left. */
     flz_log(server->log, FLZ_LOG_ERROR, "log_lost", "result=%s", rlog_result_str(result));
+    metrics_add(server->metrics, METER_STORE_ERRORS, METRICS_NO_LABELS, 1);
     server->lost = true;
     server_stop(server, result == RLOG_FENCED ? EX_TEMPFAIL : EX_IOERR);
 }
@@ -247,8 +248,10 @@ static void on_submitted(void *data, int r)
 {
     struct submission *submission = data;
     submission->result.r = r;
-    if (r == 0 && submission->refresh)
+    if (r == 0 && submission->refresh) {
+        metrics_add(submission->server->metrics, METER_LEASES, METRICS_LABELS("revoke"), 1);
         door_refresh(submission->server->door);
+    }
     if (submission->on_done)
         submission->on_done(&submission->result, submission->data);
     free(submission);
@@ -324,7 +327,11 @@ static void run_tick(struct server *server)
 
 static void on_tick(uv_timer_t *timer)
 {
-    run_tick(timer->data);
+    struct server *server = timer->data;
+    int64_t late = flz_boottime_ms() - server->tick_boot;
+    metrics_observe(server->metrics, METER_LOOP_LAG, METRICS_NO_LABELS,
+                    late > 0 ? (double)late / 1000 : 0);
+    run_tick(server);
 }
 
 static void arm_tick(struct server *server)
@@ -338,14 +345,17 @@ static void arm_tick(struct server *server)
     }
     if (server_rate_milli(server) != NETCLOCK_RATE_ONE && wait > 50)
         wait = 50; /* a lab's clock is looked after closely */
-    (void)uv_timer_start(&server->tick, on_tick,
-                         (uint64_t)(wait > TICK_MS_MIN ? wait : TICK_MS_MIN), 0);
+    wait = wait > TICK_MS_MIN ? wait : TICK_MS_MIN;
+    server->tick_boot = flz_boottime_ms() + wait;
+    (void)uv_timer_start(&server->tick, on_tick, (uint64_t)wait, 0);
 }
 
 void server_wake(struct server *server)
 {
-    if (server->handles && !server->lost)
-        (void)uv_timer_start(&server->tick, on_tick, TICK_MS_MIN, 0);
+    if (!server->handles || server->lost)
+        return;
+    server->tick_boot = flz_boottime_ms() + TICK_MS_MIN;
+    (void)uv_timer_start(&server->tick, on_tick, TICK_MS_MIN, 0);
 }
 
 /* A node that is not heard takes nothing: what is due for it waits in the core. */
@@ -354,8 +364,10 @@ static void withdraw_credit(struct server *server)
     for (uint32_t node = 0; node < coord_node_count(server->core) && !server->lost; node++) {
         struct coord_command command = {.kind = COORD_CREDIT, .node = node};
         struct coord_update update;
-        if (!door_connected(server->door, node) && coord_node_credit(server->core, node) > 0)
-            (void)server_step(server, &command, &update);
+        if (door_connected(server->door, node) || coord_node_credit(server->core, node) == 0)
+            continue;
+        metrics_add(server->metrics, METER_LEASES, METRICS_LABELS("expire"), 1);
+        (void)server_step(server, &command, &update);
     }
 }
 

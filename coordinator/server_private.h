@@ -55,6 +55,7 @@ struct server {
     struct flz_id generation;
     int64_t started_boot;
     uv_timer_t tick;
+    int64_t tick_boot; /* when it should come */
     uv_timer_t housekeeping;
     uv_signal_t signals[2];
     bool handles;
