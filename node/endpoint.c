@@ -67,8 +67,10 @@ int endpoint_parse(const char *url, struct endpoint *ret_endpoint, struct flz_ms
     /* An IPv6 address stands in brackets (RFC 3986 3.2.2). */
     bool bracketed = host[0] == '[';
     size_t len = bracketed ? strcspn(++host, "]") : strcspn(host, ":");
-    const char *rest = host + len + (bracketed && host[len] == ']');
-    if (take_host(host, len, &endpoint) < 0 || (*rest && *rest != ':')) {
+    bool closed = !bracketed || host[len] == ']';
+    const char *rest = host + len + (bracketed && closed);
+    if (!closed || take_host(host, len, &endpoint) < 0 || (bracketed && !endpoint.ip[0]) ||
+        (*rest && *rest != ':')) {
         flz_msg_set(msg, "'%s': '%.*s' is not a host name", url, (int)len, host);
         return flz_fail(-EINVAL);
     }

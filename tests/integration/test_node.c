@@ -175,9 +175,8 @@ static unsigned ask(struct fx *fx, const char *verb, const struct flz_argument *
                                         .arguments = arguments,
                                         .arguments_count = n,
                                         .body = flz_view_str(body)};
-    struct flz_signer signer = {.key = fx->coord->admin.public_key,
-                                .on_sign = keys_on_sign,
-                                .data = &fx->coord->admin};
+    struct flz_signer signer = {
+        .key = fx->coord->admin.public_key, .on_sign = keys_on_sign, .data = &fx->coord->admin};
     (void)snprintf(request.verb, sizeof request.verb, "%s", verb);
     (void)snprintf(endpoint, sizeof endpoint, "ipc://%s", path_of(fx, "node.sock"));
     assert_int_equal(flz_encode(&flz_codec_admin_request, &request, &payload), 0);
@@ -518,8 +517,7 @@ static void connection_lost_before_the_dot_is_tried_again(void **state)
                                                   MAILWORLD_AUTH,     MAILWORLD_MAIL,
                                                   MAILWORLD_RCPT,     MAILWORLD_DATA};
     for (size_t i = 0; i < sizeof stages / sizeof *stages; i++) {
-        mailworld_faults(fx->world,
-                         (struct mailworld_faults){.drop_at = stages[i], .times = 1});
+        mailworld_faults(fx->world, (struct mailworld_faults){.drop_at = stages[i], .times = 1});
         struct flz_receipt got = do_task(fx, task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB));
         expect(fx, got, FLZ_OUTCOME_SENT, FLZ_REASON_NONE);
         assert_int_equal(dots(fx), i + 1);
@@ -874,8 +872,7 @@ static void stop_waits_for_what_is_behind_its_dot(void **state)
     settle_in(fx);
     struct flz_task sends[8];
     for (size_t i = 0; i < 8; i++)
-        sends[i] = task(fx, FLZ_TASK_SEND, coordfake_id(), 0, i % 2 ? ADA : BOB,
-                        i % 2 ? BOB : ADA);
+        sends[i] = task(fx, FLZ_TASK_SEND, coordfake_id(), 0, i % 2 ? ADA : BOB, i % 2 ? BOB : ADA);
     coordfake_order(fx->coord, sends, 8);
     WAIT_FOR(fx, 20000, dots(fx) > 0);
     stop_node(fx);

@@ -143,9 +143,8 @@ static void take_account(struct coordfake *fake, const struct flz_report *report
     fake->accounts[i].attestation = flz_buf_view(&fake->attestations[i]);
     *verdict = (struct flz_verdict){.seq = report->seq,
                                     .accepted = !fake->refuses_accounts,
-                                    .account = flz_id_is_null(fake->renames_to)
-                                                   ? report->account.id
-                                                   : fake->renames_to};
+                                    .account = flz_id_is_null(fake->renames_to) ? report->account.id
+                                                                                : fake->renames_to};
     if (fake->refuses_accounts)
         (void)snprintf(verdict->text, sizeof verdict->text, "%s", fake->refuses_accounts);
 }
@@ -178,9 +177,7 @@ static void on_reports(struct coordfake *fake, struct flz_view payload)
             must(fake->receipts_count < COORDFAKE_RECEIPTS_MAX, "too many receipts");
             fake->receipts[fake->receipts_count++] = report->receipt;
             break;
-        case FLZ_REPORT_ACCOUNT:
-            take_account(fake, report, &verdicts[ack.verdicts_count++]);
-            break;
+        case FLZ_REPORT_ACCOUNT: take_account(fake, report, &verdicts[ack.verdicts_count++]); break;
         case FLZ_REPORT_PROBE: take_probe(fake, &report->probe); break;
         case FLZ_REPORT_RELEASE: fake->releases++; break;
         }
@@ -393,8 +390,7 @@ static struct flz_digest pack_digest(void)
 }
 
 /* The Message-ID of a turn; the same whichever task asks. */
-static void message_id_of(struct flz_id exchange, uint32_t turn, const char *from,
-                          char *ret_id)
+static void message_id_of(struct flz_id exchange, uint32_t turn, const char *from, char *ret_id)
 {
     static const uint8_t key[32] = "the test's key for message ids.";
     struct flz_id id = exchange;

@@ -28,14 +28,14 @@ struct coordfake {
     struct flz_view issuers[1];
 
     /* How it behaves; changed by tests at any time. */
-    bool refuses;       /* WELCOME says no */
-    bool deaf;          /* answers no HEARTBEAT */
-    bool keeps_reports; /* acknowledges none */
+    bool refuses;                 /* WELCOME says no */
+    bool deaf;                    /* answers no HEARTBEAT */
+    bool keeps_reports;           /* acknowledges none */
     const char *refuses_accounts; /* the verdict's text; NULL: accepted */
     struct flz_id renames_to;     /* the id a verdict gives; null: the node's own */
     int64_t lease_ms;
     int64_t rate_milli;
-    int64_t jump_ms; /* added to network time */
+    int64_t jump_ms;        /* added to network time */
     struct flz_pause pause; /* scope 0: none */
     uint64_t epoch;
     struct flz_id generation;

@@ -468,8 +468,8 @@ static size_t read_name(const uint8_t *packet, size_t len, char name[static 256]
 static size_t append_record(uint8_t *packet, size_t at, uint16_t type, const uint8_t *data,
                             size_t n)
 {
-    const uint8_t head[] = {0xc0, 12, 0, (uint8_t)type, 0, 1, 0, 0, 0, 60, (uint8_t)(n >> 8),
-                            (uint8_t)n};
+    const uint8_t head[] = {0xc0, 12, 0,  (uint8_t)type,     0,         1, 0,
+                            0,    0,  60, (uint8_t)(n >> 8), (uint8_t)n};
     memcpy(packet + at, head, sizeof head);
     memcpy(packet + at + sizeof head, data, n);
     packet[7] = 1;

@@ -40,8 +40,8 @@ struct mailworld_faults {
     bool refuse_login;            /* SMTP says 535 to every password */
     bool refuse_imap_login;
     bool to_junk;
-    bool copy_to_sent;            /* what is accepted lies in the sender's Sent folder, too */
-    bool swallow;                 /* accepts and delivers nowhere */
+    bool copy_to_sent; /* what is accepted lies in the sender's Sent folder, too */
+    bool swallow;      /* accepts and delivers nowhere */
 };
 
 struct mailworld_counts {

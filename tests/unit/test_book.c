@@ -1,0 +1,138 @@
+#include "common/base/time.h"
+#include "node/core/book.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct flz_task task_of(uint32_t n, int64_t not_before)
+{
+    struct flz_task task = {.exchange = {.b = {2}},
+                            .account = {.b = {3}},
+                            .kind = FLZ_TASK_SEND,
+                            .not_before = not_before,
+                            .not_after = not_before + FLZ_HOUR_MS,
+                            .from = "ada@a.test",
+                            .to = "bob@b.test"};
+    memcpy(task.id.b, &(uint32_t){n + 1}, sizeof n);
+    return task;
+}
+
+static struct job *add(struct book *book, uint32_t n, int64_t not_before)
+{
+    struct job *job = NULL;
+    struct flz_task task = task_of(n, not_before);
+    assert_int_equal(book_add(book, &task, &job), 0);
+    assert_int_equal(book_schedule(book, job), 0);
+    return job;
+}
+
+static struct job *pop(struct book *book, int64_t network, int64_t boot)
+{
+    return book_pop_due(book, (struct job_clock){network, boot, 1000});
+}
+
+static void jobs_come_when_both_clocks_say_so(void **state)
+{
+    struct book book = BOOK_NULL;
+    struct job *late = add(&book, 1, 200), *early = add(&book, 2, 100);
+    int64_t network, boot;
+    book_next(&book, &network, &boot);
+    assert_int_equal(network, 100);
+    assert_int_equal(boot, FLZ_NEVER);
+    assert_null(pop(&book, 99, 0));
+    early->wait_boot = 50;
+    assert_null(pop(&book, 100, 10)); /* it moves to the other clock */
+    book_next(&book, &network, &boot);
+    assert_int_equal(network, 200);
+    assert_int_equal(boot, 50);
+    assert_ptr_equal(pop(&book, 150, 50), early);
+    assert_null(pop(&book, 150, 50)); /* until it is scheduled again */
+    assert_int_equal(book_schedule(&book, early), 0);
+    early->active = true;
+    assert_ptr_equal(pop(&book, 300, 60), late);
+    assert_null(pop(&book, 300, 60));
+    book_deinit(&book);
+}
+
+static void known_task_is_not_taken_twice(void **state)
+{
+    struct book book = BOOK_NULL;
+    struct job *job = add(&book, 1, 100);
+    struct job *other = NULL;
+    struct flz_task task = task_of(1, 900);
+    assert_int_equal(book_add(&book, &task, &other), -EEXIST);
+    assert_null(other);
+    assert_ptr_equal(book_find(&book, task.id), job);
+    assert_int_equal(book.open, 1);
+    book_deinit(&book);
+}
+
+static void record_reads_back_as_it_was(void **state)
+{
+    struct book book = BOOK_NULL, other = BOOK_NULL;
+    struct flz_buf bytes = FLZ_BUF_NULL;
+    struct job *job = add(&book, 1, 100), *read = NULL;
+    job->record.state = JOB_AMBIGUOUS;
+    job->record.dot_at = 77;
+    assert_int_equal(flz_encode(&flz_codec_job, &job->record, &bytes), 0);
+    assert_int_equal(book_load(&other, flz_buf_view(&bytes), &read), 0);
+    assert_int_equal(read->record.state, JOB_AMBIGUOUS);
+    assert_int_equal(read->record.dot_at, 77);
+    assert_string_equal(read->record.task.to, "bob@b.test");
+    assert_int_equal(other.open, 1);
+
+    struct journal_job bad = job->record;
+    bad.version = JOURNAL_VERSION + 1;
+    flz_buf_reset(&bytes);
+    assert_int_equal(flz_encode(&flz_codec_job, &bad, &bytes), 0);
+    assert_int_equal(book_load(&other, flz_buf_view(&bytes), &read), -EBADMSG);
+    bad = job->record;
+    bad.state = 9;
+    flz_buf_reset(&bytes);
+    assert_int_equal(flz_encode(&flz_codec_job, &bad, &bytes), 0);
+    assert_int_equal(book_load(&other, flz_buf_view(&bytes), &read), -EBADMSG);
+    flz_buf_deinit(&bytes);
+    book_deinit(&book);
+    book_deinit(&other);
+}
+
+/* A node runs for years: places of forgotten jobs are used again, and the old entries of the heaps
+ * do no harm to whoever has moved in. */
+static void places_are_used_again(void **state)
+{
+    struct book book = BOOK_NULL;
+    for (uint32_t n = 0; n < 5000; n++) {
+        struct job *job = add(&book, n, n % 3 ? 100 : 1000000);
+        if (n % 2)
+            assert_int_equal(book_schedule(&book, job), 0); /* a second entry */
+        job->record.state = JOB_ENDED;
+        book_ended(&book, job);
+        book_remove(&book, job);
+        struct flz_task task = task_of(n, 0);
+        assert_null(book_find(&book, task.id));
+    }
+    assert_true(book.count <= 2);
+    assert_int_equal(book.open, 0);
+    struct job *job = add(&book, 9999, 500);
+    assert_null(pop(&book, 499, 0));
+    assert_ptr_equal(pop(&book, 500, 0), job);
+    assert_null(pop(&book, 500, 0));
+    book_deinit(&book);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(jobs_come_when_both_clocks_say_so),
+        cmocka_unit_test(known_task_is_not_taken_twice),
+        cmocka_unit_test(record_reads_back_as_it_was),
+        cmocka_unit_test(places_are_used_again),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
