@@ -16,9 +16,9 @@ int archive_write(const char *folder, uint64_t first, uint64_t last, struct flz_
                   struct flz_msg *msg);
 
 /*
- * Each archived segment from `from` on, in order, until on_segment answers other than 0. Segments are
- * dense and chained. 0 (also for a folder that is missing), that answer, -EUCLEAN: msg names file and
- * segment; -errno.
+ * Each archived segment from `from` on, in order, until on_segment answers other than 0. Segments
+ * are dense and chained. 0 (also for a folder that is missing), that answer, -EUCLEAN: msg names
+ * file and segment; -errno.
  */
 int archive_each(const char *folder, uint64_t from, rlog_on_segment on_segment, void *data,
                  struct flz_msg *msg);

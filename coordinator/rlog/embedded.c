@@ -36,7 +36,8 @@ static struct flz_view seq_key(uint64_t seq, uint8_t key[static 8])
     return (struct flz_view){.data = key, .len = 8};
 }
 
-/* What a store's answer means for the log. A write that failed for good may have reached the disk. */
+/* What a store's answer means for the log. A write that failed for good may have reached the
+ * disk. */
 static enum rlog_result result_of_write(int r)
 {
     if (r == 0)
@@ -221,7 +222,8 @@ static enum rlog_result read_segments(struct rlog *log, uint64_t from, rlog_on_s
     if (reading.answered)
         return RLOG_OK; /* the answer is the caller's own */
     if (r == -EUCLEAN && !reading.damaged)
-        (void)name_damage(&reading, reading.next, "cannot be read: a block's checksum does not fit");
+        (void)name_damage(&reading, reading.next,
+                          "cannot be read: a block's checksum does not fit");
     else if (r == 0 && bounds.last > 0 && from <= bounds.last && reading.next <= bounds.last)
         (void)name_damage(&reading, reading.next, "is missing");
     else if (r < 0 && !reading.damaged)

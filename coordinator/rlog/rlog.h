@@ -8,8 +8,8 @@
  * rlog_resolve() before anything else; after any append result but OK it drops its memory and loads
  * again. Lower epochs never write: the campaign that made a higher one has fenced them off.
  *
- * Threads: one writing operation (campaign, append, trim) at a time, from any thread; reading, bounds
- * and renew may come from another thread meanwhile.
+ * Threads: one writing operation (campaign, append, trim) at a time, from any thread; reading,
+ * bounds and renew may come from another thread meanwhile.
  */
 #pragma once
 
@@ -119,8 +119,8 @@ static inline struct rlog *rlog_close(struct rlog *log)
 
 const char *rlog_result_str(enum rlog_result result);
 
-/* Walks the whole log: density, chain, digests. RLOG_OK, or RLOG_CORRUPT and msg names the first bad
- * segment. */
+/* Walks the whole log: density, chain, digests. RLOG_OK, or RLOG_CORRUPT and msg names the first
+ * bad segment. */
 enum rlog_result rlog_verify(struct rlog *log, struct flz_msg *msg);
 
 /* ---- The embedded backend: the coordinator's own store ---- */

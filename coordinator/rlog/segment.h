@@ -1,13 +1,14 @@
 /*
- * A segment of the log: the events of one group commit, chained to the segment before by its digest.
- * Big-endian, version 1:
+ * A segment of the log: the events of one group commit, chained to the segment before by its
+ * digest. Big-endian, version 1:
  *
- *     "FZL1" · seq u64 · epoch u64 · generation 16 · first event u64 · events u32 · network time i64
- *     · nonce 16 · previous digest 32 · root 32 · { length u32 · bytes } per event · digest 32
+ *     "FZL1" · seq u64 · epoch u64 · generation 16 · first event u64 · events u32
+ *     · network time i64 · nonce 16 · previous digest 32 · root 32
+ *     · { length u32 · bytes } per event · digest 32
  *
  * `digest` is BLAKE2b-256 of all bytes before it; `root` is the Merkle root over the events (leaf:
- * BLAKE2b-256 of 0x00 ‖ event, node: of 0x01 ‖ left ‖ right, an odd one moves up), so that one event
- * can be shown to be in the log without the others.
+ * BLAKE2b-256 of 0x00 ‖ event, node: of 0x01 ‖ left ‖ right, an odd one moves up), so that one
+ * event can be shown to be in the log without the others.
  */
 #pragma once
 
