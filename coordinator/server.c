@@ -483,12 +483,20 @@ static int take_office(struct server *server, struct flz_msg *msg)
     return r < 0 ? r : server_issue(server, &update);
 }
 
+/* Nobody could be let in, or kept out, any more. */
+static void on_bus_fault(struct bus *bus, const char *what, void *data)
+{
+    struct server *server = data;
+    flz_log(server->log, FLZ_LOG_ERROR, "bus_fault", "reason=%s", what);
+    server_stop(server, EX_SOFTWARE);
+}
+
 static int open_doors(struct server *server, struct flz_msg *msg)
 {
     const struct config *config = server->config;
     struct admin_options admin = {.trust = &server->identity.trust,
                                   .signer = server_signer(server)};
-    int r = bus_new(&server->loop, NULL, NULL, &server->bus, msg);
+    int r = bus_new(&server->loop, on_bus_fault, server, &server->bus, msg);
     if (r == 0)
         r = days_open(server, &server->days, msg);
     if (r == 0)
