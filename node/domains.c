@@ -11,19 +11,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum question { QUESTION_TXT = 1, QUESTION_MX = 2 };
-
 struct domain {
     struct domains *domains;
     char name[FLZ_DOMAIN_MAX];
     struct domain_facts facts; /* in force */
     struct domain_facts draft; /* of the questions under way */
-    unsigned open;             /* enum question bits still unanswered */
-    bool failed;               /* one of them failed */
+    unsigned open;             /* questions still unanswered */
+    unsigned hosts;            /* mail hosts that were answered for */
+    unsigned hosts_failed;     /* of them */
+    bool failed;               /* TXT or MX could not be asked */
     bool known;
     bool busy; /* too many questions were in flight */
     int64_t asked_boot;
 };
+
+/* So few that their questions fit into DNS_QUERIES_MAX, or many would be asked in vain. */
+#define ASKING_MAX 40
 
 struct domains {
     struct dns *dns;
@@ -33,6 +36,7 @@ struct domains {
     size_t count;
     size_t capacity;
     struct flz_map by_name;
+    unsigned asking; /* domains with open questions */
 };
 
 static bool ends_with_label(const char *host, const char *suffix)
@@ -64,15 +68,44 @@ static struct flz_id key_of(const char *name)
     return flz_hash_id(&hash);
 }
 
-/* Both questions are answered. A failure of either leaves the older facts as they were. */
+/* All questions are answered. A failure leaves the older facts as they were; that of one mail host
+ * among others is none, since hosts of one domain are served alike. */
 static void conclude(struct domain *domain)
 {
+    domain->domains->asking--;
+    domain->failed =
+        domain->failed || (domain->hosts > 0 && domain->hosts == domain->hosts_failed);
+    if (domain->busy) {
+        /* Not asked at all: whoever looks again, asks again. */
+        domain->asked_boot = INT64_MIN / 2;
+        return;
+    }
     if (!domain->failed) {
         domain->facts = domain->draft;
         domain->facts.checked_boot = flz_boottime_ms();
         domain->known = true;
     }
     domain->domains->on_known(domain->domains->data);
+}
+
+static void answered(struct domain *domain)
+{
+    if (--domain->open == 0)
+        conclude(domain);
+}
+
+/* To be called while another question is open: the answer may come within the call. 0, or -EINVAL
+ * when there can be no such name. */
+static int put_question(struct domain *domain, const char *name, enum dns_type type,
+                        dns_on_answer on_answer)
+{
+    domain->open++;
+    int r = dns_query(domain->domains->dns, name, type, on_answer, domain);
+    if (r == 0)
+        return 0;
+    domain->open--;
+    domain->busy = domain->busy || r == DNS_E_FULL;
+    return r == DNS_E_FULL ? 0 : r;
 }
 
 /* "v=flz1; p=deny", in any case and spacing. */
@@ -90,13 +123,11 @@ static bool says_deny(const char *text)
 static void on_txt(const struct dns_answer *answer, void *data)
 {
     struct domain *domain = data;
-    domain->open &= ~(unsigned)QUESTION_TXT;
     domain->failed = domain->failed || answer->outcome == DNS_FAILED;
     for (size_t i = 0; i < answer->count; i++)
         if (answer->records[i].text && says_deny(answer->records[i].text))
             domain->draft.opt_out = true;
-    if (!domain->open)
-        conclude(domain);
+    answered(domain);
 }
 
 static int compare_hosts(const void *a, const void *b)
@@ -117,50 +148,69 @@ static struct flz_digest digest_hosts(const struct dns_answer *answer)
     return flz_hash_digest(&hash);
 }
 
+static void look_for_google(struct domain *domain, const struct dns_answer *answer)
+{
+    for (size_t i = 0; i < answer->chain_count; i++)
+        if (domains_is_google_host(answer->chain[i]))
+            domain->draft.google = true;
+}
+
+/* Where a mail host leads: an MX may be an alias, in spite of RFC 5321 5.1. */
+static void on_host(const struct dns_answer *answer, void *data)
+{
+    struct domain *domain = data;
+    domain->hosts++;
+    domain->hosts_failed += answer->outcome == DNS_FAILED;
+    look_for_google(domain, answer);
+    answered(domain);
+}
+
+/* Without MX the domain's own address is where its mail goes. */
+static void on_implicit_host(const struct dns_answer *answer, void *data)
+{
+    struct domain *domain = data;
+    domain->draft.has_mx = answer->count > 0;
+    on_host(answer, data);
+}
+
 static void on_mx(const struct dns_answer *answer, void *data)
 {
     struct domain *domain = data;
     struct domain_facts *draft = &domain->draft;
-    domain->open &= ~(unsigned)QUESTION_MX;
     domain->failed = domain->failed || answer->outcome == DNS_FAILED;
     draft->has_mx = answer->count > 0;
     draft->mx = digest_hosts(answer);
     if (answer->count > 0)
         (void)snprintf(draft->mx_first, sizeof draft->mx_first, "%s", answer->records[0].host);
-    for (size_t i = 0; i < answer->count; i++)
-        draft->google = draft->google || domains_is_google_host(answer->records[i].host);
-    for (size_t i = 0; i < answer->chain_count; i++)
-        draft->google = draft->google || domains_is_google_host(answer->chain[i]);
-    if (!domain->open)
-        conclude(domain);
+    look_for_google(domain, answer);
+    for (size_t i = 0; i < answer->count; i++) {
+        const char *host = answer->records[i].host;
+        draft->google = draft->google || domains_is_google_host(host);
+        /* What is no name, the null MX among them, leads nowhere. */
+        (void)put_question(domain, host, DNS_A, on_host);
+    }
+    if (answer->outcome == DNS_ABSENT && !answer->nxdomain)
+        (void)put_question(domain, domain->name, DNS_A, on_implicit_host);
+    answered(domain);
 }
 
 static void ask(struct domain *domain)
 {
-    struct domains *domains = domain->domains;
     char name[FLZ_DOMAIN_MAX + 16];
+    domain->busy = domain->domains->asking == ASKING_MAX;
+    if (domain->busy)
+        return;
+    domain->domains->asking++;
     domain->asked_boot = flz_boottime_ms();
     domain->draft = (struct domain_facts){0};
     domain->failed = false;
-    domain->open = QUESTION_TXT | QUESTION_MX;
+    domain->hosts = domain->hosts_failed = 0;
+    domain->open = 1; /* until both are asked */
     (void)snprintf(name, sizeof name, "_fluenzr.%s", domain->name);
-    int r = dns_query(domains->dns, name, DNS_TXT, on_txt, domain);
-    if (r == DNS_E_FULL) {
-        /* Not asked at all: whoever looks again, asks again. */
-        domain->open = 0;
-        domain->asked_boot = INT64_MIN / 2;
-        domain->busy = true;
-        return;
-    }
-    domain->busy = false;
-    if (r != 0) {
+    if (put_question(domain, name, DNS_TXT, on_txt) < 0 ||
+        put_question(domain, domain->name, DNS_MX, on_mx) < 0)
         domain->failed = true;
-        domain->open &= ~(unsigned)QUESTION_TXT;
-    }
-    if (dns_query(domains->dns, domain->name, DNS_MX, on_mx, domain) != 0) {
-        domain->failed = true;
-        domain->open &= ~(unsigned)QUESTION_MX;
-    }
+    answered(domain);
 }
 
 static struct domain *add_domain(struct domains *domains, const char *name)
