@@ -122,7 +122,7 @@ net_build() {
 # $1: an existing empty directory that the mail servers' users may enter; short, since sockets lie in it.
 net_prepare() {
     NET_DIR=$1
-    mkdir -p "$NET_DIR"/{run,log,conf,csv,nodes,providers}
+    mkdir -p "$NET_DIR"/{run,log,conf,csv,nodes}
     chmod 0711 "$NET_DIR"
 }
 
