@@ -984,7 +984,10 @@ static void send_probe(struct desk *desk, bool login_ok, const struct visit_outc
         .opt_out = facts->opt_out,
         .denied = facts->google || domains_is_google_address(domain),
     };
-    set_words(probe->text, sizeof probe->text, line->text);
+    if (line->text[0])
+        (void)snprintf(probe->text, sizeof probe->text, "%s: %.*s",
+                       line == &desk->imap ? "IMAP" : "SMTP", (int)sizeof probe->text - 8,
+                       line->text);
     if (outcome && outcome->probe.has_quota && outcome->probe.quota_limit_kib > 0) {
         uint64_t permille = outcome->probe.quota_used_kib * 1000 / outcome->probe.quota_limit_kib;
         probe->quota_permille = permille > 1000 ? 1000 : (uint32_t)permille;

@@ -105,7 +105,8 @@ static bool say_ready(struct explaining *e)
             e->core->nodes[row->node].row.name, (long long)(age / FLZ_HOUR_MS),
             (long long)(e->core->policy.probe_age_ms_max / FLZ_HOUR_MS));
     else if (!row->login_ok)
-        say(e, "the newest login failed: %s", reason_words(row->probe_reason));
+        say(e, "the newest login failed: %s; in the server's words: fluenzrctl events --type probe",
+            reason_words(row->probe_reason));
     else if (row->denied)
         say(e, "its provider is refused by policy");
     else if (row->opt_out)
