@@ -616,8 +616,11 @@ static void good_smtp_hides_no_refusing_imap(void **state)
     coordfake_order(fx->coord, &find, 1);
     WAIT_FOR(fx, 20000, mailworld_counts(fx->world).imap_refused >= 1);
     for (int i = 0; i < 16 && mailworld_counts(fx->world).imap_refused <= 6; i++) {
-        struct flz_task send = task(fx, FLZ_TASK_SEND, coordfake_id(), 0, BOB, ADA);
-        coordfake_order(fx->coord, &send, 1);
+        struct flz_task tasks[] = {task(fx, FLZ_TASK_SEND, coordfake_id(), 0, BOB, ADA),
+                                   task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB),
+                                   task(fx, FLZ_TASK_FIND, coordfake_id(), 0, ADA, BOB),
+                                   task(fx, FLZ_TASK_FIND, coordfake_id(), 0, BOB, ADA)};
+        coordfake_order(fx->coord, tasks, 4);
         coordfake_run(fx->coord, 700);
     }
     assert_true(mailworld_counts(fx->world).imap_refused <= 6); /* three of each account */
