@@ -22,6 +22,7 @@
 #define WAL_MAX (32u << 20)
 #define BLOCK_CACHE_SIZE (16u << 20)
 #define OPEN_FILES_MAX 256
+#define OPEN_FREE_MIN (2u << 20) /* bytes */
 #define WAL_RECOVERY_TOLERATE_TORN_TAIL 0
 #define INFO_LOG_HEADER_ONLY 5
 
@@ -40,6 +41,7 @@ struct store {
     rocksdb_readoptions_t *read_options;
     rocksdb_writeoptions_t *write_options[2]; /* by sync */
     bool full;                                /* the last write met a full disk */
+    bool ballasted;                           /* the ballast lies there */
     atomic_bool broken;
     int64_t looked_boot; /* when free space was last looked at */
     bool admits;
@@ -119,8 +121,20 @@ static void make_options(struct store *store)
     }
 }
 
+/* RocksDB writes its info log while it opens, at any level, and aborts the process when that fails. */
+static bool has_room_to_open(const struct store *store)
+{
+    uint64_t free_bytes;
+    (void)mkdir(store->path, 0700); /* a failure is told by the opening */
+    return fsutil_free_bytes(store->path, &free_bytes) < 0 || free_bytes >= OPEN_FREE_MIN;
+}
+
 static int open_db(struct store *store, struct flz_msg *msg)
 {
+    if (!has_room_to_open(store)) {
+        flz_msg_set(msg, "No space left on device");
+        return flz_fail(-ENOSPC);
+    }
     const char *names[STORE_FAMILIES_MAX + 1] = {"default"};
     const rocksdb_options_t *options[STORE_FAMILIES_MAX + 1];
     rocksdb_column_family_handle_t *handles[STORE_FAMILIES_MAX + 1];
@@ -156,24 +170,40 @@ static void close_db(struct store *store)
 
 /* ---- The ballast ---- */
 
+static bool is_ballasted(const struct store *store, uint64_t size)
+{
+    struct stat st;
+    return stat(store->ballast, &st) == 0 && (uint64_t)st.st_size >= size;
+}
+
 /* Best effort. */
 static void make_ballast(struct store *store)
 {
     if (store->options.no_ballast)
         return;
     uint64_t size = 2 * (WAL_MAX + (uint64_t)buffer_size(store)), free_bytes;
-    struct stat st;
-    if (stat(store->ballast, &st) == 0 && (uint64_t)st.st_size >= size)
-        return;
+    store->ballasted = is_ballasted(store, size);
     /* On a disk with little room it would take what is to be written now. */
-    if (fsutil_free_bytes(store->path, &free_bytes) < 0 || free_bytes < 2 * size)
+    if (store->ballasted || fsutil_free_bytes(store->path, &free_bytes) < 0 ||
+        free_bytes < 2 * size)
         return;
     int fd = open(store->ballast, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0)
         return;
-    if (posix_fallocate(fd, 0, (off_t)size) != 0)
+    store->ballasted = posix_fallocate(fd, 0, (off_t)size) == 0;
+    if (!store->ballasted)
         (void)unlink(store->ballast);
     (void)close(fd);
+}
+
+/* Recovery writes before it can free: this is what the ballast is kept for. */
+static int open_db_on_ballast(struct store *store, struct flz_msg *msg)
+{
+    int r = open_db(store, msg);
+    if (r != -ENOSPC || unlink(store->ballast) < 0)
+        return r;
+    store->ballasted = false;
+    return open_db(store, msg);
 }
 
 FLZ_DEFINE_FREEP(struct store, store_close)
@@ -197,9 +227,7 @@ int store_open(const char *path, const struct store_options *options, struct sto
     make_options(store);
     int r = store_check(path, msg);
     if (r == 0)
-        r = open_db(store, msg);
-    if (r == -ENOSPC && unlink(store->ballast) == 0)
-        r = open_db(store, msg);
+        r = open_db_on_ballast(store, msg);
     if (r < 0) {
         flz_msg_wrap(msg, "%s", path);
         return r;
@@ -372,18 +400,23 @@ static uint64_t wal_bytes(const struct store *store)
     return sum;
 }
 
+static bool has_room_to_recover(const struct store *store)
+{
+    uint64_t free_bytes;
+    return fsutil_free_bytes(store->path, &free_bytes) < 0 ||
+           free_bytes >= wal_bytes(store) + 4 * (uint64_t)buffer_size(store);
+}
+
 /* After a full disk RocksDB refuses all writes until it is opened anew. As long as there is no room
  * for that it stays open for reading. */
 static int reopen(struct store *store)
 {
-    uint64_t free_bytes;
-    int r = fsutil_free_bytes(store->path, &free_bytes);
-    if (r == 0 && free_bytes < wal_bytes(store) + 4 * (uint64_t)buffer_size(store))
+    if (!has_room_to_recover(store))
         return STORE_E_FULL;
     (void)pthread_rwlock_wrlock(&store->lock);
     close_db(store);
     struct flz_msg msg;
-    r = open_db(store, &msg);
+    int r = open_db_on_ballast(store, &msg);
     (void)pthread_rwlock_unlock(&store->lock);
     if (r == -ENOSPC)
         return STORE_E_FULL;
@@ -401,14 +434,14 @@ int store_write(struct store *store, const struct store_batch *batch, bool sync)
     if (batch->failed || flz_buf_error(&batch->bytes) < 0)
         return flz_fail(-ENOMEM);
     int r = store->full ? reopen(store) : 0;
+    /* Once the ballast is gone, what it kept room for is not written over. */
+    if (r == 0 && !store->ballasted && !store->options.no_ballast && !has_room_to_recover(store))
+        r = STORE_E_FULL;
     if (r == 0 && store->db)
         r = write_once(store, batch, sync);
     else if (r == 0)
         r = flz_fail(-EIO);
-    if (r == STORE_E_FULL) {
-        store->full = true;
-        (void)unlink(store->ballast);
-    }
+    store->full = store->full || r == STORE_E_FULL;
     if (r < 0)
         atomic_store(&store->broken, true);
     return r;

@@ -5,8 +5,8 @@
  * WAL recovery mode 0 (a torn tail is dropped, anything else is corruption by name: the default
  * would silently drop acknowledged data behind one flipped bit); info log at its quietest, since
  * its writer aborts the process on a full disk; paranoid checks; bounded memory. A ballast file of
- * twice the WAL and memtable keeps room for recovery when the disk fills: it is given up on the
- * first full write and made again when space has returned.
+ * twice the WAL and memtable keeps room for recovery when the disk fills: it is given up only
+ * when the store cannot be opened without, and made again when space has returned.
  *
  * Threads: one at a time writes, from any thread; reads may come from another thread meanwhile.
  */
@@ -41,7 +41,7 @@ struct store_options {
 
 /*
  * Opens, or makes, the store in the folder `path` (whose parent exists). 0; -EBUSY: another process
- * has it; -EUCLEAN: corruption, msg says where; negative.
+ * has it; -EUCLEAN: corruption, msg says where; -ENOSPC; negative.
  */
 int store_open(const char *path, const struct store_options *options, struct store **ret_store,
                struct flz_msg *msg);

@@ -605,8 +605,6 @@ static void fill_and_resume(const char *disk, bool ballast)
     assert_int_equal(r, STORE_E_FULL);
     assert_false(store_is_broken(store));
     assert_blocks(store, count);
-    /* The ballast, given up at the first refusal, lets recovery through; then it is full for
-     * good. */
     for (int i = 0; i < 5; i++) {
         while ((r = write_block(store, count)) == 0 && count < 4000)
             count++;
@@ -638,6 +636,88 @@ static void on_small_disk(void **state, const char *type, bool ballast)
     tree_unmount(disk);
 }
 
+static const struct store_options ballasted = {.families = families, .families_count = FAMILIES};
+
+static struct store *open_ballasted(const char *path)
+{
+    struct store *store = NULL;
+    struct flz_msg msg = FLZ_MSG_NULL;
+    if (store_open(path, &ballasted, &store, &msg) < 0)
+        fail_msg("%s", msg.text);
+    return store;
+}
+
+/* A process of its own writes blocks from `count` on until the disk is full, and ends as by a
+ * kill. */
+static int fill(const char *path, const char *count)
+{
+    struct store *store = open_ballasted(path);
+    int i = atoi(count), r;
+    while ((r = write_block(store, i)) == 0)
+        i++;
+    char text[16];
+    int n = snprintf(text, sizeof text, "%d", i);
+    _exit(r == STORE_E_FULL && write(STDOUT_FILENO, text, (size_t)n) == n ? 0 : 1);
+}
+
+static int fill_and_die(const char *path, int count)
+{
+    int out[2], status;
+    pid_t pid;
+    char text[16] = "";
+    (void)snprintf(text, sizeof text, "%d", count);
+    assert_int_equal(pipe2(out, O_CLOEXEC), 0);
+    posix_spawn_file_actions_t actions;
+    assert_int_equal(posix_spawn_file_actions_init(&actions), 0);
+    posix_spawn_file_actions_adddup2(&actions, out[1], STDOUT_FILENO);
+    char *argv[] = {(char *)"test_store", (char *)"--fill", (char *)path, text, NULL};
+    assert_int_equal(posix_spawn(&pid, "/proc/self/exe", &actions, NULL, argv, environ), 0);
+    posix_spawn_file_actions_destroy(&actions);
+    (void)close(out[1]);
+    char answer[16] = "";
+    assert_true(read(out[0], answer, sizeof answer - 1) > 0);
+    (void)close(out[0]);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    return atoi(answer);
+}
+
+/* However often it dies while there is no room, it opens, and all is there: the first time on its
+ * ballast, though somebody else has taken all that was left, then on what it left free itself. */
+static void a_full_disk_never_keeps_a_store_from_opening(void **state)
+{
+    const char *disk = below(state, "disk");
+    char path[600], filler[600], rest[600];
+    int count = 0;
+    assert_int_equal(mkdir(disk, 0700), 0);
+    if (tree_mount(disk, "ext4", 320) < 0) {
+        print_message("SKIPPED: no small ext4 can be mounted here (%s)\n", strerror(errno));
+        skip();
+    }
+    (void)snprintf(path, sizeof path, "%s/s", disk);
+    (void)snprintf(filler, sizeof filler, "%s/filler", disk);
+    (void)snprintf(rest, sizeof rest, "%s/rest", disk);
+    (void)store_close(open_ballasted(path));
+    tree_fill(filler, 30u << 20);
+    for (int life = 0; life < 4; life++) {
+        int before = count;
+        count = fill_and_die(path, count);
+        assert_true(life > 1 || count > before); /* what recovery does not need is of use */
+        if (life == 0)
+            tree_fill(rest, 0);
+        struct store *store = open_ballasted(path);
+        assert_blocks(store, count);
+        (void)store_close(store);
+    }
+    assert_int_equal(unlink(filler), 0);
+    assert_int_equal(unlink(rest), 0);
+    struct store *store = open_ballasted(path);
+    assert_int_equal(write_block(store, count++), 0);
+    assert_blocks(store, count);
+    (void)store_close(store);
+    tree_unmount(disk);
+}
+
 static void a_full_tmpfs_refuses_and_resumes(void **state)
 {
     on_small_disk(state, "tmpfs", false);
@@ -651,6 +731,31 @@ static void a_full_ext4_refuses_and_resumes(void **state)
 static void with_ballast_a_full_disk_resumes(void **state)
 {
     on_small_disk(state, "ext4", true);
+}
+
+static void a_store_on_a_full_disk_is_refused_without_an_abort(void **state)
+{
+    const char *disk = below(state, "disk");
+    char path[600], filler[600];
+    struct store *store = NULL;
+    struct flz_msg msg = FLZ_MSG_NULL;
+    assert_int_equal(mkdir(disk, 0700), 0);
+    if (tree_mount(disk, "tmpfs", 24) < 0) {
+        print_message("SKIPPED: no small tmpfs can be mounted here (%s)\n", strerror(errno));
+        skip();
+    }
+    (void)snprintf(path, sizeof path, "%s/s", disk);
+    (void)snprintf(filler, sizeof filler, "%s/filler", disk);
+    for (int round = 0; round < 2; round++) { /* a new store, then one that is there */
+        tree_fill(filler, 0);
+        assert_int_equal(store_open(path, &options, &store, &msg), -ENOSPC);
+        assert_non_null(strstr(msg.text, path));
+        assert_int_equal(unlink(filler), 0);
+        store = open_store(path);
+        put(store, ROWS, "a", "1");
+        (void)store_close(store);
+    }
+    tree_unmount(disk);
 }
 
 static void the_ballast_is_twice_what_recovery_writes(void **state)
@@ -673,6 +778,8 @@ int main(int argc, char **argv)
 {
     if (argc == 3 && strcmp(argv[1], "--hold") == 0)
         return hold(argv[2]);
+    if (argc == 4 && strcmp(argv[1], "--fill") == 0)
+        return fill(argv[2], argv[3]);
     const struct CMUnitTest tests[] = {
         test(what_was_put_is_there_after_reopening),
         test(a_value_is_appended_to_the_buffer),
@@ -694,6 +801,8 @@ int main(int argc, char **argv)
         test(a_full_tmpfs_refuses_and_resumes),
         test(a_full_ext4_refuses_and_resumes),
         test(with_ballast_a_full_disk_resumes),
+        test(a_full_disk_never_keeps_a_store_from_opening),
+        test(a_store_on_a_full_disk_is_refused_without_an_abort),
         test(the_ballast_is_twice_what_recovery_writes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
