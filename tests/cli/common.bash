@@ -6,7 +6,7 @@ setup_dirs()
     export FLUENZR_BIN="${FLUENZR_BIN:-$BATS_TEST_DIRNAME/../../build/asan/bin}"
     export NO_COLOR=1 HOME="$BATS_TEST_TMPDIR" TZ=UTC
     unset FLUENZR_ADMIN FLUENZR_ENDPOINT FLUENZR_NODE_ENDPOINT
-    D="$BATS_TEST_TMPDIR"
+    export D="$BATS_TEST_TMPDIR"
 }
 
 ctl()
