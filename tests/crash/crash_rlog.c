@@ -43,6 +43,7 @@ struct shared {
 
 static struct shared *shared;
 static int passed, failed, skipped;
+static uint64_t calls_without_fault;
 
 struct world {
     struct store *store;
@@ -270,7 +271,8 @@ static void kill_at(enum killer_way way, uint64_t at, uint64_t again)
     atomic_store(&shared->acked, 0);
     struct plan plan = {.folder = folder, .way = way, .at = at, .until = SEGMENTS};
     int status = run_writer(&plan);
-    bool right = was_killed(status);
+    /* RocksDB's threads make a few calls more or less: the last ones may not be reached. */
+    bool right = was_killed(status) || (status == 0 && at + 10 > calls_without_fault);
     plan.at = again; /* in recovery, or soon after */
     if (right)
         (void)run_writer(&plan);
@@ -356,7 +358,7 @@ int main(int argc, char **argv)
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (shared == MAP_FAILED)
         return 1;
-    uint64_t calls = count_calls();
+    uint64_t calls = calls_without_fault = count_calls();
     uint64_t step = is_long ? 1 : calls / 24 + 1;
     (void)printf("%llu calls, seed %llu\n", (unsigned long long)calls, (unsigned long long)seed);
     for (uint64_t at = 1 + flz_rng_below(&rng, step); at <= calls; at += step) {
