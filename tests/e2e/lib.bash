@@ -84,7 +84,8 @@ show_logs() {
     for file in "$NET_DIR"/log/*.log; do
         [[ -s $file ]] || continue
         echo "# ---- ${file##*/}"
-        grep -E 'level=(error|warning)|runtime error|ERROR: |SUMMARY|^ +#[0-9]+ ' "$file" | tail -n 25 | sed 's/^/# /'
+        grep -E 'level=(error|warning)|runtime error|ERROR: |SUMMARY|^ +#[0-9]+ ' "$file" | tail -n 25 | sed 's/^/# /' ||
+            true # nothing to show; what follows must end all
     done
 }
 
