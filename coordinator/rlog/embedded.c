@@ -207,28 +207,46 @@ static int on_pair(struct flz_view key, struct flz_view value, void *data)
     return r;
 }
 
+/* From reading->next on. */
+static enum rlog_result read_once(struct embedded *embedded, struct reading *reading)
+{
+    struct rlog_bounds bounds = bounds_of(embedded);
+    uint64_t from = reading->next;
+    uint8_t key[8];
+    int r = store_each(embedded->options.store, embedded->options.family_log, seq_key(from, key),
+                       FLZ_VIEW_NULL, on_pair, reading);
+    if (reading->answered)
+        return RLOG_OK; /* the answer is the caller's own */
+    if (r == -EUCLEAN && !reading->damaged)
+        (void)name_damage(reading, reading->next,
+                          "cannot be read: a block's checksum does not fit");
+    else if (r == 0 && bounds.last > 0 && from <= bounds.last && reading->next <= bounds.last)
+        (void)name_damage(reading, reading->next, "is missing");
+    else if (r < 0 && !reading->damaged)
+        return RLOG_UNAVAILABLE;
+    return reading->damaged ? RLOG_CORRUPT : RLOG_OK;
+}
+
+static bool is_trimmed(struct embedded *embedded, uint64_t seq)
+{
+    HOLD(&embedded->writing); /* a trim under way has deleted before it moves the bounds */
+    return embedded->bounds.first > seq;
+}
+
 static enum rlog_result read_segments(struct rlog *log, uint64_t from, rlog_on_segment on_segment,
                                       void *data, struct flz_msg *msg)
 {
     struct embedded *embedded = embedded_of(log);
-    struct rlog_bounds bounds = bounds_of(embedded);
-    struct reading reading = {.on_segment = on_segment, .data = data, .msg = msg};
-    uint8_t key[8];
-    if (from < bounds.first)
-        from = bounds.first;
-    reading.next = from;
-    int r = store_each(embedded->options.store, embedded->options.family_log, seq_key(from, key),
-                       FLZ_VIEW_NULL, on_pair, &reading);
-    if (reading.answered)
-        return RLOG_OK; /* the answer is the caller's own */
-    if (r == -EUCLEAN && !reading.damaged)
-        (void)name_damage(&reading, reading.next,
-                          "cannot be read: a block's checksum does not fit");
-    else if (r == 0 && bounds.last > 0 && from <= bounds.last && reading.next <= bounds.last)
-        (void)name_damage(&reading, reading.next, "is missing");
-    else if (r < 0 && !reading.damaged)
-        return RLOG_UNAVAILABLE;
-    return reading.damaged ? RLOG_CORRUPT : RLOG_OK;
+    for (;;) {
+        uint64_t first = bounds_of(embedded).first;
+        from = from < first ? first : from;
+        struct reading reading = {
+            .on_segment = on_segment, .data = data, .msg = msg, .next = from};
+        enum rlog_result result = read_once(embedded, &reading);
+        /* What was trimmed since it was asked for is not missing. */
+        if (result != RLOG_CORRUPT || reading.any || !is_trimmed(embedded, from))
+            return result;
+    }
 }
 
 static enum rlog_result bounds(struct rlog *log, struct rlog_bounds *ret_bounds)
@@ -288,8 +306,9 @@ static enum rlog_result trim_some(struct trimming *trimming, struct flz_msg *msg
     trimming->first = trimming->last = 0;
     flz_buf_reset(&trimming->archive);
     store_batch_clear(embedded->batch);
-    enum rlog_result result =
-        read_segments(&embedded->log, embedded->bounds.first, on_trimmed, trimming, msg);
+    struct reading reading = {
+        .on_segment = on_trimmed, .data = trimming, .msg = msg, .next = embedded->bounds.first};
+    enum rlog_result result = read_once(embedded, &reading);
     if (result == RLOG_OK && trimming->last > 0)
         result = move_segments(trimming, msg);
     return result;

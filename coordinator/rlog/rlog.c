@@ -59,11 +59,12 @@ static int on_segment(const struct segment *segment, struct flz_view bytes, void
     return segment->seq == walk->bounds.last; /* what is appended meanwhile is not looked at */
 }
 
-enum rlog_result rlog_verify(struct rlog *log, struct flz_msg *msg)
+static enum rlog_result walk_once(struct rlog *log, uint64_t *ret_first, struct flz_msg *msg)
 {
     struct walk walk = {.msg = msg};
     const struct rlog_bounds *bounds = &walk.bounds;
     enum rlog_result result = rlog_bounds(log, &walk.bounds);
+    *ret_first = bounds->first;
     if (result != RLOG_OK || bounds->last == 0)
         return result;
     result = rlog_read(log, bounds->first, on_segment, &walk, msg);
@@ -80,4 +81,16 @@ enum rlog_result rlog_verify(struct rlog *log, struct flz_msg *msg)
         return RLOG_CORRUPT;
     }
     return RLOG_OK;
+}
+
+enum rlog_result rlog_verify(struct rlog *log, struct flz_msg *msg)
+{
+    for (;;) {
+        struct rlog_bounds now;
+        uint64_t first;
+        enum rlog_result result = walk_once(log, &first, msg);
+        /* What is trimmed meanwhile is not missing. */
+        if (result != RLOG_CORRUPT || rlog_bounds(log, &now) != RLOG_OK || now.first == first)
+            return result;
+    }
 }

@@ -12,8 +12,10 @@
 #include "tests/lib/tree.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -933,6 +935,50 @@ static void an_archive_that_cannot_be_written_trims_nothing(void **state)
     assert_archived(fx, 0, 1, 4);
 }
 
+struct reader {
+    struct rlog *log;
+    atomic_bool end;
+    int walks, wrong;
+    struct flz_msg msg;
+};
+
+static int on_oldest(const struct segment *segment, struct flz_view bytes, void *data)
+{
+    (void)segment;
+    (void)bytes;
+    (void)data;
+    return 1;
+}
+
+static void *walk_again_and_again(void *data)
+{
+    struct reader *reader = data;
+    while (!atomic_load(&reader->end)) {
+        bool is_whole = reader->walks++ % 50 == 0;
+        enum rlog_result result =
+            is_whole ? rlog_verify(reader->log, &reader->msg)
+                     : rlog_read(reader->log, 0, on_oldest, NULL, &reader->msg);
+        reader->wrong += result != RLOG_OK;
+    }
+    return NULL;
+}
+
+static void what_is_trimmed_meanwhile_is_not_missing(void **state)
+{
+    struct fx *fx = *state;
+    struct reader reader = {.log = fx->log};
+    pthread_t thread;
+    append_many(fx, 200);
+    assert_int_equal(pthread_create(&thread, NULL, walk_again_and_again, &reader), 0);
+    for (uint64_t below = 2; below <= 200; below++)
+        assert_int_equal(rlog_trim(fx->log, fx->epoch, below, &fx->msg), RLOG_OK);
+    atomic_store(&reader.end, true);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_true(reader.walks > 0);
+    if (reader.wrong > 0)
+        fail_msg("%d of %d: %s", reader.wrong, reader.walks, reader.msg.text);
+}
+
 static void a_large_trim_makes_bounded_files(void **state)
 {
     struct fx *fx = *state;
@@ -1130,6 +1176,7 @@ int main(void)
         embedded(a_segment_that_is_archived_twice_is_read_once),
         embedded(the_archive_names_its_first_damage),
         embedded(an_archive_that_cannot_be_written_trims_nothing),
+        embedded(what_is_trimmed_meanwhile_is_not_missing),
         embedded(a_large_trim_makes_bounded_files),
         model(two_coordinators_fence_each_other),
         model(a_script_is_met_in_its_order),
