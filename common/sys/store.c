@@ -121,7 +121,8 @@ static void make_options(struct store *store)
     }
 }
 
-/* RocksDB writes its info log while it opens, at any level, and aborts the process when that fails. */
+/* RocksDB writes its info log while it opens, at any level, and aborts the process when that
+ * fails. */
 static bool has_room_to_open(const struct store *store)
 {
     uint64_t free_bytes;

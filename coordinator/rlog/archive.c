@@ -20,7 +20,8 @@ int archive_write(const char *folder, uint64_t first, uint64_t last, struct flz_
     int r = fsutil_mkdir(folder, 0700, msg);
     if (r < 0)
         return r;
-    (void)snprintf(path, sizeof path, "%s/" NAME_FORMAT, folder, (unsigned long long)first, (unsigned long long)last);
+    (void)snprintf(path, sizeof path, "%s/" NAME_FORMAT, folder, (unsigned long long)first,
+                   (unsigned long long)last);
     return fsutil_write(path, 0600, bytes, msg);
 }
 

@@ -230,7 +230,7 @@ static bool is_between(const char *folder, uint64_t low, uint64_t high)
     return wait_for(pid) == 0;
 }
 
-/* One more than was acknowledged may be there: it was written and its writer did not live to say. */
+/* One more than was acknowledged may be there: written, and its writer did not live to say so. */
 static bool is_right(const char *folder)
 {
     uint64_t acked = atomic_load(&shared->acked);
@@ -307,8 +307,8 @@ static void fail_at(enum killer_way way, uint64_t at)
 
 /* ---- Power cuts ---- */
 
-/* What counts as acknowledged was so before the cut: a sync that is under way when ext4 is shut down
- * may be told to be done, which no process would hear when the power goes. */
+/* What counts as acknowledged was so before the cut: a sync that is under way when ext4 is shut
+ * down may be told to be done, which no process would hear when the power goes. */
 static bool cut_once(const char *disk, uint64_t acked_before_cut)
 {
     struct plan plan = {.folder = disk, .until = UINT64_MAX};

@@ -42,8 +42,8 @@ uint64_t killer_count(void)
 
 /* ---- Which calls count ---- */
 
-/* A failing write of its info log aborts RocksDB 7.8: loud, and nothing that was acknowledged is lost,
- * but not what is asked here. */
+/* A failing write of its info log aborts RocksDB 7.8: loud, and nothing that was acknowledged is
+ * lost, but not what is asked here. */
 static bool is_failed_log(const char *path)
 {
     const char *name = strrchr(path, '/');
