@@ -1,9 +1,9 @@
 /*
  * What DNS says of mail domains, asked when needed and remembered for DOMAINS_TTL_MS of real time:
  * whether the owner refuses (`_fluenzr.<domain>` TXT "v=flz1; p=deny"), whether Google serves it
- * (an MX, or what it is an alias of, below google.com or googlemail.com), and a digest of its MX hosts,
- * by which a change shows. A failed look-up is never a finding: the last answer stays, or nothing
- * is known.
+ * (an MX, or what it is an alias of, below google.com or googlemail.com), and a digest of its MX
+ * hosts, by which a change shows. A failed look-up is never a finding: the last answer stays, or
+ * nothing is known.
  */
 #pragma once
 

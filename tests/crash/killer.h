@@ -1,7 +1,7 @@
 /*
  * Ends, or fails, the process at the Nth call that changes files: write, pwrite, writev, fsync,
- * fdatasync, rename, unlink, ftruncate, fallocate, mkdir, link, and open with O_CREAT. The program's own
- * definitions come before libc's, also for the libraries it loads.
+ * fdatasync, rename, unlink, ftruncate, fallocate, mkdir, link, and open with O_CREAT. The
+ * program's own definitions come before libc's, also for the libraries it loads.
  *
  * Only calls on paths and descriptors below the armed folder count.
  */
