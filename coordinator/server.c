@@ -371,12 +371,17 @@ static void withdraw_credit(struct server *server)
     }
 }
 
+static bool is_ending(const struct server *server)
+{
+    return server->lost || store_is_broken(server->store);
+}
+
 static void on_housekeeping(uv_timer_t *timer)
 {
     struct server *server = timer->data;
-    struct flz_msg msg;
     withdraw_credit(server);
-    if (server_ready(server, &msg) == 0)
+    /* A full disk makes it unready, but a restart would not empty the disk. */
+    if (!is_ending(server))
         service_notify("WATCHDOG=1");
     int64_t step = netclock_leader_refused_step(&server->clock);
     if (step != 0)
@@ -674,7 +679,7 @@ int64_t server_node_heard_boot(const struct server *server, uint32_t node)
 
 int server_ready(const struct server *server, struct flz_msg *msg)
 {
-    if (server->lost || store_is_broken(server->store)) {
+    if (is_ending(server)) {
         flz_msg_set(msg, "the log refused a write; the process is ending");
         return flz_fail(-EIO);
     }
