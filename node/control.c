@@ -144,7 +144,7 @@ static void remove_account(struct control *control, struct admin_call *call)
     struct member *member = name ? find_member(control, name) : NULL;
     if (!member) {
         admin_refuse(call, ADMIN_USAGE, "NO_SUCH_ACCOUNT", "this node has no such account",
-                     "fluenzrctl account ls --node lists them");
+                     "fluenzrctl account ls -e NODE_SOCKET lists them");
         return;
     }
     struct removal *removal = calloc(1, sizeof *removal);
