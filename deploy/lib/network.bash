@@ -15,8 +15,12 @@ NET_LAB_UP=0    # the lab was asked to start
 NET_GUARDED=0   # process id of a step that runs in a session of its own (net_guard)
 declare -A NET_PID=()
 
+# What is said goes to the script's own standard error, also from a trap that interrupts a step whose
+# output goes to a log.
+exec {NET_TALK}>&2
+
 net_say() {
-    printf '%s\n' "$*" >&2
+    printf '%s\n' "$*" >&"$NET_TALK"
 }
 
 # ---- steps that take their time ----
@@ -25,7 +29,7 @@ net_say() {
 # the step in good order (net_end_guarded).
 net_guard() {
     local code=0
-    setsid "$@" </dev/null &
+    setsid "$@" </dev/null {NET_TALK}>&- &
     NET_GUARDED=$!
     wait "$NET_GUARDED" || code=$?
     NET_GUARDED=0
@@ -153,7 +157,7 @@ net_choose_ports() {
 net_spawn() {
     local name=$1
     shift
-    setsid "$@" </dev/null >>"$NET_DIR/log/$name.log" 2>&1 &
+    setsid "$@" </dev/null >>"$NET_DIR/log/$name.log" 2>&1 {NET_TALK}>&- &
     NET_PID[$name]=$!
 }
 
