@@ -10,6 +10,7 @@ NET_DIR=        # everything of this network; set by net_prepare
 NET_BIN=        # where the three programs are
 NET_RATE_MILLI=1000 # network milliseconds per real second
 NET_START=      # network time at the first start, RFC 3339
+NET_PORT=7400   # the coordinator's for nodes; the others follow it
 NET_NODES=0     # nodes n1 … nN
 NET_LAB_UP=0    # the lab was asked to start
 NET_GUARDED=0   # process id of a step that runs in a session of its own (net_guard)
@@ -137,17 +138,17 @@ net_port_is_free() {
         /proc/net/tcp /proc/net/tcp6 2>/dev/null
 }
 
-# Sets NET_PORT to the first of $1 free ports in a row.
+# Sets NET_PORT to the first of $1 free ports in a row, from NET_PORT on.
 net_choose_ports() {
     local at i
-    for ((at = 7400; at < 13900; at += 20)); do
+    for ((at = NET_PORT; at < 13900; at += 20)); do
         for ((i = 0; i < $1; i++)); do
             net_port_is_free $((at + i)) || continue 2
         done
         NET_PORT=$at
         return 0
     done
-    net_say "no $1 free ports in a row between 7400 and 13900"
+    net_say "no $1 free ports in a row between $NET_PORT and 13900"
     return 1
 }
 
@@ -243,7 +244,7 @@ net_await() {
     local i
     for ((i = 0; i < $3 * 10; i++)); do
         if [[ $(curl -q -s -o /dev/null -w '%{http_code}' --max-time 2 \
-            "http://127.0.0.1:$2/readyz") == 200 ]]; then
+            "http://127.0.0.1:$2/readyz") == 200 ]] && net_alive "$1"; then
             return 0
         fi
         net_alive "$1" || break

@@ -109,6 +109,7 @@ finish() {
 start() {
     local i
     NET_NODES=$3
+    NET_PORT=$((8000 + RANDOM % 250 * 20)) # several of these may run at once
     NET_START=2026-03-01T18:30:00Z
     NET_RATE_MILLI=$((86400000 / $4))
     net_lab_up "$2" "$1"
