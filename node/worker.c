@@ -790,7 +790,9 @@ static void on_outcome(struct visitor *visitor, const struct visit_outcome *outc
         if (outcome->reason != VISIT_REASON_SESSION) {
             desk->probing = false;
             line_worked(desk, &desk->imap);
-            send_probe(desk, desk->smtp.ok, outcome);
+            /* Not asked at all: the account changed meanwhile, and is looked at anew. */
+            if (desk->smtp.ok || desk->smtp.trouble != FLZ_REASON_NONE)
+                send_probe(desk, desk->smtp.ok, outcome);
         }
         return;
     }
