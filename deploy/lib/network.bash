@@ -154,10 +154,12 @@ net_choose_ports() {
 
 # ---- processes ----
 
-# net_spawn NAME COMMAND...: a daemon of its own session, its log in log/NAME.log.
+# net_spawn NAME COMMAND...: a daemon of its own session, its log in log/NAME.log. One of that name that
+# still runs is ended first, or nobody would know it any more.
 net_spawn() {
     local name=$1
     shift
+    net_stop "$name" KILL
     setsid "$@" </dev/null >>"$NET_DIR/log/$name.log" 2>&1 {NET_TALK}>&- &
     NET_PID[$name]=$!
 }
