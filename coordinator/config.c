@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-static const struct config_key keys[] = {
+const struct config_key coordinator_config_keys[] = {
     {"state_dir", CONFIG_PATH, offsetof(struct config, state_dir),
      .fallback = "/var/lib/fluenzr", .help = "log and store"},
     {"identity_dir", CONFIG_PATH, offsetof(struct config, identity_dir),
@@ -30,27 +30,8 @@ static const struct config_key keys[] = {
      .help = "network milliseconds per real second; other than 1000 in labs only"},
     {"lab.start", CONFIG_TEXT, offsetof(struct config, lab_start), .fallback = "",
      .help = "network time at the first start of a lab: 2026-01-05T06:00:00Z"},
-    {"log.level", CONFIG_ENUM, offsetof(struct config, log_level), .fallback = "info",
-     .words = flz_log_level_words, .help = ""},
-    {"log.format", CONFIG_ENUM, offsetof(struct config, log_format), .fallback = "logfmt",
-     .words = flz_log_format_words, .help = ""},
-    {"allow_unlocked_memory", CONFIG_BOOL, offsetof(struct config, allow_unlocked_memory),
-     .fallback = "false", .help = "run even if keys could be swapped out"},
+    DAEMON_KEYS(struct config),
 };
-#define KEYS_COUNT (sizeof keys / sizeof *keys)
 
-int coordinator_config_load(const char *path, struct config *ret_config, struct flz_msg *msg)
-{
-    return config_load(path, keys, KEYS_COUNT, ret_config, NULL, msg);
-}
-
-int coordinator_config_show(const char *path, struct flz_buf *buf, struct flz_msg *msg)
-{
-    struct config config;
-    struct config_source sources[KEYS_COUNT];
-    int r = config_load(path, keys, KEYS_COUNT, &config, sources, msg);
-    if (r < 0)
-        return r;
-    config_dump(path, keys, KEYS_COUNT, &config, sources, buf);
-    return flz_buf_error(buf);
-}
+const size_t coordinator_config_keys_count =
+    sizeof coordinator_config_keys / sizeof *coordinator_config_keys;

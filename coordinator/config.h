@@ -4,10 +4,7 @@
  */
 #pragma once
 
-#include "common/sys/config.h"
-#include "common/sys/log.h"
-
-#include <stdbool.h>
+#include "common/sys/daemon.h"
 
 struct config {
     char state_dir[CONFIG_TEXT_MAX];    /* log and store */
@@ -23,12 +20,9 @@ struct config {
     int64_t heartbeat_ms;                /* that nodes are told to keep; for `connected` */
     int64_t lab_clock_rate_milli;        /* 1000 = real time */
     char lab_start[CONFIG_TEXT_MAX]; /* RFC 3339: network time at the first start of a lab; "" */
-    int log_level;
-    int log_format;
-    bool allow_unlocked_memory;
+    struct daemon_settings daemon;
 };
 
-/* 0 or negative (msg with file:line:col). */
-int coordinator_config_load(const char *path, struct config *ret_config, struct flz_msg *msg);
-/* The effective values with their sources, as YAML. */
-int coordinator_config_show(const char *path, struct flz_buf *buf, struct flz_msg *msg);
+/* For config_load() and config_dump(). */
+extern const struct config_key coordinator_config_keys[];
+extern const size_t coordinator_config_keys_count;

@@ -1,12 +1,11 @@
 #include "node/config.h"
 
 #include "common/base/time.h"
-#include "common/sys/log.h"
 #include "common/sys/seal.h"
 
 #include <stddef.h>
 
-static const struct config_key keys[] = {
+const struct config_key node_config_keys[] = {
     {"state_dir", CONFIG_PATH, offsetof(struct config, state_dir),
      .fallback = "/var/lib/fluenzr-node", .help = "journal, identity"},
     {"join_token_file", CONFIG_PATH, offsetof(struct config, join_token_file), .fallback = "",
@@ -40,27 +39,7 @@ static const struct config_key keys[] = {
      .help = "accounts are looked at again after half of it"},
     {"credit", CONFIG_INT, offsetof(struct config, credit), .fallback = "5000", .min = 1,
      .max = 20000, .help = "open tasks this node takes at most"},
-    {"log.level", CONFIG_ENUM, offsetof(struct config, log_level), .fallback = "info",
-     .words = flz_log_level_words, .help = ""},
-    {"log.format", CONFIG_ENUM, offsetof(struct config, log_format), .fallback = "logfmt",
-     .words = flz_log_format_words, .help = ""},
-    {"allow_unlocked_memory", CONFIG_BOOL, offsetof(struct config, allow_unlocked_memory),
-     .fallback = "false", .help = "run even if secrets could be swapped out"},
+    DAEMON_KEYS(struct config),
 };
-#define KEYS_COUNT (sizeof keys / sizeof *keys)
 
-int node_config_load(const char *path, struct config *ret_config, struct flz_msg *msg)
-{
-    return config_load(path, keys, KEYS_COUNT, ret_config, NULL, msg);
-}
-
-int node_config_show(const char *path, struct flz_buf *buf, struct flz_msg *msg)
-{
-    struct config config;
-    struct config_source sources[KEYS_COUNT];
-    int r = config_load(path, keys, KEYS_COUNT, &config, sources, msg);
-    if (r < 0)
-        return r;
-    config_dump(path, keys, KEYS_COUNT, &config, sources, buf);
-    return flz_buf_error(buf);
-}
+const size_t node_config_keys_count = sizeof node_config_keys / sizeof *node_config_keys;

@@ -4,9 +4,7 @@
  */
 #pragma once
 
-#include "common/sys/config.h"
-
-#include <stdbool.h>
+#include "common/sys/daemon.h"
 
 struct config {
     char state_dir[CONFIG_TEXT_MAX];
@@ -24,12 +22,9 @@ struct config {
     int64_t connect_timeout_ms;
     int64_t probe_age_ms;
     int64_t credit;
-    int log_level;
-    int log_format;
-    bool allow_unlocked_memory;
+    struct daemon_settings daemon;
 };
 
-/* 0 or negative (msg with file:line:col). */
-int node_config_load(const char *path, struct config *ret_config, struct flz_msg *msg);
-/* The effective values with their sources, as YAML. */
-int node_config_show(const char *path, struct flz_buf *buf, struct flz_msg *msg);
+/* For config_load() and config_dump(). */
+extern const struct config_key node_config_keys[];
+extern const size_t node_config_keys_count;

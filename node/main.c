@@ -1,83 +1,28 @@
-#include "common/sys/log.h"
-#include "common/sys/secret.h"
+#include "common/sys/daemon.h"
 #include "node/config.h"
 #include "node/server.h"
 
-#include <argp.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sysexits.h>
-#include <unistd.h>
-
 const char *argp_program_version = "fluenzr-node " FLZ_VERSION;
-static const char *arg_config = "/etc/fluenzr/fluenzr-node.yaml";
-static bool arg_check;
-static bool arg_show;
 
-static const struct argp_option options[] = {
-    {"config", 'c', "FILE", 0, "configuration (default /etc/fluenzr/fluenzr-node.yaml)", 0},
-    {"check", 'n', NULL, 0, "read the configuration, say whether it is good, and end", 0},
-    {"show", 's', NULL, 0, "print the effective configuration with its sources, and end", 0},
-    {0},
-};
+static struct config config;
 
-static error_t on_option(int key, char *arg, struct argp_state *state)
+static int on_run(struct flz_log *log)
 {
-    switch (key) {
-    case 'c': arg_config = arg; return 0;
-    case 'n': arg_check = true; return 0;
-    case 's': arg_show = true; return 0;
-    case ARGP_KEY_ARG: argp_error(state, "unexpected argument '%s'", arg); return 0;
-    default: return ARGP_ERR_UNKNOWN;
-    }
-}
-
-static const struct argp argp = {
-    .options = options,
-    .parser = on_option,
-    .doc = "A node of a FluenzR network: holds the credentials of its accounts and carries their "
-           "exchange tasks out over SMTP and IMAP.\v"
-           "Exit codes: 0 stopped as asked, 64 usage, 70 and 74 failures, 75 try again, "
-           "78 configuration.",
-};
-
-static int show(void)
-{
-    struct flz_msg msg = FLZ_MSG_NULL;
-    struct flz_buf buf = FLZ_BUF_NULL;
-    int r = node_config_show(arg_config, &buf, &msg);
-    if (r < 0)
-        (void)fprintf(stderr, "fluenzr-node: %s\n", msg.text);
-    else
-        (void)fputs(flz_buf_str(&buf), stdout);
-    flz_buf_deinit(&buf);
-    return r < 0 ? EX_CONFIG : EX_OK;
+    return node_run(&config, log);
 }
 
 int main(int argc, char **argv)
 {
-    argp_err_exit_status = EX_USAGE;
-    (void)argp_parse(&argp, argc, argv, 0, NULL, NULL);
-    if (arg_show)
-        return show();
-
-    struct flz_msg msg = FLZ_MSG_NULL;
-    static struct config config;
-    if (node_config_load(arg_config, &config, &msg) < 0) {
-        (void)fprintf(stderr, "fluenzr-node: %s\n", msg.text);
-        return EX_CONFIG;
-    }
-    if (arg_check) {
-        (void)printf("%s: good\n", arg_config);
-        return EX_OK;
-    }
-    if (flz_secret_harden(config.allow_unlocked_memory, &msg) < 0) {
-        (void)fprintf(stderr, "fluenzr-node: %s\n", msg.text);
-        return EX_CONFIG;
-    }
-    struct flz_log log;
-    flz_log_init(&log, STDERR_FILENO, (enum flz_log_level)config.log_level,
-                 (enum flz_log_format)config.log_format);
-    return node_run(&config, &log);
+    const struct daemon daemon = {
+        .name = "fluenzr-node",
+        .about = "A node of a FluenzR network: holds the credentials of its accounts and carries "
+                 "their exchange tasks out over SMTP and IMAP.",
+        .config_path = "/etc/fluenzr/fluenzr-node.yaml",
+        .keys = node_config_keys,
+        .keys_count = node_config_keys_count,
+        .config = &config,
+        .settings = &config.daemon,
+        .on_run = on_run,
+    };
+    return daemon_main(&daemon, argc, argv);
 }
