@@ -14,6 +14,8 @@ NET_PORT=7400   # the coordinator's for nodes; the others follow it
 NET_NODES=0     # nodes n1 … nN
 NET_LAB_UP=0    # the lab was asked to start
 NET_GUARDED=0   # process id of a step that runs in a session of its own (net_guard)
+NET_BUILDER=0   # process id of the build, likewise (net_build_start)
+NET_LISTS_FRESH=0 # this script has fetched the lists of packages
 declare -A NET_PID=()
 
 # What is said goes to the script's own standard error, also from a trap that interrupts a step whose
@@ -37,12 +39,13 @@ net_guard() {
     return "$code"
 }
 
-# $1: the signal; "" waits for the step's own end, for what must not be torn in the middle.
-net_end_guarded() {
-    local pid=$NET_GUARDED i
+# net_end_session PID SIGNAL: ends such a step; SIGNAL "" waits for its own end, for what must not be
+# torn in the middle.
+net_end_session() {
+    local pid=$1 i
     ((pid > 0)) || return 0
-    if [[ -n $1 ]]; then
-        kill -s "$1" -- "-$pid" 2>/dev/null || true
+    if [[ -n $2 ]]; then
+        kill -s "$2" -- "-$pid" 2>/dev/null || true
         for ((i = 0; i < 50; i++)); do
             kill -0 -- "-$pid" 2>/dev/null || break
             sleep 0.1
@@ -50,6 +53,10 @@ net_end_guarded() {
         kill -s KILL -- "-$pid" 2>/dev/null || true
     fi
     wait "$pid" 2>/dev/null || true
+}
+
+net_end_guarded() {
+    net_end_session "$NET_GUARDED" "$1"
     NET_GUARDED=0
 }
 
@@ -87,11 +94,14 @@ net_install() {
         made=1
     fi
     NET_INSTALLING=1
+    # shellcheck disable=SC2016
     net_guard bash -c '
         export DEBIAN_FRONTEND=noninteractive
-        apt-get update -q && exec apt-get install -q -y --no-install-recommends "$@"' \
-        apt "${missing[@]}" >"${NET_DIR:-/tmp}/apt.log" 2>&1 || code=$?
+        (($1)) || apt-get update -q || exit
+        exec apt-get install -q -y --no-install-recommends "${@:2}"' \
+        apt "$NET_LISTS_FRESH" "${missing[@]}" >"${NET_DIR:-/tmp}/apt.log" 2>&1 || code=$?
     NET_INSTALLING=0
+    NET_LISTS_FRESH=1
     ((!made)) || rm -f "$policy"
     if ((code != 0)); then
         tail -n 15 "${NET_DIR:-/tmp}/apt.log" >&2
@@ -108,18 +118,25 @@ net_install() {
 
 # ---- building ----
 
-# Builds the three programs into $1.
-net_build() {
-    local build=$1 log=$1.log
+# Begins to build the three programs into $1; other steps may go on meanwhile.
+net_build_start() {
+    NET_BIN=$1/bin
     # shellcheck disable=SC2016
-    net_guard bash -c 'cmake -S "$1" -B "$2" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+    setsid bash -c 'cmake -S "$1" -B "$2" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo \
         -DFLZ_TESTS=OFF && exec ninja -C "$2" fluenzr-coordinator fluenzr-node fluenzrctl' \
-        build "$NET_HOME" "$build" >"$log" 2>&1 || {
-        tail -n 25 "$log" >&2
-        net_say "the build failed"
-        return 1
-    }
-    NET_BIN=$build/bin
+        build "$NET_HOME" "$1" </dev/null >"$1.log" 2>&1 {NET_TALK}>&- &
+    NET_BUILDER=$!
+}
+
+# Waits for the build's end.
+net_build_wait() {
+    local code=0
+    wait "$NET_BUILDER" || code=$?
+    NET_BUILDER=0
+    ((code != 0)) || return 0
+    tail -n 25 "${NET_BIN%/bin}.log" >&2
+    net_say "the build failed"
+    return 1
 }
 
 # ---- directories and ports ----
@@ -355,6 +372,8 @@ net_check_ledger() {
 # Ends all that was started and, with "purge", removes all that was written.
 net_down() {
     local name
+    net_end_session "$NET_BUILDER" TERM
+    NET_BUILDER=0
     if ((${NET_INSTALLING:-0})); then
         net_say "waiting for the package manager to end"
         net_end_guarded ''
