@@ -330,6 +330,13 @@ uint32_t view_curve(const struct row_account *row)
     return ramp_target(&state, &settings);
 }
 
+struct ramp_band view_prospecting(const struct row_account *row)
+{
+    struct ramp_settings settings;
+    struct ramp_state state = ramp_of(row, &settings);
+    return ramp_prospecting(&state, &settings);
+}
+
 /* ---- Documents ---- */
 
 static json_t *wrap(const struct view *view, const char *kind, const char *key, json_t *content)

@@ -89,6 +89,18 @@ static json_t *account_json(const struct view *view, uint32_t account)
     return json;
 }
 
+/* What may be sent today besides warming: advice, and what the owner declared. */
+static json_t *prospecting_json(const struct row_account *row)
+{
+    struct ramp_band band = view_prospecting(row);
+    json_t *json = json_object();
+    view_put_int(json, "advisedLow", band.low);
+    view_put_int(json, "advisedHigh", band.high);
+    view_put_int(json, "declared", row->volume);
+    view_put_bool(json, "aboveAdvice", row->volume > band.high);
+    return json;
+}
+
 /* Everything of the list, and what only one account is asked for. */
 static json_t *account_full(const struct view *view, uint32_t account)
 {
@@ -100,6 +112,7 @@ static json_t *account_full(const struct view *view, uint32_t account)
     view_put(json, "beginsAt", view_time(row->begins_at));
     view_put(json, "consent", consent_json(view, row));
     view_put(json, "probe", probe_json(row));
+    view_put(json, "prospecting", prospecting_json(row));
     view_put(json, "plannedDate", view_date(row->planned_date));
     view_put(json, "closedDate", view_date(row->closed_date));
     view_put(json, "firstSlot", view_time(server_first_slot(view->server, account)));

@@ -47,3 +47,5 @@ enum ramp_phase view_phase(const struct row_account *row);
 
 /* The curve's own value for its next sending day. */
 uint32_t view_curve(const struct row_account *row);
+/* What its owner may send besides, today. */
+struct ramp_band view_prospecting(const struct row_account *row);

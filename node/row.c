@@ -1,6 +1,7 @@
 #include "node/row.h"
 
 #include "common/base/text.h"
+#include "common/base/time.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -118,37 +119,10 @@ static int take_hours(const char *value, struct flz_account *account, struct flz
     return 0;
 }
 
-static int day_of(const char *at)
-{
-    static const char days[] = "montuewedthufrisatsun";
-    for (int i = 0; i < 7; i++)
-        if (strncasecmp(at, days + 3 * i, 3) == 0)
-            return i;
-    return -1;
-}
-
 static int take_days(const char *value, uint32_t *ret_days, struct flz_msg *msg)
 {
-    uint32_t days = 0;
-    for (const char *at = value; *at;) {
-        int first = day_of(at), last = first;
-        at += first < 0 ? 0 : 3;
-        if (first >= 0 && *at == '-') {
-            last = day_of(at + 1);
-            at += last < 0 ? 0 : 4;
-        }
-        if (first < 0 || last < 0 || (*at && *at != ','))
-            return bad(msg, COLUMN_DAYS, value, "is not a list of days; write Mon-Fri or Mon,Wed");
-        for (int day = first;; day = (day + 1) % 7) {
-            days |= TZ_DAY(day);
-            if (day == last)
-                break;
-        }
-        at += *at == ',';
-    }
-    if (!days)
-        return bad(msg, COLUMN_DAYS, value, "names no day");
-    *ret_days = days;
+    if (flz_weekdays_parse(value, ret_days) < 0)
+        return bad(msg, COLUMN_DAYS, value, "is not a list of days; write Mon-Fri or Mon,Wed");
     return 0;
 }
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 /* Days and civil dates after Howard Hinnant's "chrono-Compatible Low-Level Date Algorithms". */
 int32_t flz_date_of_civil(int year, int month, int mday)
@@ -126,5 +127,37 @@ int flz_time_parse(const char *text, int64_t *ret_ms)
         return flz_fail(-EINVAL);
     *ret_ms = day * FLZ_DAY_MS + hour * FLZ_HOUR_MS + minute * FLZ_MINUTE_MS +
               second * FLZ_SECOND_MS + milli;
+    return 0;
+}
+
+static int weekday_of(const char *name)
+{
+    static const char names[] = "montuewedthufrisatsun";
+    for (int i = 0; i < 7; i++)
+        if (strncasecmp(name, names + (size_t)3 * (size_t)i, 3) == 0)
+            return i;
+    return -1;
+}
+
+int flz_weekdays_parse(const char *text, uint32_t *ret_mask)
+{
+    uint32_t mask = 0;
+    while (*text) {
+        int first = weekday_of(text), last = first;
+        text += first < 0 ? 0 : 3;
+        if (first >= 0 && *text == '-') {
+            last = weekday_of(text + 1);
+            text += last < 0 ? 0 : 4;
+        }
+        if (first < 0 || last < 0 || (*text && *text != ','))
+            return flz_fail(-EINVAL);
+        for (int day = first; day != last; day = (day + 1) % 7)
+            mask |= 1u << day;
+        mask |= 1u << last;
+        text += *text == ',';
+    }
+    if (!mask)
+        return flz_fail(-EINVAL);
+    *ret_mask = mask;
     return 0;
 }

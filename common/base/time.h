@@ -32,3 +32,7 @@ int32_t flz_date_of_civil(int year, int month, int mday);
 
 /* 0 = Monday … 6 = Sunday. */
 int flz_date_weekday(int32_t day);
+
+/* "Mon-Fri", "Mon,Wed", "Sat-Mon" as a bit mask, bit 0 = Monday. 0, or -EINVAL: not a list of
+ * days, or an empty one. */
+int flz_weekdays_parse(const char *text, uint32_t *ret_mask);

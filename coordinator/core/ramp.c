@@ -6,6 +6,7 @@
 #define MET_PERCENT 80
 #define RECOVERY_TARGET_MAX 30
 #define CLIMB_FROM 10 /* where profiles other than `new` begin */
+#define PROSPECTING_BESIDE 20 /* warming messages a day that the published advice stands beside */
 
 /* The bands of the phases `start` and `ramp`, by what `maintain` sends (mission tables B.1,
  * B.2). */
@@ -147,6 +148,28 @@ static struct climb climb_of(const struct ramp_state *state, const struct ramp_s
             .from = band.start_low, .to = band.start_high, .days = half, .done = state->day};
     return (struct climb){
         .from = band.ramp_low, .to = band.ramp_high, .days = half, .done = state->day - half};
+}
+
+struct ramp_band ramp_band(const struct ramp_state *state, const struct ramp_settings *settings)
+{
+    struct climb climb = climb_of(state, settings, ramp_phase(state, settings));
+    return (struct ramp_band){.low = climb.from, .high = climb.to};
+}
+
+struct ramp_band ramp_prospecting(const struct ramp_state *state,
+                                  const struct ramp_settings *settings)
+{
+    static const struct ramp_band advice[] = {{0, 10}, {20, 50}, {50, 100}};
+    uint32_t fortnight = state->day / (2 * days_a_week(settings));
+    enum ramp_phase phase = ramp_phase(state, settings);
+    bool is_new = !climb_days(settings);
+    if (phase == RAMP_RECOVERY || (is_new && phase == RAMP_START))
+        return (struct ramp_band){0};
+
+    uint32_t beside = min_u32(goal_of(settings), PROSPECTING_BESIDE);
+    struct ramp_band band = advice[min_u32(fortnight, 2)];
+    return (struct ramp_band){.low = band.low * beside / PROSPECTING_BESIDE,
+                              .high = band.high * beside / PROSPECTING_BESIDE};
 }
 
 /* The equal share of what remains, for each of the days left, today included; rounded half up. */

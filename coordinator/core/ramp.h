@@ -48,11 +48,27 @@ struct ramp_settings {
     uint32_t days;      /* bit mask of sending days: how many a week; none counts as one */
 };
 
+/* Messages a day, both ends included. */
+struct ramp_band {
+    uint32_t low;
+    uint32_t high;
+};
+
 enum ramp_phase ramp_phase(const struct ramp_state *state, const struct ramp_settings *settings);
 
 /* The curve's own value for the next sending day, before bounds: what the phase wants. At least
  * 1. */
 uint32_t ramp_target(const struct ramp_state *state, const struct ramp_settings *settings);
+
+/* What the phase of the next sending day is to send: its published band. */
+struct ramp_band ramp_band(const struct ramp_state *state, const struct ramp_settings *settings);
+
+/* What the owner may send besides, of his own: 0–10 in weeks 1 and 2, 20–50 in weeks 3 and 4,
+ * 50–100 later (mission tables B.1), beside 20 warming messages a day; beside fewer
+ * proportionally less. None from a new account's first two weeks, and none from a recovering
+ * one. Advice: it lowers no quota. */
+struct ramp_band ramp_prospecting(const struct ramp_state *state,
+                                  const struct ramp_settings *settings);
 
 /* The quota of the next sending day: curve, ±growth bound, ceilings. `pool_max`: what the pool can
  * carry (UINT32_MAX: no bound); a pool below the curve lowers it (an exemption, downwards only). */

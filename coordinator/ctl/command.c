@@ -90,6 +90,16 @@ static const struct ctl_option plan_options[] = {
     END,
 };
 
+static const struct ctl_option preview_options[] = {
+    {"profile", "new|existing|low_use|recovery", "where the account comes from; default new"},
+    {"intensity", "low|medium|high|N", "10, 20, 30 or N messages a day in the end; default medium"},
+    {"days", "Mon-Fri", "its sending days"},
+    {"volume", "N", "the owner's own messages a day: warns where more than is advised"},
+    {"from", "DATE", "its first day; default today (UTC)"},
+    {"for", "60", "so many calendar days"},
+    END,
+};
+
 static const struct ctl_option exchange_ls_options[] = {
     {"account", "ACCOUNT", "of one account"},
     {"limit", "N", "the newest N; default 100"},
@@ -184,6 +194,12 @@ static const struct ctl_command commands[] = {
      yes_options, cmd_account_erase},
     {"plan show", "[ACCOUNT]", 0, 1, "today's plan, or an account's messages", "", plan_options,
      cmd_plan_show},
+    {"plan preview", "", 0, 0, "what warming would send, day by day, before anybody consents",
+     "Asks no daemon. Each sending day: phase, its band, warming messages, and how much of the\n"
+     "owner's own prospecting is advised besides. Days on which the pool carries less, or that\n"
+     "are not met, move what follows back.\n\n"
+     "  fluenzrctl plan preview --profile existing --intensity high --volume 40\n",
+     preview_options, cmd_plan_preview},
     {"exchange ls", "", 0, 0, "conversations, newest first", "", exchange_ls_options,
      cmd_exchange_ls},
     {"exchange show", "ID", 1, 1, "one conversation, task by task", "", NULL, cmd_exchange_show},

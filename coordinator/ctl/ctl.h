@@ -161,6 +161,7 @@ enum show_cell {
     SHOW_RIGHT,
     SHOW_PERCENT, /* of 1 */
     SHOW_TIME,    /* to the minute */
+    SHOW_BAND,    /* an object with `low` and `high` */
 };
 
 struct show_column {
@@ -238,6 +239,7 @@ int cmd_account_reachable(struct ctl *ctl, const struct ctl_arguments *arguments
 int cmd_account_export(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_account_erase(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_account_rm(struct ctl *ctl, const struct ctl_arguments *arguments);
+int cmd_plan_preview(struct ctl *ctl, const struct ctl_arguments *arguments); /* cmd_preview.c */
 int cmd_plan_show(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_exchange_ls(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_exchange_show(struct ctl *ctl, const struct ctl_arguments *arguments);

@@ -93,6 +93,16 @@ static void put_time(const json_t *value, char *ret_text, size_t size)
         put_scalar(value, ret_text, size);
 }
 
+/* "5-10", or "20" where both ends are the same. */
+static void put_band(const json_t *value, char *ret_text, size_t size)
+{
+    int64_t low = show_integer(value, "low"), high = show_integer(value, "high");
+    if (low == high)
+        (void)snprintf(ret_text, size, "%lld", (long long)low);
+    else
+        (void)snprintf(ret_text, size, "%lld-%lld", (long long)low, (long long)high);
+}
+
 static void put_cell(const struct show_column *column, const json_t *value, char *ret_text,
                      size_t size)
 {
@@ -100,6 +110,8 @@ static void put_cell(const struct show_column *column, const json_t *value, char
         put_time(value, ret_text, size);
     else if (column->cell == SHOW_PERCENT && json_is_number(value))
         (void)snprintf(ret_text, size, "%.1f%%", 100 * json_number_value(value));
+    else if (column->cell == SHOW_BAND)
+        put_band(value, ret_text, size);
     else
         put_value(value, ret_text, size);
 }

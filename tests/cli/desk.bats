@@ -68,6 +68,9 @@ THINGS
     run -0 ctl -o json account show ann@alpha.test
     jq -e '.item | (.registeredAt | test("^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{3}Z$"))
         and (.day | type) == "number" and .phase == "start" and .profile == "new"' <<< "$output"
+    # What may be sent besides warming: nothing yet from a new account, and 40 is above that.
+    jq -e '.item.prospecting == {advisedLow: 0, advisedHigh: 0, declared: 40, aboveAdvice: true}' \
+        <<< "$output"
 }
 
 @test "status: problems last, exit 1 when one is critical" {

@@ -26,7 +26,7 @@ setup()
 @test "every command of the overview has help" {
     while read -r first second _; do
         case $second in
-            ls | show | invite | revoke | import | add | why | reachable | export | rm | erase | set | certify)
+            ls | show | invite | revoke | import | preview | add | why | reachable | export | rm | erase | set | certify)
                 run -0 ctl "$first" "$second" --help ;;
             *) run -0 ctl "$first" --help ;;
         esac
@@ -280,4 +280,42 @@ setup()
     touch "$D/token"
     run -1 ctl -i "$D/net/admin" node invite n1 --out "$D/token"
     [[ $output == *"not overwritten"* ]]
+}
+
+@test "plan preview reads as published: phases, bands, warming, advised prospecting" {
+    run -0 ctl plan preview --from 2026-06-01 --for 28 -o json
+    [ "$(jq -c '[.items[].warming]' <<< "$output")" = \
+        "[5,6,7,7,8,8,9,9,10,10,12,15,16,17,18,18,19,19,20,20]" ]
+    jq -e '.kind == "PlanPreview" and .items[0].date == "2026-06-01"
+        and .items[5].date == "2026-06-08" and .items[9].phase == "start"
+        and .items[9].prospecting == {low: 0, high: 0} and .items[10].phase == "ramp"
+        and .items[10].band == {low: 15, high: 20}
+        and .items[10].prospecting == {low: 20, high: 50}' <<< "$output"
+    run -0 ctl plan preview --from 2026-06-06 --for 9
+    [[ ${lines[0]} == DATE*DAY*PHASE*BAND*WARMING*PROSPECTING ]]
+    [[ ${lines[1]} == 2026-06-08*1*start*5-10*5*0 && ${#lines[@]} -eq 6 ]]
+    run -0 ctl plan preview --for 90
+    [[ ${lines[-1]} == *maintain*" 20 "*50-100 ]]
+}
+
+@test "plan preview takes each profile, and warns of more prospecting than advised" {
+    run -0 ctl plan preview --profile low_use --days Mon-Sun --from 2026-06-01 --for 10 -o json
+    [ "$(jq -c '[.items[].warming]' <<< "$output")" = "[10,11,12,13,14,16,17,18,19,20]" ]
+    run --separate-stderr -0 ctl plan preview --intensity 12 --profile existing --volume 30
+    [[ $stderr == *"30 messages a day of its own are more than advised"*"(at first 6 "* ]]
+    run --separate-stderr -0 ctl plan preview --profile existing --volume 5
+    [ -z "$stderr" ]
+}
+
+@test "plan preview says what it cannot take" {
+    run -64 ctl plan preview --intensity 41
+    [[ $output == *"no intensity '41'"*"1 to 40"* ]]
+    run -64 ctl plan preview --profile old
+    [[ $output == *"no profile 'old'"*"low_use"* ]]
+    run -64 ctl plan preview --days Mo-Fr
+    [[ $output == *"'Mo-Fr' is not a list of days"* ]]
+    run -64 ctl plan preview --for 0
+    [[ $output == *"from 1 to 366"* ]]
+    run -64 ctl plan preview --from tomorrow
+    [[ $output == *"not a date"* ]]
 }

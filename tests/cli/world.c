@@ -315,6 +315,7 @@ uint32_t world_add_account(struct server *world, uint32_t node, const char *addr
                     .intensity = FLZ_INTENSITY_MEDIUM,
                     .profile = FLZ_PROFILE_NEW,
                     .language = "en",
+                    .volume = 40,
                     .consent = {.given = 1, .until = WORLD_NOW + 100 * FLZ_DAY_MS, .actions = 15}}};
     (void)snprintf(message.account.address, sizeof message.account.address, "%s", address);
     (void)snprintf(message.account.owner, sizeof message.account.owner, "%s", owner);

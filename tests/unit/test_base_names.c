@@ -147,6 +147,28 @@ static void odd_times_are_refused(void **state)
 }
 
 /* Every day of twelve centuries, against the day before. */
+static void weekdays_are_lists_and_ranges(void **state)
+{
+    static const struct {
+        const char *text;
+        uint32_t mask;
+    } good[] = {{"Mon", 0x01},     {"Mon-Fri", 0x1f},      {"mon,WED", 0x05},
+                {"Sat-Mon", 0x61}, {"Mon-Sun", 0x7f},      {"Fri-Thu", 0x7f},
+                {"Sun-Sun", 0x40}, {"Tue,Thu-Fri,", 0x1a}};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        uint32_t mask = 0;
+        assert_int_equal(flz_weekdays_parse(good[i].text, &mask), 0);
+        assert_int_equal(mask, good[i].mask);
+    }
+    static const char *const bad[] = {"",       "Mo-Fr",   "Mon-", "-Fri",
+                                      "Monday", "Mon Tue", ",",    "Mon-Fri-Sun"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        uint32_t mask = 7;
+        assert_int_equal(flz_weekdays_parse(bad[i], &mask), -EINVAL);
+        assert_int_equal(mask, 7);
+    }
+}
+
 static void dates_follow_one_another(void **state)
 {
     int year, month, mday, weekday = -1;
@@ -188,6 +210,7 @@ int main(void)
         cmocka_unit_test(roles_are_no_persons),
         cmocka_unit_test(times_go_there_and_back),
         cmocka_unit_test(odd_times_are_refused),
+        cmocka_unit_test(weekdays_are_lists_and_ranges),
         cmocka_unit_test(dates_follow_one_another),
         cmocka_unit_test(the_ends_of_time_are_survived),
     };

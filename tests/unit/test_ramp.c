@@ -1,4 +1,4 @@
-#include "coordinator/core/ramp.h"
+#include "coordinator/core/forecast.h"
 
 #include "common/base/rng.h"
 #include "proto/vocab.h"
@@ -189,6 +189,47 @@ static void a_small_pool_cuts_at_once_and_is_climbed_out_of_by_the_bound(void **
     expect_row(settings, at, ROW(4, 5, 6, 7, 8, 10, 12, 15, 18, 20, 20));
 }
 
+/* Messages of the owner's own: the published table, beside a phase and a target. */
+static void prospecting_is_advised_by_week_and_never_to_the_weak(void **state)
+{
+    static const struct {
+        uint32_t profile, target, week, low, high;
+    } rows[] = {
+        {FLZ_PROFILE_NEW, 20, 0, 0, 0},        {FLZ_PROFILE_NEW, 20, 1, 0, 0},
+        {FLZ_PROFILE_NEW, 20, 2, 20, 50},      {FLZ_PROFILE_NEW, 30, 4, 50, 100},
+        {FLZ_PROFILE_NEW, 10, 4, 25, 50},      {FLZ_PROFILE_EXISTING, 20, 1, 0, 10},
+        {FLZ_PROFILE_EXISTING, 20, 3, 20, 50}, {FLZ_PROFILE_EXISTING, 40, 9, 50, 100},
+        {FLZ_PROFILE_LOW_USE, 20, 0, 0, 10},   {FLZ_PROFILE_RECOVERY, 20, 0, 0, 0},
+        {FLZ_PROFILE_RECOVERY, 20, 4, 0, 0},   {FLZ_PROFILE_RECOVERY, 20, 5, 50, 100},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct ramp_settings settings = {
+            .target = rows[i].target, .profile = rows[i].profile, .days = MONDAY_TO_FRIDAY};
+        struct ramp_state at = {.day = 5 * rows[i].week, .reference = 1};
+        struct ramp_band band = ramp_prospecting(&at, &settings);
+        assert_int_equal(band.low, rows[i].low);
+        assert_int_equal(band.high, rows[i].high);
+    }
+}
+
+static void a_forecast_walks_the_sending_days(void **state)
+{
+    struct forecast forecast = {
+        .settings = settings_of(FLZ_INTENSITY_MEDIUM, 0x05), /* Monday, Wednesday */
+        .policy = policy_default(),
+        .date = 4, /* Monday 1970-01-05 */
+    };
+    static const int32_t dates[] = {4, 6, 11, 13, 18};
+    for (size_t i = 0; i < 5; i++) {
+        struct forecast_day day = forecast_next(&forecast);
+        assert_int_equal(day.date, dates[i]);
+        assert_int_equal(day.number, i + 1);
+        assert_int_equal(day.phase, i < 4 ? RAMP_START : RAMP_RAMP);
+        assert_int_equal(day.band.low, i < 4 ? 5 : 15);
+        assert_int_equal(day.band.high, i < 4 ? 10 : 20);
+    }
+}
+
 /* Random accounts, random outcomes. */
 static void random_outcomes_never_break_the_bounds(void **state)
 {
@@ -259,6 +300,8 @@ int main(void)
         cmocka_unit_test(eighty_percent_meets_a_day_and_less_does_not_advance),
         cmocka_unit_test(a_date_is_closed_once),
         cmocka_unit_test(a_small_pool_cuts_at_once_and_is_climbed_out_of_by_the_bound),
+        cmocka_unit_test(prospecting_is_advised_by_week_and_never_to_the_weak),
+        cmocka_unit_test(a_forecast_walks_the_sending_days),
         cmocka_unit_test(random_outcomes_never_break_the_bounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
