@@ -160,3 +160,32 @@ int flz_cert_check_attestation(const struct flz_trust *trust, struct flz_view by
     *ret_attestation = attestation;
     return 0;
 }
+
+int flz_cert_check_revocation(const struct flz_trust *trust, struct flz_view bytes,
+                              struct flz_revocation *ret_revocation, struct flz_msg *msg)
+{
+    _cleanup_(flz_arena_deinit) struct flz_arena arena = FLZ_ARENA_NULL;
+    struct flz_signed message;
+    struct flz_revocation revocation;
+    struct flz_certificate admin;
+    if (bytes.len > FLZ_REVOCATION_BYTES_MAX || flz_open_signed(bytes, &arena, &message) < 0 ||
+        message.kind != FLZ_KIND_REVOCATION ||
+        flz_decode(&flz_codec_revocation, message.payload, &arena, &revocation) < 0)
+        return refuse(msg, "not a revocation");
+    int r = flz_cert_check_any_time(trust, revocation.admin_certificate, &admin, msg);
+    if (r < 0) {
+        flz_msg_wrap(msg, "administrator's certificate");
+        return r;
+    }
+    if (flz_verify_signed(&message, &admin.key) < 0)
+        return refuse(msg, "the signature does not verify");
+    if (admin.role != FLZ_ROLE_ADMIN || !flz_cert_covers(&admin, "network"))
+        return refuse(msg, "the revocation was signed by a key that may not revoke nodes");
+    if (!flz_id_equal(revocation.network, trust->network))
+        return refuse(msg, "the revocation belongs to another network");
+    if (revocation.at < admin.not_before || revocation.at >= admin.not_after)
+        return refuse(msg, "the administrator's certificate was not valid when it was signed");
+    revocation.admin_certificate = FLZ_VIEW_NULL;
+    *ret_revocation = revocation;
+    return 0;
+}

@@ -3,6 +3,7 @@
  *
  *     root ──signs──> ISSUER certificate (a coordinator)
  *     root ──signs──> ADMIN certificate ──signs──> invite ──its token key signs──> node certificate
+ *     ADMIN ──signs──> revocation ("this node is cut off")
  *     node ──signs──> attestation ("this address is a consenting member")
  *
  * Each function checks the whole chain down from the root's public key, on the received bytes, and
@@ -56,6 +57,14 @@ int flz_cert_check_attestation(const struct flz_trust *trust, struct flz_view by
                                const struct flz_address *address, uint32_t actions,
                                int64_t network_now, struct flz_attestation *ret_attestation,
                                struct flz_msg *msg);
+
+/*
+ * A revocation, signed by an ADMIN of scope "network" while its certificate was valid. It counts
+ * for good: the certificate's end does not end it. The view in *ret_revocation is left empty. 0 or
+ * -EKEYREJECTED.
+ */
+int flz_cert_check_revocation(const struct flz_trust *trust, struct flz_view bytes,
+                              struct flz_revocation *ret_revocation, struct flz_msg *msg);
 
 /* True when a certificate of this role and scope may act on `target` ("network", "node/n1",
  * "owner/acme"): a "network" scope covers all, others only themselves. */

@@ -28,6 +28,8 @@ const char *flz_kind_name(uint32_t kind)
         [FLZ_KIND_ATTESTATION] = "attestation",
         [FLZ_KIND_ADMIN] = "admin",
         [FLZ_KIND_ADMIN_REPLY] = "admin-reply",
+        [FLZ_KIND_REVOCATION] = "revocation",
+        [FLZ_KIND_REVOCATIONS] = "revocations",
     };
     return kind <= FLZ_KIND_MAX ? names[kind] : NULL;
 }

@@ -31,8 +31,10 @@ enum flz_kind {
     FLZ_KIND_ATTESTATION = 13,
     FLZ_KIND_ADMIN = 14,
     FLZ_KIND_ADMIN_REPLY = 15,
+    FLZ_KIND_REVOCATION = 16,
+    FLZ_KIND_REVOCATIONS = 17,
 };
-#define FLZ_KIND_MAX FLZ_KIND_ADMIN_REPLY
+#define FLZ_KIND_MAX FLZ_KIND_REVOCATIONS
 
 struct flz_signed {
     uint32_t kind;             /* enum flz_kind */

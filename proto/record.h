@@ -176,6 +176,8 @@ struct row_node {
     uint32_t equivocations;         /* second, different words on one task */
     const struct flz_digest *packs; /* as its newest HELLO said; owned by the core */
     size_t packs_count;
+    uint64_t revocation_version; /* revoked: the network's with it; 0 = not revoked */
+    struct flz_view revocation;  /* Signed(REVOCATION); owned by the core */
 };
 
 enum row_account_state { ACCOUNT_LIVE = 1, ACCOUNT_RELEASED = 2, ACCOUNT_REMOVED = 3 };
@@ -587,6 +589,7 @@ struct event_resumed {
 
 struct event_revoked {
     uint32_t node;
+    struct flz_view revocation; /* Signed(REVOCATION): what other nodes believe */
 };
 
 struct event_consent_ended {

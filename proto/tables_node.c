@@ -27,6 +27,10 @@ CODEC(node_certificate, flz__node_certificate, flz_node_certificate,
       FIXED_REQUIRED(flz_node_certificate, sign_key),
       FIXED_REQUIRED(flz_node_certificate, curve_key), S64(flz_node_certificate, created));
 
+CODEC(revocation, flz__revocation, flz_revocation,
+      FIXED_REQUIRED(flz_revocation, network), FIXED_REQUIRED(flz_revocation, node),
+      S64(flz_revocation, at), VIEW(flz_revocation, admin_certificate, FLZ_REVOCATION_BYTES_MAX));
+
 CODEC(attestation, flz__attestation, flz_attestation,
       FIXED_REQUIRED(flz_attestation, network), FIXED_REQUIRED(flz_attestation, node),
       FIXED_REQUIRED(flz_attestation, account), FIXED_REQUIRED(flz_attestation, address),
@@ -127,7 +131,8 @@ CODEC(welcome, flz__welcome, flz_welcome,
 
 CODEC(heartbeat, flz__heartbeat, flz_heartbeat,
       MESSAGE_REQUIRED(flz_heartbeat, header, codec_frame_header), S64(flz_heartbeat, boot_ms),
-      U32(flz_heartbeat, credit), U32(flz_heartbeat, open_count));
+      U32(flz_heartbeat, credit), U32(flz_heartbeat, open_count),
+      U64(flz_heartbeat, revocation_version));
 
 static const struct flz_field pause_fields[] = {
     U32(flz_pause, scope), TEXT(flz_pause, name), FIXED(flz_pause, account)};
@@ -145,6 +150,10 @@ CODEC(pulse, flz__pulse, flz_pulse,
       S64(flz_pulse, lease_ms), S64(flz_pulse, network_now), S64(flz_pulse, rate_milli),
       S64(flz_pulse, horizon), U64(flz_pulse, revocation_version),
       MESSAGES(flz_pulse, pauses, PAUSES_MAX, codec_pause));
+
+CODEC(revocations, flz__revocations, flz_revocations,
+      MESSAGE_REQUIRED(flz_revocations, header, codec_frame_header), U64(flz_revocations, from),
+      VIEWS(flz_revocations, revocations, FLZ_FRAME_REVOCATIONS_MAX));
 
 CODEC(tasks, flz__tasks, flz_tasks,
       MESSAGE_REQUIRED(flz_tasks, header, codec_frame_header),

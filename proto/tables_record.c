@@ -60,7 +60,8 @@ CODEC(row_node, flz__row_node, row_node,
       FIXED(row_node, token), FIXED(row_node, certificate), FIXED(row_node, sign_key),
       FIXED(row_node, curve_key), S64(row_node, joined_at), S64(row_node, seen_at),
       S64(row_node, revoked_at), FIXED(row_node, incarnation), U64(row_node, report_seq),
-      U32(row_node, losses), U32(row_node, equivocations), FIXEDS(row_node, packs, FLZ_PACKS_MAX));
+      U32(row_node, losses), U32(row_node, equivocations), FIXEDS(row_node, packs, FLZ_PACKS_MAX),
+      U64(row_node, revocation_version), VIEW(row_node, revocation, FLZ_REVOCATION_BYTES_MAX));
 
 CODEC(row_account, flz__row_account, row_account,
       U32(row_account, handle), U32(row_account, state), FIXED(row_account, id),
@@ -220,7 +221,7 @@ CODEC(event_resumed, flz__event_resumed, event_resumed,
       U32(event_resumed, pause), TEXT(event_resumed, by));
 
 CODEC(event_revoked, flz__event_revoked, event_revoked,
-      U32(event_revoked, node));
+      U32(event_revoked, node), VIEW(event_revoked, revocation, FLZ_REVOCATION_BYTES_MAX));
 
 CODEC(event_consent_ended, flz__event_consent_ended, event_consent_ended,
       U32(event_consent_ended, account));

@@ -29,6 +29,9 @@
 #define FLZ_OPEN_TASKS_MAX 20000 /* tasks a node may hold open, all accounts together */
 #define FLZ_PACKS_MAX 16
 #define FLZ_MSG_BYTES_MAX 512
+#define FLZ_REVOCATION_BYTES_MAX 1024 /* one Signed(REVOCATION) */
+#define FLZ_REVOCATIONS_MAX 65536     /* of one network, ever */
+#define FLZ_FRAME_REVOCATIONS_MAX 200
 
 /* ---- Tasks ---- */
 
@@ -290,6 +293,7 @@ struct flz_heartbeat {
     int64_t boot_ms; /* the node's boot clock when it sent this */
     uint32_t credit;
     uint32_t open_count;
+    uint64_t revocation_version; /* how many of this log generation's revocations it has */
 };
 
 enum flz_scope {
@@ -314,9 +318,17 @@ struct flz_pulse {
     int64_t network_now;
     int64_t rate_milli; /* network ms per real second: 1000 except in a lab */
     int64_t horizon;    /* network time not to be passed before the next pulse */
-    uint64_t revocation_version;
+    uint64_t revocation_version; /* how many there are */
     const struct flz_pause *pauses;
     size_t pauses_count;
+};
+
+/* Revocations number from + 1, from + 2 … of the network. */
+struct flz_revocations {
+    struct flz_frame_header header;
+    uint64_t from;
+    const struct flz_view *revocations; /* Signed(REVOCATION); empty: one that nobody signed */
+    size_t revocations_count;
 };
 
 struct flz_tasks {
@@ -390,6 +402,18 @@ struct flz_attestation {
     struct flz_digest address; /* flz_address_digest() */
     int64_t consent_until;
     uint32_t actions;
+};
+
+/*
+ * Signed by an administrator of the network: this node is cut off, for good. Complete in itself, so
+ * that every node can check it, whoever hands it on, and no coordinator can make one or take one
+ * back.
+ */
+struct flz_revocation {
+    struct flz_id network;
+    struct flz_id node;
+    int64_t at;                        /* real time */
+    struct flz_view admin_certificate; /* Signed(CERTIFICATE) by the root */
 };
 
 #define FLZ_ENDPOINT_MAX 256

@@ -183,6 +183,77 @@ static void an_attestation_proves_one_address_of_one_node(void **state)
     assert_int_equal(check_attestation(bad, 4, "ann@example.org", &msg), -EKEYREJECTED);
 }
 
+/* ---- Revocations: root 1, admin 2 ---- */
+
+struct revoking {
+    uint8_t root, admin;
+    struct flz_certificate certificate;
+    struct flz_revocation revocation;
+    struct flz_msg msg;
+};
+
+static struct revoking revoking(void)
+{
+    return (struct revoking){.root = 1,
+                             .admin = 2,
+                             .certificate = chain().certificate,
+                             .revocation = {.network = an_id(1), .node = an_id(7), .at = 500}};
+}
+
+static int check_revocation(struct revoking *r, enum flz_kind kind, size_t cut,
+                            struct flz_revocation *ret_revocation)
+{
+    _cleanup_(flz_buf_deinit) struct flz_buf admin = FLZ_BUF_NULL;
+    _cleanup_(flz_buf_deinit) struct flz_buf bytes = FLZ_BUF_NULL;
+    seal(&flz_codec_certificate, &r->certificate, FLZ_KIND_CERTIFICATE, r->root, &admin);
+    r->revocation.admin_certificate = flz_buf_view(&admin);
+    seal(&flz_codec_revocation, &r->revocation, kind, r->admin, &bytes);
+    struct flz_trust t = trust();
+    struct flz_view view = flz_buf_view(&bytes);
+    view.len -= cut;
+    r->msg = FLZ_MSG_NULL;
+    return flz_cert_check_revocation(&t, view, ret_revocation, &r->msg);
+}
+
+static void an_administrator_revokes_a_node_for_good(void **state)
+{
+    struct revoking r = revoking();
+    struct flz_revocation got;
+    assert_int_equal(check_revocation(&r, FLZ_KIND_REVOCATION, 0, &got), 0);
+    assert_true(flz_id_equal(got.node, an_id(7)));
+    assert_int_equal(got.at, 500);
+    assert_null(got.admin_certificate.data);
+}
+
+static void a_revocation_that_no_administrator_signed_is_refused(void **state)
+{
+#define REFUSED(change, words)                                                                     \
+    do {                                                                                           \
+        struct revoking r = revoking();                                                            \
+        struct flz_revocation got;                                                                 \
+        r.change;                                                                                  \
+        assert_int_equal(check_revocation(&r, FLZ_KIND_REVOCATION, 0, &got), -EKEYREJECTED);       \
+        if (!strstr(r.msg.text, words))                                                            \
+            fail_msg("%s: \"%s\" lacks \"%s\"", #change, r.msg.text, words);                       \
+    } while (0)
+    REFUSED(root = 9, "administrator's certificate: the signature");
+    REFUSED(admin = 9, "the signature does not verify");
+    REFUSED(certificate.role = FLZ_ROLE_ISSUER, "may not revoke");
+    REFUSED(certificate.role = FLZ_ROLE_OPERATOR, "may not revoke");
+    REFUSED(certificate.scope[0] = 'x', "may not revoke");
+    REFUSED(revocation.network = an_id(2), "another network");
+    REFUSED(revocation.at = 9, "not valid when it was signed");
+    REFUSED(revocation.at = YEAR, "not valid when it was signed");
+    struct revoking r = revoking();
+    struct flz_revocation got;
+    assert_int_equal(check_revocation(&r, FLZ_KIND_INVITE, 0, &got), -EKEYREJECTED);
+    assert_int_equal(check_revocation(&r, FLZ_KIND_REVOCATION, 1, &got), -EKEYREJECTED);
+    uint8_t large[FLZ_REVOCATION_BYTES_MAX + 1] = {0};
+    struct flz_view view = {.data = large, .len = sizeof large};
+    struct flz_trust t = trust();
+    assert_int_equal(flz_cert_check_revocation(&t, view, &got, &r.msg), -EKEYREJECTED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -191,6 +262,8 @@ int main(void)
         cmocka_unit_test(a_certificate_counts_within_its_time),
         cmocka_unit_test(scopes_cover_themselves_and_the_network_covers_all),
         cmocka_unit_test(an_attestation_proves_one_address_of_one_node),
+        cmocka_unit_test(an_administrator_revokes_a_node_for_good),
+        cmocka_unit_test(a_revocation_that_no_administrator_signed_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
