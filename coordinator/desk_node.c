@@ -115,16 +115,38 @@ void desk_node_invite(struct desk *desk)
     desk_change(desk, &command, &change);
 }
 
+/* The body is Signed(REVOCATION), by an administrator's key: what nodes believe, whoever leads. */
+static bool is_revocation_of(struct desk *desk, uint32_t node, struct flz_msg *msg)
+{
+    struct flz_revocation revocation;
+    const struct flz_trust *trust = &server_identity(desk->server)->trust;
+    if (flz_cert_check_revocation(trust, admin_body(desk->call), &revocation, msg) < 0)
+        return false;
+    if (!flz_id_equal(revocation.node, coord_node(desk->view.core, node)->id)) {
+        flz_msg_set(msg, "the revocation names another node");
+        return false;
+    }
+    return true;
+}
+
 void desk_node_revoke(struct desk *desk)
 {
+    struct flz_msg msg = FLZ_MSG_NULL;
     uint32_t node = desk_need_node(desk, "name");
     if (node == COORD_NONE || !desk_may(desk, "network", true))
         return;
+    if (!is_revocation_of(desk, node, &msg)) {
+        admin_refuse(desk->call, ADMIN_NOT_PERMITTED, "NOT_PERMITTED", msg.text,
+                     "an administrator's key signs revocations (-i ADMIN_DIR); fluenzrctl and "
+                     "coordinator must be of the same version");
+        return;
+    }
     struct desk_change change = {
         .remove = COORD_NONE,
         .done = "revoked: it is not heard any more; what it may have sent is being looked for"};
     (void)snprintf(change.subject, sizeof change.subject, "node/%s",
                    coord_node(desk->view.core, node)->name);
-    struct coord_command command = {.kind = COORD_REVOKE, .node = node};
+    struct coord_command command = {
+        .kind = COORD_REVOKE, .node = node, .revocation = admin_body(desk->call)};
     desk_change(desk, &command, &change);
 }

@@ -35,6 +35,7 @@ struct peer {
     bool welcomed;
     bool greeting;        /* its HELLO is being committed */
     int64_t heard_boot;   /* 0: never */
+    uint64_t revocations; /* how many it has, by its newest HEARTBEAT */
     uint64_t seq_in;      /* since its HELLO */
     uint64_t seq_out;     /* in this epoch */
     struct orders orders;
@@ -317,6 +318,21 @@ static const char *on_hello(struct door *door, uint32_t node, const struct flz_h
 
 /* ---- HEARTBEAT ---- */
 
+/* The next of those it lacks. Its next heartbeat, which follows at once, asks for more. */
+static void send_revocations(struct door *door, uint32_t node)
+{
+    struct flz_view revocations[FLZ_FRAME_REVOCATIONS_MAX];
+    uint64_t from = door->peers[node].revocations;
+    size_t n = coord_revocations(door->server->core, from, revocations, FLZ_FRAME_REVOCATIONS_MAX);
+    if (n == 0)
+        return;
+    struct flz_revocations frame = {.header = next_header(door, node),
+                                    .from = from,
+                                    .revocations = revocations,
+                                    .revocations_count = n};
+    (void)send_frame(door, node, FLZ_KIND_REVOCATIONS, &flz_codec_revocations, &frame);
+}
+
 static const char *on_heartbeat(struct door *door, uint32_t node,
                                 const struct flz_heartbeat *heartbeat)
 {
@@ -326,6 +342,10 @@ static const char *on_heartbeat(struct door *door, uint32_t node,
     struct coord_update update;
     if (server_step(server, &command, &update) < 0 || server_issue(server, &update) < 0)
         return "no memory";
+
+    /* Before the pulse that speaks of them: a node that lacks some sends nothing. */
+    door->peers[node].revocations = heartbeat->revocation_version;
+    send_revocations(door, node);
 
     static struct flz_pause pauses[4096];
     int64_t now = server_now(server);
@@ -731,6 +751,10 @@ void door_refresh(struct door *door)
     }
     (void)bus_allow(door->nodes, keys, allowed);
     free(keys);
+    /* A revocation is told at once, not when somebody asks. */
+    for (uint32_t i = 0; i < door->peers_count; i++)
+        if (door->peers[i].welcomed)
+            send_revocations(door, i);
 }
 
 static int on_certificate(struct flz_view key, struct flz_view value, void *data)

@@ -28,6 +28,7 @@ static void nodes_free(struct coord *core)
 {
     for (size_t i = 0; i < core->nodes_count; i++) {
         free((void *)(uintptr_t)core->nodes[i].row.packs);
+        free((void *)(uintptr_t)core->nodes[i].row.revocation.data);
         flz_heap_deinit(&core->nodes[i].waiting);
         flz_map_deinit(&core->nodes[i].held);
     }
@@ -358,6 +359,23 @@ uint32_t coord_node_open(const struct coord *core, uint32_t node)
 {
     const struct node_state *state = state_node(core, node);
     return state ? state->open : 0;
+}
+
+size_t coord_revocations(const struct coord *core, uint64_t from, struct flz_view *ret_revocations,
+                         size_t max)
+{
+    uint64_t all = core->network.revocation_version;
+    if (from >= all)
+        return 0;
+    size_t count = all - from < max ? (size_t)(all - from) : max;
+    for (size_t i = 0; i < count; i++)
+        ret_revocations[i] = FLZ_VIEW_NULL;
+    for (size_t i = 0; i < core->nodes_count; i++) {
+        const struct row_node *row = &core->nodes[i].row;
+        if (row->revocation_version > from && row->revocation_version - from <= count)
+            ret_revocations[row->revocation_version - from - 1] = row->revocation;
+    }
+    return count;
 }
 
 size_t coord_account_count(const struct coord *core)

@@ -136,6 +136,7 @@ struct coord_command {
             char by[FLZ_NAME_MAX];
         } pause;
         uint32_t account; /* END_CONSENT, REMOVE */
+        struct flz_view revocation; /* REVOKE: Signed(REVOCATION), checked by the shell; borrowed */
         struct {
             struct flz_digest address;
             char reason[FLZ_REPLY_TEXT_MAX];
@@ -225,6 +226,11 @@ uint32_t coord_find_node_by_curve(const struct coord *core, struct flz_curve_pub
 /* Volatile facts of a node: credit it gave, tasks open there. */
 uint32_t coord_node_credit(const struct coord *core, uint32_t node);
 uint32_t coord_node_open(const struct coord *core, uint32_t node);
+
+/* Revocations from + 1, from + 2 …, at most `max`: how many, and each one's Signed(REVOCATION), an
+ * empty view for one whose event holds none. */
+size_t coord_revocations(const struct coord *core, uint64_t from, struct flz_view *ret_revocations,
+                         size_t max);
 
 size_t coord_account_count(const struct coord *core);
 const struct row_account *coord_account(const struct coord *core, uint32_t account);

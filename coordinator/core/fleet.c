@@ -350,17 +350,34 @@ static int revoke_task(struct coord *core, struct live *x, uint32_t turn, uint32
     return presume(core, x, presumed);
 }
 
+static int copy_revocation(struct coord *core, struct flz_view revocation,
+                           struct flz_view *ret_copy)
+{
+    uint8_t *copy = revocation.len > 0 ? flz_arena_alloc(&core->step_arena, revocation.len) : NULL;
+    if (revocation.len > 0 && !copy)
+        return flz_fail(-ENOMEM);
+    if (copy)
+        memcpy(copy, revocation.data, revocation.len);
+    *ret_copy = (struct flz_view){.data = copy, .len = revocation.len};
+    return 0;
+}
+
 int fleet_revoke(struct coord *core, const struct coord_command *command,
                  struct coord_update *update)
 {
     struct node_state *node = state_node(core, command->node);
-    if (!node || node->row.state == NODE_REVOKED) {
+    if (!node || node->row.state == NODE_REVOKED)
         flz_msg_set(&update->message, node ? "node %s is revoked already" : "no such node%s",
                     node ? node->row.name : "");
+    else if (core->network.revocation_version >= FLZ_REVOCATIONS_MAX)
+        flz_msg_set(&update->message, "%d nodes were revoked, and nodes remember no more of them",
+                    FLZ_REVOCATIONS_MAX);
+    if (update->message.text[0])
         return refuse(update);
-    }
     struct event event = {.type = EVENT_REVOKED, .revoked = {.node = command->node}};
-    int r = coord_emit(core, event);
+    int r = copy_revocation(core, command->revocation, &event.revoked.revocation);
+    if (r == 0)
+        r = coord_emit(core, event);
     if (r == 0)
         r = each_open(core, command->node, revoke_task);
     if (r < 0)

@@ -128,6 +128,22 @@ int fold_node_packs(struct node_state *node, const struct flz_digest *packs, siz
     return 0;
 }
 
+int fold_node_revocation(struct node_state *node, struct flz_view revocation)
+{
+    uint8_t *copy = NULL;
+    if (revocation.len > FLZ_REVOCATION_BYTES_MAX)
+        return UNFIT;
+    if (revocation.len > 0) {
+        copy = malloc(revocation.len);
+        if (!copy)
+            return flz_fail(-ENOMEM);
+        memcpy(copy, revocation.data, revocation.len);
+    }
+    free((void *)(uintptr_t)node->row.revocation.data);
+    node->row.revocation = (struct flz_view){.data = copy, .len = revocation.len};
+    return 0;
+}
+
 static int fold_hello(struct coord *core, const struct event *event)
 {
     const struct event_hello *e = &event->hello;
@@ -149,9 +165,12 @@ static int fold_revoked(struct coord *core, const struct event *event)
     struct node_state *node = state_node(core, event->revoked.node);
     if (!node || node->row.state != NODE_JOINED)
         return UNFIT;
+    int r = fold_node_revocation(node, event->revoked.revocation);
+    if (r < 0)
+        return r;
     node->row.state = NODE_REVOKED;
     node->row.revoked_at = event->at;
-    core->network.revocation_version++;
+    node->row.revocation_version = ++core->network.revocation_version;
     return touch_node(core, node);
 }
 

@@ -229,8 +229,11 @@ static int load_node(struct coord *core, const struct row_node *row)
     struct row_node bare = *row;
     bare.packs = NULL;
     bare.packs_count = 0;
+    bare.revocation = FLZ_VIEW_NULL;
     int r = fold_node_add(core, &bare);
-    return r < 0 ? r : fold_node_packs(&core->nodes[row->handle], row->packs, row->packs_count);
+    if (r == 0)
+        r = fold_node_packs(&core->nodes[row->handle], row->packs, row->packs_count);
+    return r < 0 ? r : fold_node_revocation(&core->nodes[row->handle], row->revocation);
 }
 
 static int load_account(struct coord *core, const struct row_account *row)

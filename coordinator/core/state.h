@@ -285,6 +285,7 @@ void aggregate_add(struct row_day *sum, const struct row_day *part);
 
 int fold_node_add(struct coord *core, const struct row_node *row);
 int fold_node_packs(struct node_state *node, const struct flz_digest *packs, size_t count);
+int fold_node_revocation(struct node_state *node, struct flz_view revocation); /* copied */
 int fold_name_add(struct coord *core, const struct row_name *row);
 int fold_account_add(struct coord *core, const struct row_account *row);
 int fold_pause_add(struct coord *core, const struct row_pause *row);

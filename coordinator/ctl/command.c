@@ -166,7 +166,9 @@ static const struct ctl_command commands[] = {
     {"node ls", "", 0, 0, "nodes and open invites", "", NULL, cmd_node_ls},
     {"node show", "NAME", 1, 1, "all about one node", "", NULL, cmd_node_show},
     {"node revoke", "NAME", 1, 1, "cut a node off for good",
-     "What it may have sent is looked for; its accounts can be imported at another node.\n",
+     "What it may have sent is looked for; its accounts can be imported at another node. The\n"
+     "revocation is signed here, with the key of the admin folder: every node checks it, and\n"
+     "writes to none of that node's accounts again, whatever a coordinator asks.\n",
      yes_options, cmd_node_revoke},
     {"account import", "FILE.csv", 1, 1, "take accounts from a file, at this host's node",
      "Columns: address,owner,provider,smtp,imap,user,password,timezone,hours,days,intensity,\n"

@@ -375,6 +375,70 @@ static void a_revoked_node_is_cut_off(void **state)
     (void)bus_client_close(client);
 }
 
+/* The next frame of a kind; others are passed over. */
+static void hear_kind(struct bus_client *client, const struct identity *identity, uint32_t want,
+                      struct flz_arena *arena, struct flz_view *ret_payload)
+{
+    uint32_t kind;
+    while ((kind = hear(client, identity, ANSWER_MS, arena, ret_payload)) != want)
+        assert_int_not_equal(kind, 0);
+}
+
+static void assert_revokes(const struct identity *identity, struct flz_view payload, uint64_t from,
+                           struct flz_id node)
+{
+    _cleanup_(flz_arena_deinit) struct flz_arena arena = FLZ_ARENA_NULL;
+    struct flz_revocations frame;
+    struct flz_revocation revocation;
+    struct flz_msg msg = FLZ_MSG_NULL;
+    assert_int_equal(flz_decode(&flz_codec_revocations, payload, &arena, &frame), 0);
+    assert_int_equal(frame.from, from);
+    assert_int_equal(frame.revocations_count, 1);
+    if (flz_cert_check_revocation(&identity->trust, frame.revocations[0], &revocation, &msg) < 0)
+        fail_msg("%s", msg.text);
+    assert_true(flz_id_equal(revocation.node, node));
+}
+
+static void a_revocation_is_told_at_once_and_to_whoever_lacks_it(void **state)
+{
+    struct world *world = *state;
+    _cleanup_(identity_deinit) struct identity stays = joined(world, "n8");
+    _cleanup_(identity_deinit) struct identity goes = joined(world, "n9");
+    _cleanup_(flz_arena_deinit) struct flz_arena arena = FLZ_ARENA_NULL;
+    struct flz_view payload;
+    struct flz_pulse pulse;
+    struct bus_client *client = connect_as(&stays);
+    (void)welcomed(client, &stays);
+    struct flz_heartbeat heartbeat = heartbeat_of(&stays, 5);
+    say(client, identity_signer(&stays), FLZ_KIND_HEARTBEAT, &flz_codec_heartbeat, &heartbeat);
+    hear_kind(client, &stays, FLZ_KIND_PULSE, &arena, &payload);
+    assert_int_equal(flz_decode(&flz_codec_pulse, payload, &arena, &pulse), 0);
+    uint64_t before = pulse.revocation_version;
+    heartbeat = heartbeat_of(&stays, 6);
+    heartbeat.revocation_version = before;
+    say(client, identity_signer(&stays), FLZ_KIND_HEARTBEAT, &flz_codec_heartbeat, &heartbeat);
+    assert_int_equal(hear(client, &stays, ANSWER_MS, &arena, &payload), FLZ_KIND_PULSE);
+
+    assert_int_equal(
+        run(world, "$B/fluenzrctl -i $D/net/admin node revoke n9 --yes >/dev/null 2>&1"), 0);
+    assert_int_equal(hear(client, &stays, ANSWER_MS, &arena, &payload), FLZ_KIND_REVOCATIONS);
+    assert_revokes(&stays, payload, before, goes.node);
+    (void)bus_client_close(client);
+
+    /* It is in the log: another life tells it too, before the pulse that speaks of it. */
+    stop(world, SIGKILL);
+    start(world, NULL);
+    client = connect_as(&stays);
+    (void)welcomed(client, &stays);
+    say(client, identity_signer(&stays), FLZ_KIND_HEARTBEAT, &flz_codec_heartbeat, &heartbeat);
+    assert_int_equal(hear(client, &stays, ANSWER_MS, &arena, &payload), FLZ_KIND_REVOCATIONS);
+    assert_revokes(&stays, payload, before, goes.node);
+    assert_int_equal(hear(client, &stays, ANSWER_MS, &arena, &payload), FLZ_KIND_PULSE);
+    assert_int_equal(flz_decode(&flz_codec_pulse, payload, &arena, &pulse), 0);
+    assert_int_equal(pulse.revocation_version, before + 1);
+    (void)bus_client_close(client);
+}
+
 static void a_second_coordinator_on_the_same_state_does_not_start(void **state)
 {
     const struct world *world = *state;
@@ -409,6 +473,7 @@ int main(void)
         cmocka_unit_test(a_heartbeat_is_answered_once),
         cmocka_unit_test(a_killed_coordinator_knows_its_nodes),
         cmocka_unit_test(a_revoked_node_is_cut_off),
+        cmocka_unit_test(a_revocation_is_told_at_once_and_to_whoever_lacks_it),
         cmocka_unit_test(a_second_coordinator_on_the_same_state_does_not_start),
         cmocka_unit_test(a_configuration_that_cannot_be_is_refused),
     };

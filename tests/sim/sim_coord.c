@@ -810,7 +810,8 @@ static void suppress_something(struct world *w)
 
 static void revoke(struct world *w, uint32_t node)
 {
-    struct coord_command command = {.kind = COORD_REVOKE, .node = node};
+    struct coord_command command = {
+        .kind = COORD_REVOKE, .node = node, .revocation = flz_view_str("signed")};
     struct coord_update update;
     while (!step(w, &command, &update))
         ;

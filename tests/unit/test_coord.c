@@ -185,7 +185,9 @@ static int live(struct life *life)
         life->now += FLZ_HOUR_MS;
         r = step(life, (struct coord_command){.kind = COORD_TICK});
     }
-    return r < 0 ? r : step(life, (struct coord_command){.kind = COORD_REVOKE, .node = 1});
+    return r < 0 ? r : step(life, (struct coord_command){.kind = COORD_REVOKE,
+                                                        .node = 1,
+                                                        .revocation = flz_view_str("signed")});
 }
 
 static int whole_life(void)

@@ -259,6 +259,48 @@ static struct admin_call call_account(struct fixture *fixture, const char *verb)
     return call;
 }
 
+/* ---- Revocations ---- */
+
+static struct admin_call revoke_with(struct fixture *fixture, struct flz_id node,
+                                     struct keys_sign_pair *key)
+{
+    static struct flz_buf bytes; /* the call borrows it */
+    _cleanup_(flz_buf_deinit) struct flz_buf certificate = FLZ_BUF_NULL;
+    assert_int_equal(flz_base64url_decode(flz_buf_view(&fixture->certificate), &certificate), 0);
+    struct flz_revocation revocation = {.network = fixture->network,
+                                        .node = node,
+                                        .at = flz_realtime_ms(),
+                                        .admin_certificate = flz_buf_view(&certificate)};
+    seal(FLZ_KIND_REVOCATION, &flz_codec_revocation, &revocation, key, &bytes);
+    struct admin_call call = {
+        .verb = "node revoke", .arguments = {{"name", "n1"}}, .body = flz_buf_view(&bytes)};
+    desk_on_call(&call, fixture->world);
+    assert_int_equal(call.answers, 1);
+    flz_buf_deinit(&bytes);
+    return call;
+}
+
+static void a_revocation_is_recorded_as_the_administrator_signed_it(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct coord *core = server_core(fixture->world);
+    struct flz_id n1 = coord_node(core, 0)->id, other = {.b = {1}};
+    struct admin_call unsigned_call = {.verb = "node revoke", .arguments = {{"name", "n1"}}};
+    desk_on_call(&unsigned_call, fixture->world);
+    assert_int_equal(unsigned_call.code, ADMIN_NOT_PERMITTED);
+    assert_int_equal(revoke_with(fixture, n1, &fixture->stranger).code, ADMIN_NOT_PERMITTED);
+    assert_int_equal(revoke_with(fixture, other, &fixture->admin).code, ADMIN_NOT_PERMITTED);
+    assert_int_equal(coord_node(core, 0)->state, NODE_JOINED);
+    assert_int_equal(revoke_with(fixture, n1, &fixture->admin).code, ADMIN_OK);
+    assert_int_equal(coord_node(core, 0)->state, NODE_REVOKED);
+    struct flz_revocation got;
+    struct flz_msg msg;
+    assert_int_equal(flz_cert_check_revocation(&server_identity(fixture->world)->trust,
+                                               coord_node(core, 0)->revocation, &got, &msg),
+                     0);
+    assert_true(flz_id_equal(got.node, n1));
+}
+
 static void removing_works_after_the_consent_ended_too(void **state)
 {
     struct fixture *fixture = *state;
@@ -300,6 +342,7 @@ int main(void)
         DESK_TEST(an_invite_lasts_from_now_on_and_30_days_at_most),
         DESK_TEST(an_invite_is_named_as_it_is_asked_for),
         DESK_TEST(only_an_administrator_of_that_node_invites_it),
+        DESK_TEST(a_revocation_is_recorded_as_the_administrator_signed_it),
         DESK_TEST(removing_works_after_the_consent_ended_too),
         DESK_TEST(what_the_log_refuses_is_to_be_tried_again),
         DESK_TEST(a_verb_that_is_none_is_refused),

@@ -94,6 +94,46 @@ static void a_revoked_nodes_name_can_be_invited_again(void **state)
     refused(fx, (struct coord_command){.kind = COORD_REVOKE, .node = 9}, "no such node");
 }
 
+/* ---- Revocations, as they are handed on ---- */
+
+static void revoke(struct fx *fx, uint32_t node, const char *words)
+{
+    /* The caller's bytes are gone when the events are written. */
+    char *bytes = strdup(words);
+    assert_non_null(bytes);
+    fx_step(fx, (struct coord_command){
+                    .kind = COORD_REVOKE, .node = node, .revocation = flz_view_str(bytes)});
+    memset(bytes, '#', strlen(words));
+    free(bytes);
+    assert_false(fx->update.refused);
+}
+
+static void revocations_are_numbered_and_kept(void **state)
+{
+    struct fx *fx = *state;
+    struct flz_view got[3];
+    assert_int_equal(coord_revocations(fx->core, 0, got, 3), 0);
+    revoke(fx, 1, "second node");
+    revoke(fx, 0, "first node");
+    struct coord *restarted = fx_core();
+    assert_int_equal(coord_load_row(restarted, ROW_NETWORK, coord_network(fx->core)), 0);
+    for (uint32_t i = 0; i < coord_node_count(fx->core); i++)
+        assert_int_equal(coord_load_row(restarted, ROW_NODE, coord_node(fx->core, i)), 0);
+    const struct coord *cores[] = {fx->core, fx->follower, restarted};
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(coord_revocations(cores[i], 0, got, 3), 2);
+        assert_true(flz_view_equal(got[0], flz_view_str("second node")));
+        assert_true(flz_view_equal(got[1], flz_view_str("first node")));
+        assert_int_equal(coord_revocations(cores[i], 0, got, 1), 1);
+        assert_true(flz_view_equal(got[0], flz_view_str("second node")));
+        assert_int_equal(coord_revocations(cores[i], 1, got, 3), 1);
+        assert_true(flz_view_equal(got[0], flz_view_str("first node")));
+        assert_int_equal(coord_revocations(cores[i], 2, got, 3), 0);
+        assert_int_equal(coord_revocations(cores[i], UINT64_MAX, got, 3), 0);
+    }
+    (void)coord_free(restarted);
+}
+
 static void nodes_are_found_by_id_and_key(void **state)
 {
     struct fx *fx = *state;
@@ -167,6 +207,7 @@ int main(void)
         CLAIM(joins_that_do_not_fit_their_invite_are_refused),
         CLAIM(invites_that_can_never_join_are_refused),
         CLAIM(a_revoked_nodes_name_can_be_invited_again),
+        CLAIM(revocations_are_numbered_and_kept),
         CLAIM(nodes_are_found_by_id_and_key),
         CLAIM(reports_are_taken_once_and_in_order),
         CLAIM(an_account_verdict_is_repeated_with_its_report),
