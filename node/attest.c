@@ -5,6 +5,7 @@
 #include "common/base/text.h"
 #include "common/sys/clock.h"
 #include "proto/cert.h"
+#include "proto/codec.h"
 
 #include <errno.h>
 #include <string.h>
@@ -70,6 +71,18 @@ static const struct flz_view *find_certificate(const struct flz_tasks *frame,
         if (flz_digest_equal(flz_digest_of(frame->certificates[i]), digest))
             return &frame->certificates[i];
     return NULL;
+}
+
+enum flz_reason attest_signer(const struct flz_task *task, struct flz_id *ret_node)
+{
+    _cleanup_(flz_arena_deinit) struct flz_arena arena = FLZ_ARENA_NULL;
+    struct flz_signed message;
+    struct flz_attestation attestation;
+    if (flz_open_signed(task->attestation, &arena, &message) < 0 ||
+        flz_decode(&flz_codec_attestation, message.payload, &arena, &attestation) < 0)
+        return FLZ_REASON_NO_ATTESTATION;
+    *ret_node = attestation.node;
+    return FLZ_REASON_NONE;
 }
 
 static enum flz_reason check_recipient(const struct identity *identity,

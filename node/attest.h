@@ -21,6 +21,10 @@
 enum flz_reason attest_task(const struct identity *identity, const struct flz_tasks *frame,
                             const struct flz_task *task, int64_t network_now, struct flz_msg *msg);
 
+/* The node that signed the attestation of a task that attest_task() found good. NONE, or
+ * NO_ATTESTATION when there is none to read. */
+enum flz_reason attest_signer(const struct flz_task *task, struct flz_id *ret_node);
+
 /* The value of X-FluenzR for a send, with the signature the task carries; checked. 0 or
  * negative. */
 int attest_mail_header(const struct identity *identity, const struct flz_task *task,

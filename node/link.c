@@ -26,6 +26,7 @@ struct link {
     struct flz_log *log;
     struct journal *journal;
     struct outbox *outbox;
+    struct revocations *revocations; /* owned */
     struct link_options options;
     const struct link_events *events;
     void *data;
@@ -50,6 +51,7 @@ struct link {
     int64_t lease_end_boot;
     struct flz_pause *pauses; /* owned */
     size_t pauses_count;
+    uint64_t revocations_all; /* how many there are, by the newest pulse */
 };
 
 /* ---- What survives a restart ---- */
@@ -141,6 +143,7 @@ static void beat(struct link *link)
         .header = next_header(link),
         .boot_ms = flz_boottime_ms(),
         .credit = link->events->on_credit(link->data),
+        .revocation_version = revocations_version(link->revocations),
     };
     const struct flz_id *open;
     heartbeat.open_count = (uint32_t)link->events->on_open(&open, link->data);
@@ -222,6 +225,7 @@ static void adopt_generation(struct link *link, struct flz_id generation)
     memmove(link->generations + 1, link->generations, keep * sizeof *link->generations);
     link->generations[0] = generation;
     link->generations_count = keep + 1;
+    revocations_restart(link->revocations);
     flz_log(link->log, FLZ_LOG_NOTICE, "log_generation", "generation=%s", flz_id_str(generation));
 }
 
@@ -351,9 +355,37 @@ static const char *on_pulse(struct link *link, struct flz_view payload, struct f
     if (netclock_follower_pulse(&link->clock, &sample) != 0 || keep_pauses(link, &pulse) < 0)
         return "an answer to an older heartbeat";
     link->rate_milli = pulse.rate_milli;
+    link->revocations_all = pulse.revocation_version;
     int64_t lease = pulse.lease_ms < LINK_LEASE_MAX_MS ? pulse.lease_ms : LINK_LEASE_MAX_MS;
     link->lease_end_boot = pulse.echo_boot_ms + lease;
     link->events->on_pulse(link->data);
+    return NULL;
+}
+
+/* Who is cut off is said by administrators; the coordinator only hands it on, in order. */
+static const char *on_revocations(struct link *link, struct flz_view payload,
+                                  struct flz_arena *arena)
+{
+    struct flz_revocations frame;
+    struct flz_msg msg = FLZ_MSG_NULL;
+    if (payload.len > FLZ_FRAME_SIZE_MAX ||
+        flz_decode(&flz_codec_revocations, payload, arena, &frame) < 0)
+        return "not readable";
+    const char *why = check_header(link, &frame.header, false);
+    if (why)
+        return why;
+    uint64_t before = revocations_version(link->revocations);
+    int r = revocations_take(link->revocations, &frame, &msg);
+    if (r < 0) {
+        flz_log_failure(link->log, "revocation_refused", r, &msg);
+        return "a revocation that cannot be believed";
+    }
+    if (revocations_version(link->revocations) == before)
+        return NULL; /* known, or the next heartbeat asks for those before */
+    flz_log(link->log, FLZ_LOG_NOTICE, "nodes_revoked", "known=%llu",
+            (unsigned long long)revocations_version(link->revocations));
+    if (link->welcomed)
+        beat(link);
     return NULL;
 }
 
@@ -401,6 +433,7 @@ static void on_message(struct bus_socket *socket, const struct bus_message *mess
             switch (frame.kind) {
             case FLZ_KIND_WELCOME: why = on_welcome(link, frame.payload, &arena); break;
             case FLZ_KIND_PULSE: why = on_pulse(link, frame.payload, &arena); break;
+            case FLZ_KIND_REVOCATIONS: why = on_revocations(link, frame.payload, &arena); break;
             case FLZ_KIND_TASKS: why = on_tasks(link, frame.payload, &arena); break;
             case FLZ_KIND_ACK: why = on_ack(link, frame.payload, &arena); break;
             default: why = "a kind that coordinators do not send"; break;
@@ -471,6 +504,9 @@ int link_new(struct bus *bus, struct uv_loop_s *loop, struct flz_log *log, struc
         flz_msg_set(msg, "the journal's record of the coordinator cannot be read");
         return r;
     }
+    r = revocations_open(journal, &options->identity->trust, &link->revocations, msg);
+    if (r < 0)
+        return r;
     struct bus_callbacks callbacks = {.on_message = on_message, .on_state = on_state, .data = link};
     r = bus_connect_curve(bus, options->endpoint, options->coordinator_key,
                           &options->identity->curve, callbacks, &link->socket, msg);
@@ -492,6 +528,7 @@ struct link *link_free(struct link *link)
     if (link->beat)
         uv_close((uv_handle_t *)link->beat, free_timer);
     free(link->pauses);
+    (void)revocations_free(link->revocations);
     free(link);
     return NULL;
 }
@@ -515,7 +552,17 @@ bool link_welcomed(const struct link *link)
 
 bool link_accepted(const struct link *link)
 {
-    return link->accepted;
+    return link->accepted && !link_is_revoked(link, link->options.identity->node);
+}
+
+bool link_knows_revocations(const struct link *link)
+{
+    return revocations_version(link->revocations) >= link->revocations_all;
+}
+
+bool link_is_revoked(const struct link *link, struct flz_id node)
+{
+    return revocations_has(link->revocations, node);
 }
 
 int64_t link_lease_end_boot(const struct link *link)

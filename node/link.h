@@ -16,6 +16,7 @@
 #include "node/identity.h"
 #include "node/journal.h"
 #include "node/outbox.h"
+#include "node/revocations.h"
 #include "proto/vocab.h"
 
 #include <stdbool.h>
@@ -61,9 +62,15 @@ int link_now(struct link *link, int64_t *ret_now);
 int64_t link_rate_milli(const struct link *link);
 /* True while this connection stands and its HELLO was welcomed. */
 bool link_welcomed(const struct link *link);
-/* True when the coordinator's newest WELCOME, in this process's life, took us in: together with the
- * lease, this is the authority to act, and it outlives a short loss of the connection. */
+/* True when the coordinator's newest WELCOME, in this process's life, took us in, and no
+ * administrator has revoked this node: together with the lease, this is the authority to act, and
+ * it outlives a short loss of the connection. */
 bool link_accepted(const struct link *link);
+/* True when all revocations that the newest pulse spoke of are here: without them nothing is
+ * sent. */
+bool link_knows_revocations(const struct link *link);
+/* True when an administrator has cut this node off; stays so. */
+bool link_is_revoked(const struct link *link, struct flz_id node);
 int64_t link_lease_end_boot(const struct link *link);
 
 /* True when a pause in force covers this account. */

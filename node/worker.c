@@ -407,6 +407,15 @@ static bool is_to_send(const struct job *job)
     return job_wants_session(job) || job->record.state == JOB_DOT;
 }
 
+/* Was the node that vouches for this recipient cut off since? Who cannot be named is not written
+ * to. */
+static bool peer_is_revoked(struct worker *worker, const struct flz_task *task)
+{
+    struct flz_id node;
+    return attest_signer(task, &node) != FLZ_REASON_NONE ||
+           (worker->link && link_is_revoked(worker->link, node));
+}
+
 /* Fills the gate for a job; DOMAINS_E_ASKED or _FAILED: a domain is not known yet. */
 static int fill_gate(struct worker *worker, const struct job *job, const struct member *member,
                      struct job_gate *ret_gate)
@@ -425,6 +434,10 @@ static int fill_gate(struct worker *worker, const struct job *job, const struct 
     };
     if (member->record.released)
         gate.consent.until = 0;
+    if (is_to_send(job)) {
+        gate.peer_revoked = peer_is_revoked(worker, task);
+        gate.revocations_lacking = worker->link && !link_knows_revocations(worker->link);
+    }
     int r = domain_refuses(worker, account->address, &gate.own_refused);
     if (r == 0 && is_to_send(job))
         r = domain_refuses(worker, task->to, &gate.peer_refused);
@@ -1260,6 +1273,11 @@ static void decline(struct worker *worker, const struct flz_task *task, enum flz
     report(worker, &receipt);
 }
 
+static bool is_message(const struct flz_task *task)
+{
+    return task->kind == FLZ_TASK_SEND || task->kind == FLZ_TASK_REPLY;
+}
+
 static void accept_task(struct worker *worker, const struct flz_tasks *frame,
                         const struct flz_task *task)
 {
@@ -1271,6 +1289,10 @@ static void accept_task(struct worker *worker, const struct flz_tasks *frame,
     struct flz_msg why = FLZ_MSG_NULL;
     if (reason == FLZ_REASON_NONE)
         reason = attest_task(worker->parts.identity, frame, task, now, &why);
+    if (reason == FLZ_REASON_NONE && is_message(task) && peer_is_revoked(worker, task)) {
+        reason = FLZ_REASON_REVOKED;
+        flz_msg_set(&why, "the recipient's node was revoked");
+    }
     if (reason != FLZ_REASON_NONE) {
         decline(worker, task, reason, why.text);
         return;

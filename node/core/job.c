@@ -84,6 +84,11 @@ enum flz_reason job_gate_check(const struct flz_task *task, const struct job_gat
         return FLZ_REASON_POLICY;
     if (!is_send(task))
         return FLZ_REASON_NONE;
+    if (gate->peer_revoked)
+        return FLZ_REASON_REVOKED;
+    /* Who was cut off lately is not known yet: authority is not complete, and is waited for. */
+    if (gate->revocations_lacking)
+        return FLZ_REASON_LEASE;
     if (gate->peer_refused)
         return FLZ_REASON_POLICY;
     if (!gate->in_hours || gate->local_date != task->local_date)

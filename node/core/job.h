@@ -58,6 +58,8 @@ struct job_gate {
     struct flz_consent consent;
     bool own_refused;         /* opt-out or provider policy of the account's own domain */
     bool peer_refused;        /* opt-out of the recipient's domain */
+    bool peer_revoked;        /* the node that vouches for the recipient was cut off */
+    bool revocations_lacking; /* there are some that this node does not know yet */
 };
 
 /* May this task act now? FLZ_REASON_NONE, or what forbids it. Mailbox tasks pass a gate too; the

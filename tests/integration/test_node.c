@@ -900,6 +900,79 @@ static void stop_waits_for_what_is_behind_its_dot(void **state)
     stop_node(fx);
 }
 
+/* A send to a member that another node vouches for. */
+static struct flz_receipt send_elsewhere(struct fx *fx, struct flz_id node)
+{
+    struct flz_task send = task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB);
+    coordfake_order_elsewhere(fx->coord, send, node);
+    WAIT_FOR(fx, 20000, receipt(fx, &send, 0));
+    return *receipt(fx, &send, 0);
+}
+
+static void nobody_of_a_revoked_node_is_written_to(void **state)
+{
+    struct fx *fx = *state;
+    struct flz_id n2 = coordfake_id(), n3 = coordfake_id();
+    settle_in(fx);
+    expect(fx, send_elsewhere(fx, n2), FLZ_OUTCOME_SENT, FLZ_REASON_NONE);
+    /* Accepted before, due after. */
+    struct flz_task waits = task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB);
+    waits.not_before = coordfake_now(fx->coord) + 10 * FLZ_MINUTE_MS;
+    coordfake_order_elsewhere(fx->coord, waits, n2);
+    coordfake_run(fx->coord, 300);
+    assert_null(receipt(fx, &waits, 0));
+    coordfake_revoke(fx->coord, n2, 1, &fx->coord->admin);
+    WAIT_FOR(fx, 5000, fx->coord->heartbeat.revocation_version == 1);
+    expect(fx, send_elsewhere(fx, n2), FLZ_OUTCOME_DECLINED, FLZ_REASON_REVOKED);
+    WAIT_FOR(fx, 20000, receipt(fx, &waits, 0));
+    expect(fx, *receipt(fx, &waits, 0), FLZ_OUTCOME_WITHDRAWN, FLZ_REASON_REVOKED);
+    expect(fx, send_elsewhere(fx, n3), FLZ_OUTCOME_SENT, FLZ_REASON_NONE);
+    assert_int_equal(dots(fx), 2);
+
+    /* It is remembered, whatever a coordinator says later; nor does one make a revocation. */
+    stop_node(fx);
+    start_node(fx);
+    unsigned heartbeats = fx->coord->heartbeats;
+    WAIT_FOR(fx, 20000, fx->coord->heartbeats > heartbeats);
+    assert_int_equal(fx->coord->heartbeat.revocation_version, 1);
+    coordfake_revoke(fx->coord, n3, 2, &fx->coord->issuer);
+    expect(fx, send_elsewhere(fx, n2), FLZ_OUTCOME_DECLINED, FLZ_REASON_REVOKED);
+    expect(fx, send_elsewhere(fx, n3), FLZ_OUTCOME_SENT, FLZ_REASON_NONE);
+    assert_true(log_has(fx, "revocation_refused"));
+    stop_node(fx);
+}
+
+static void without_all_revocations_nothing_is_sent(void **state)
+{
+    struct fx *fx = *state;
+    settle_in(fx);
+    fx->coord->revocations = 1;
+    unsigned heartbeats = fx->coord->heartbeats;
+    WAIT_FOR(fx, 5000, fx->coord->heartbeats > heartbeats + 1);
+    struct flz_task send = task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB);
+    coordfake_order(fx->coord, &send, 1);
+    coordfake_run(fx->coord, 1500);
+    assert_null(receipt(fx, &send, 0));
+    assert_int_equal(dots(fx), 0);
+    coordfake_revoke(fx->coord, coordfake_id(), 1, &fx->coord->admin);
+    WAIT_FOR(fx, 20000, receipt(fx, &send, 0));
+    expect(fx, *receipt(fx, &send, 0), FLZ_OUTCOME_SENT, FLZ_REASON_NONE);
+    stop_node(fx);
+}
+
+static void a_revoked_node_sends_nothing_itself(void **state)
+{
+    struct fx *fx = *state;
+    settle_in(fx);
+    coordfake_revoke(fx->coord, fx->coord->node, 1, &fx->coord->admin);
+    WAIT_FOR(fx, 5000, fx->coord->heartbeat.revocation_version == 1);
+    coordfake_order_elsewhere(
+        fx->coord, task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB), coordfake_id());
+    coordfake_run(fx->coord, 1500);
+    assert_int_equal(dots(fx), 0);
+    stop_node(fx);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(int argc, char **argv)
@@ -925,6 +998,9 @@ int main(int argc, char **argv)
         TEST(cap_of_the_day_holds_at_the_node),
         TEST(repeated_and_forged_frames_do_nothing),
         TEST(stranger_is_never_written_to),
+        TEST(nobody_of_a_revoked_node_is_written_to),
+        TEST(without_all_revocations_nothing_is_sent),
+        TEST(a_revoked_node_sends_nothing_itself),
         TEST(domain_that_refuses_is_heeded),
         TEST(dead_dns_makes_no_logins),
         TEST(lost_journal_is_a_new_incarnation),

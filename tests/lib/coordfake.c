@@ -118,6 +118,7 @@ static void on_heartbeat(struct coordfake *fake, struct flz_view payload)
         .network_now = now,
         .rate_milli = fake->rate_milli,
         .horizon = now + 30 * fake->rate_milli,
+        .revocation_version = fake->revocations,
         .pauses = &fake->pause,
         .pauses_count = fake->pause.scope ? 1 : 0,
     };
@@ -468,4 +469,73 @@ struct flz_task coordfake_task(struct coordfake *fake, enum flz_task_kind kind,
     if (sends)
         coordfake_sign_mail(fake, &task);
     return task;
+}
+
+/* ---- Other nodes ---- */
+
+void coordfake_revoke(struct coordfake *fake, struct flz_id node, uint64_t number,
+                      const struct keys_sign_pair *key)
+{
+    _cleanup_(flz_buf_deinit) struct flz_buf bytes = FLZ_BUF_NULL;
+    struct flz_revocation revocation = {.network = fake->network,
+                                        .node = node,
+                                        .at = flz_realtime_ms(),
+                                        .admin_certificate =
+                                            flz_buf_view(&fake->admin_certificate)};
+    seal(FLZ_KIND_REVOCATION, &flz_codec_revocation, &revocation, key, &bytes);
+    struct flz_view view = flz_buf_view(&bytes);
+    struct flz_revocations frame = {.header = coordfake_header(fake),
+                                    .from = number - 1,
+                                    .revocations = &view,
+                                    .revocations_count = 1};
+    coordfake_send(fake, FLZ_KIND_REVOCATIONS, &flz_codec_revocations, &frame, &fake->issuer);
+}
+
+/* Signed(NODE) of a node with the keys `token` and `sign`. */
+static void certify_node(struct coordfake *fake, struct flz_id node,
+                         const struct keys_sign_pair *token, const struct keys_sign_pair *sign,
+                         struct flz_buf *buf)
+{
+    _cleanup_(flz_buf_deinit) struct flz_buf bytes = FLZ_BUF_NULL;
+    struct flz_invite invite = {.network = fake->network,
+                                .node = node,
+                                .name = "n2",
+                                .token_key = token->public_key,
+                                .not_after = flz_realtime_ms() + FLZ_HOUR_MS};
+    seal(FLZ_KIND_INVITE, &flz_codec_invite, &invite, &fake->admin, &bytes);
+    struct flz_node_certificate certificate = {
+        .admin_certificate = flz_buf_view(&fake->admin_certificate),
+        .invite = flz_buf_view(&bytes),
+        .sign_key = sign->public_key,
+        .curve_key = {.b = {5}},
+        .created = flz_realtime_ms()};
+    seal(FLZ_KIND_NODE, &flz_codec_node_certificate, &certificate, token, buf);
+}
+
+void coordfake_order_elsewhere(struct coordfake *fake, struct flz_task task, struct flz_id node)
+{
+    _cleanup_(keys_sign_deinit) struct keys_sign_pair token = KEYS_SIGN_NULL;
+    _cleanup_(keys_sign_deinit) struct keys_sign_pair sign = KEYS_SIGN_NULL;
+    _cleanup_(flz_buf_deinit) struct flz_buf certificate = FLZ_BUF_NULL, attestation = FLZ_BUF_NULL;
+    struct flz_address to;
+    must(keys_sign_generate(&token) == 0 && keys_sign_generate(&sign) == 0 &&
+             flz_address_parse(task.to, &to) == 0,
+         "keys");
+    certify_node(fake, node, &token, &sign, &certificate);
+    struct flz_attestation claim = {.network = fake->network,
+                                    .node = node,
+                                    .account = task.peer_account,
+                                    .address = flz_address_digest(&to),
+                                    .consent_until = task.expires,
+                                    .actions = FLZ_ACTION_OPEN};
+    seal(FLZ_KIND_ATTESTATION, &flz_codec_attestation, &claim, &sign, &attestation);
+    struct flz_view view = flz_buf_view(&certificate);
+    task.attestation = flz_buf_view(&attestation);
+    task.attestation_signer = flz_digest_of(view);
+    struct flz_tasks frame = {.header = coordfake_header(fake),
+                              .tasks = &task,
+                              .tasks_count = 1,
+                              .certificates = &view,
+                              .certificates_count = 1};
+    coordfake_send(fake, FLZ_KIND_TASKS, &flz_codec_tasks, &frame, &fake->issuer);
 }

@@ -37,6 +37,7 @@ struct coordfake {
     int64_t rate_milli;
     int64_t jump_ms;        /* added to network time */
     struct flz_pause pause; /* scope 0: none */
+    uint64_t revocations;   /* how many the pulse speaks of */
     uint64_t epoch;
     struct flz_id generation;
     int64_t base_boot;
@@ -94,6 +95,13 @@ struct flz_frame_header coordfake_header(struct coordfake *fake);
 
 /* Sends tasks in one good frame. */
 void coordfake_order(struct coordfake *fake, const struct flz_task *tasks, size_t n);
+
+/* Hands on the revocation of a node, as this number, signed by the administrator's key or not. */
+void coordfake_revoke(struct coordfake *fake, struct flz_id node, uint64_t number,
+                      const struct keys_sign_pair *key);
+
+/* Vouches for the recipient of a send by a node of its own, `node`, and orders it. */
+void coordfake_order_elsewhere(struct coordfake *fake, struct flz_task task, struct flz_id node);
 
 /* Sends any frame, signed by any key. */
 void coordfake_send(struct coordfake *fake, enum flz_kind kind, const struct flz_codec *codec,

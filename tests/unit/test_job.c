@@ -102,6 +102,8 @@ static void gate_lets_a_good_task_through_and_stops_at_each_bar(void **state)
     BARRED(gate.consent.actions = FLZ_ACTION_REPLY, FLZ_REASON_NO_CONSENT);
     BARRED(gate.own_refused = true, FLZ_REASON_POLICY);
     BARRED(gate.peer_refused = true, FLZ_REASON_POLICY);
+    BARRED(gate.peer_revoked = true, FLZ_REASON_REVOKED);
+    BARRED(gate.revocations_lacking = true, FLZ_REASON_LEASE);
     BARRED(gate.in_hours = false, FLZ_REASON_SLOT);
     BARRED(gate.local_date++, FLZ_REASON_SLOT);
     BARRED(gate.dots_today = 5, FLZ_REASON_CAP);
@@ -117,6 +119,7 @@ static void gate_of_a_mailbox_task_asks_less(void **state)
     gate.in_hours = false;
     gate.dots_today = 1000;
     gate.peer_refused = true;
+    gate.revocations_lacking = true;
     assert_int_equal(job_gate_check(&open, &gate), FLZ_REASON_NONE);
     gate.consent.actions = FLZ_ACTION_SEND;
     assert_int_equal(job_gate_check(&open, &gate), FLZ_REASON_NO_CONSENT);
