@@ -423,6 +423,12 @@ static int open_store(struct server *server, struct flz_msg *msg)
                                         .family_meta = FAMILY_META,
                                         .archive = archive};
     r = rlog_embedded_open(&log, &server->rlog, msg);
+    if (r == RLOG_E_ARCHIVE) { /* work goes on; only the past cannot be shown any more */
+        flz_log(server->log, FLZ_LOG_ERROR, "archive_damaged", "reason=%s hint=%s", msg->text,
+                "put the files of the folder archive back from a backup");
+        *msg = FLZ_MSG_NULL;
+        r = 0;
+    }
     if (r == 0 && server->restored) {
         r = rlog_embedded_new_generation(server->rlog);
         if (r < 0)

@@ -18,7 +18,7 @@ struct rlog_model {
     struct rlog_model_options options;
     struct flz_rng rng;
     struct rlog_bounds bounds;
-    struct entry *entries; /* owned; bounds.first … bounds.last */
+    struct entry *entries; /* owned; archived ones, then bounds.first … bounds.last */
     size_t count;
     size_t capacity;
     enum rlog_model_fault *script; /* owned */
@@ -167,7 +167,7 @@ static enum rlog_result resolve(struct rlog *log, uint64_t seq, struct flz_id no
     struct segment segment;
     if (is_away(model))
         return RLOG_UNAVAILABLE;
-    const struct entry *entry = entry_of(model, seq);
+    const struct entry *entry = seq < model->bounds.first ? NULL : entry_of(model, seq);
     if (!entry) {
         *ret_committed = false;
         return RLOG_OK;
@@ -184,18 +184,11 @@ static enum rlog_result damaged(uint64_t seq, const char *how, struct flz_msg *m
     return RLOG_CORRUPT;
 }
 
-static enum rlog_result read_segments(struct rlog *log, uint64_t from, rlog_on_segment on_segment,
-                                      void *data, struct flz_msg *msg)
+/* Those between the two. */
+static enum rlog_result read_between(struct rlog_model *model, uint64_t from, uint64_t last,
+                                     rlog_on_segment on_segment, void *data, struct flz_msg *msg)
 {
-    struct rlog_model *model = model_of(log);
-    if (is_away(model)) {
-        flz_msg_set(msg, "the log is away");
-        return RLOG_UNAVAILABLE;
-    }
-    if (model->bounds.first == 0)
-        return RLOG_OK;
-    for (uint64_t seq = from > model->bounds.first ? from : model->bounds.first;
-         seq <= model->bounds.last; seq++) {
+    for (uint64_t seq = from; seq <= last; seq++) {
         struct segment segment;
         const struct entry *entry = entry_of(model, seq);
         if (!entry)
@@ -209,6 +202,34 @@ static enum rlog_result read_segments(struct rlog *log, uint64_t from, rlog_on_s
     return RLOG_OK;
 }
 
+static enum rlog_result read_segments(struct rlog *log, uint64_t from, rlog_on_segment on_segment,
+                                      void *data, struct flz_msg *msg)
+{
+    struct rlog_model *model = model_of(log);
+    const struct rlog_bounds *bounds = &model->bounds;
+    if (is_away(model)) {
+        flz_msg_set(msg, "the log is away");
+        return RLOG_UNAVAILABLE;
+    }
+    if (bounds->first == 0)
+        return RLOG_OK;
+    return read_between(model, from > bounds->first ? from : bounds->first, bounds->last,
+                        on_segment, data, msg);
+}
+
+static enum rlog_result read_archived(struct rlog *log, uint64_t from, rlog_on_segment on_segment,
+                                      void *data, struct flz_msg *msg)
+{
+    struct rlog_model *model = model_of(log);
+    const struct rlog_bounds *bounds = &model->bounds;
+    if (is_away(model)) {
+        flz_msg_set(msg, "the log is away");
+        return RLOG_UNAVAILABLE;
+    }
+    return read_between(model, from > bounds->forgotten.seq ? from : bounds->forgotten.seq + 1,
+                        bounds->trimmed.seq, on_segment, data, msg);
+}
+
 static enum rlog_result bounds(struct rlog *log, struct rlog_bounds *ret_bounds)
 {
     struct rlog_model *model = model_of(log);
@@ -218,27 +239,94 @@ static enum rlog_result bounds(struct rlog *log, struct rlog_bounds *ret_bounds)
     return RLOG_OK;
 }
 
+static int on_trimmed(const struct segment *segment, struct flz_view bytes, void *data)
+{
+    (void)bytes;
+    *(struct rlog_mark *)data = rlog_mark_of(segment);
+    return 0;
+}
+
 static enum rlog_result trim(struct rlog *log, uint64_t epoch, uint64_t below, struct flz_msg *msg)
 {
     struct rlog_model *model = model_of(log);
-    size_t gone = 0;
+    struct rlog_bounds *bounds = &model->bounds;
+    struct rlog_mark trimmed = bounds->trimmed;
+    if (is_away(model)) {
+        flz_msg_set(msg, "the log is away");
+        return RLOG_UNAVAILABLE;
+    }
+    if (epoch != bounds->epoch)
+        return RLOG_FENCED;
+    /* The newest segment stays: the next one is chained to it. */
+    if (below > bounds->last)
+        below = bounds->last;
+    if (below <= bounds->first)
+        return RLOG_OK;
+    enum rlog_result result =
+        read_between(model, bounds->first, below - 1, on_trimmed, &trimmed, msg);
+    if (result == RLOG_OK) {
+        bounds->trimmed = trimmed;
+        bounds->first = below;
+    }
+    return result;
+}
+
+/* How many archived entries, from the oldest on, are older than `before`. */
+static size_t count_old(const struct rlog_model *model, int64_t before, struct rlog_mark *mark)
+{
+    size_t count = 0;
+    struct segment segment;
+    while (count < model->count && model->entries[count].seq < model->bounds.first &&
+           segment_parse(flz_buf_view(&model->entries[count].bytes), &segment) == 0 &&
+           segment.at < before) {
+        *mark = rlog_mark_of(&segment);
+        count++;
+    }
+    return count;
+}
+
+static enum rlog_result forget(struct rlog *log, uint64_t epoch, int64_t before,
+                               struct flz_msg *msg)
+{
+    struct rlog_model *model = model_of(log);
     if (is_away(model)) {
         flz_msg_set(msg, "the log is away");
         return RLOG_UNAVAILABLE;
     }
     if (epoch != model->bounds.epoch)
         return RLOG_FENCED;
-    /* The newest segment stays: the next one is chained to it. */
-    if (below > model->bounds.last)
-        below = model->bounds.last;
-    while (gone < model->count && model->entries[gone].seq < below)
-        flz_buf_deinit(&model->entries[gone++].bytes);
+    size_t gone = count_old(model, before, &model->bounds.forgotten);
+    for (size_t i = 0; i < gone; i++)
+        flz_buf_deinit(&model->entries[i].bytes);
     if (gone > 0) {
         model->count -= gone;
         memmove(model->entries, model->entries + gone, model->count * sizeof *model->entries);
-        model->bounds.first = below;
     }
     return RLOG_OK;
+}
+
+struct finding {
+    uint64_t event;
+    uint64_t seq;
+};
+
+static int on_find(const struct segment *segment, struct flz_view bytes, void *data)
+{
+    struct finding *finding = data;
+    (void)bytes;
+    if (segment->first_event + segment->count <= finding->event)
+        return 0;
+    finding->seq = segment->seq;
+    return 1;
+}
+
+static enum rlog_result find_archived(struct rlog *log, uint64_t event, uint64_t *ret_seq)
+{
+    struct finding finding = {.event = event};
+    enum rlog_result result = read_archived(log, 0, on_find, &finding, NULL);
+    if (result == RLOG_OK)
+        *ret_seq = finding.seq;
+    return result;
 }
 
 static struct rlog *close_log(struct rlog *log)
@@ -256,6 +344,9 @@ static const struct rlog_ops ops = {
     .read = read_segments,
     .bounds = bounds,
     .trim = trim,
+    .read_archived = read_archived,
+    .forget = forget,
+    .find_archived = find_archived,
     .close = close_log,
 };
 

@@ -8,8 +8,8 @@
  * rlog_resolve() before anything else; after any append result but OK it drops its memory and loads
  * again. Lower epochs never write: the campaign that made a higher one has fenced them off.
  *
- * Threads: one writing operation (campaign, append, trim) at a time, from any thread; reading,
- * bounds and renew may come from another thread meanwhile.
+ * Threads: one writing operation (campaign, append, trim, forget) at a time, from any thread;
+ * reading, bounds and renew may come from other threads meanwhile.
  */
 #pragma once
 
@@ -17,6 +17,7 @@
 #include "common/sys/store.h"
 #include "coordinator/rlog/segment.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -30,13 +31,28 @@ enum rlog_result {
     RLOG_CORRUPT = 6,     /* what is stored is damaged; msg of the call that found it names it */
 };
 
+/* A segment, as what comes after it must know it. All zero: before the first. */
+struct rlog_mark {
+    uint64_t seq;
+    uint64_t last_event;
+    uint64_t epoch;
+    struct flz_digest digest;
+};
+
+/*
+ * What is kept, in order:
+ *
+ *     (forgotten) ≤ forgotten.seq < archived ≤ trimmed.seq < log, from first to last
+ */
 struct rlog_bounds {
-    uint64_t first; /* oldest segment kept; 0: none */
+    uint64_t first; /* oldest segment in the log; 0: none */
     uint64_t last;  /* newest; 0: none */
     uint64_t last_event;
     uint64_t epoch;
     struct flz_id generation;
     struct flz_digest head; /* digest of the newest segment */
+    struct rlog_mark trimmed;   /* the newest that was trimmed: what `first` follows */
+    struct rlog_mark forgotten; /* the newest that is kept nowhere any more */
 };
 
 struct rlog;
@@ -60,8 +76,18 @@ struct rlog_ops {
     enum rlog_result (*read)(struct rlog *log, uint64_t from, rlog_on_segment on_segment,
                              void *data, struct flz_msg *msg);
     enum rlog_result (*bounds)(struct rlog *log, struct rlog_bounds *ret_bounds);
-    /* Moves segments below `below` into the archive (or drops them, where there is none). */
+    /* Moves segments below `below` into the archive (or forgets them, where there is none). */
     enum rlog_result (*trim)(struct rlog *log, uint64_t epoch, uint64_t below, struct flz_msg *msg);
+    /* As read, of what was trimmed and is not forgotten. */
+    enum rlog_result (*read_archived)(struct rlog *log, uint64_t from, rlog_on_segment on_segment,
+                                      void *data, struct flz_msg *msg);
+    /* Drops from the archive what is older than `before`, network time; a backend may keep some of
+     * it, to drop whole files only. */
+    enum rlog_result (*forget)(struct rlog *log, uint64_t epoch, int64_t before,
+                               struct flz_msg *msg);
+    /* The first archived segment of the file, or whatever the archive is made of, that holds the
+     * event; 0 when it is not archived. */
+    enum rlog_result (*find_archived)(struct rlog *log, uint64_t event, uint64_t *ret_seq);
     struct rlog *(*close)(struct rlog *log);
 };
 
@@ -112,6 +138,19 @@ static inline enum rlog_result rlog_trim(struct rlog *log, uint64_t epoch, uint6
     return log->ops->trim(log, epoch, below, msg);
 }
 
+static inline enum rlog_result rlog_read_archived(struct rlog *log, uint64_t from,
+                                                  rlog_on_segment on_segment, void *data,
+                                                  struct flz_msg *msg)
+{
+    return log->ops->read_archived(log, from, on_segment, data, msg);
+}
+
+static inline enum rlog_result rlog_forget(struct rlog *log, uint64_t epoch, int64_t before,
+                                           struct flz_msg *msg)
+{
+    return log->ops->forget(log, epoch, before, msg);
+}
+
 static inline struct rlog *rlog_close(struct rlog *log)
 {
     return log ? log->ops->close(log) : NULL;
@@ -119,20 +158,58 @@ static inline struct rlog *rlog_close(struct rlog *log)
 
 const char *rlog_result_str(enum rlog_result result);
 
-/* Walks the whole log: density, chain, digests. RLOG_OK, or RLOG_CORRUPT and msg names the first
- * bad segment. */
-enum rlog_result rlog_verify(struct rlog *log, struct flz_msg *msg);
+struct rlog_mark rlog_mark_of(const struct segment *segment);
+/* Why the segment cannot come after the mark, in words behind "segment 7 "; NULL: it can. */
+const char *rlog_mark_refuses(const struct rlog_mark *before, const struct segment *segment);
+
+/* The archive and the log as one: segments from `from` on that are not forgotten, in order, until
+ * on_segment answers other than 0. Trimming meanwhile does not matter. */
+enum rlog_result rlog_each(struct rlog *log, uint64_t from, rlog_on_segment on_segment, void *data,
+                           struct flz_msg *msg);
+
+/* The segment, archived or not, from which on an event is found: its own, or one before it. 0:
+ * forgotten, or not there yet. Reads a few segments. */
+enum rlog_result rlog_find_event(struct rlog *log, uint64_t event, uint64_t *ret_seq,
+                                 struct flz_msg *msg);
+
+/*
+ * Walks the archive and the log: density, chain, digests. RLOG_OK; RLOG_CORRUPT and msg names the
+ * first bad segment; RLOG_UNAVAILABLE when *stop (may be NULL) became true. *ret_bounds (may be
+ * NULL): what was found to be good.
+ */
+enum rlog_result rlog_verify_until(struct rlog *log, const atomic_bool *stop,
+                                   struct rlog_bounds *ret_bounds, struct flz_msg *msg);
+
+static inline enum rlog_result rlog_verify(struct rlog *log, struct flz_msg *msg)
+{
+    return rlog_verify_until(log, NULL, NULL, msg);
+}
+
+/* What the log itself keeps: the archive has the rest. */
+struct rlog_keep {
+    int64_t before;   /* segments whose newest event is older, network time, are trimmed … */
+    size_t bytes_max; /* … about so many bytes of them at once */
+};
+
+/* Trims by age. *ret_more: there is more to trim. */
+enum rlog_result rlog_trim_old(struct rlog *log, uint64_t epoch, const struct rlog_keep *keep,
+                               bool *ret_more, struct flz_msg *msg);
 
 /* ---- The embedded backend: the coordinator's own store ---- */
 
 struct rlog_embedded_options {
     struct store *store;    /* borrowed */
     size_t family_log;      /* be64 seq → segment */
-    size_t family_meta;     /* epoch, generation */
+    size_t family_meta;     /* epoch, generation, marks, files of the archive */
     const char *archive;    /* folder for trimmed segments; NULL: they are dropped */
 };
 
-/* Checks the newest segments of what is there. 0 or negative (-EUCLEAN: msg names the segment). */
+/*
+ * Checks that nothing is missing and that the newest segments are whole, and removes what a trim
+ * left that was ended midway. 0; RLOG_E_ARCHIVE: the log is open, but something of its archive is
+ * missing or was changed, which msg names; negative (-EUCLEAN: msg names the segment).
+ */
+enum { RLOG_E_ARCHIVE = 1 };
 int rlog_embedded_open(const struct rlog_embedded_options *options, struct rlog **ret_log,
                        struct flz_msg *msg);
 

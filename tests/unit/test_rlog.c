@@ -5,7 +5,6 @@
 #include "common/base/cleanup.h"
 #include "common/base/hash.h"
 #include "common/base/rng.h"
-#include "coordinator/rlog/archive.h"
 #include "coordinator/rlog/model.h"
 #include "coordinator/rlog/rlog.h"
 #include "tests/lib/chain.h"
@@ -194,6 +193,33 @@ static void assert_reads(struct fx *fx, uint64_t from, uint64_t first, uint64_t 
     assert_int_equal(seen.first, first);
     assert_int_equal(seen.last, last);
     assert_int_equal(seen.count, first ? last - first + 1 : 0);
+}
+
+static void assert_archived(struct fx *fx, uint64_t from, uint64_t first, uint64_t last)
+{
+    struct seen seen = {.first = 0};
+    if (rlog_read_archived(fx->log, from, on_segment, &seen, &fx->msg) != RLOG_OK)
+        fail_msg("%s", fx->msg.text);
+    assert_int_equal(seen.first, first);
+    assert_int_equal(seen.last, last);
+    assert_int_equal(seen.count, first ? last - first + 1 : 0);
+}
+
+/* Archive and log as one. */
+static void assert_each(struct fx *fx, uint64_t from, uint64_t first, uint64_t last)
+{
+    struct seen seen = {.first = 0};
+    if (rlog_each(fx->log, from, on_segment, &seen, &fx->msg) != RLOG_OK)
+        fail_msg("%s", fx->msg.text);
+    assert_int_equal(seen.first, first);
+    assert_int_equal(seen.last, last);
+    assert_int_equal(seen.count, first ? last - first + 1 : 0);
+}
+
+static void trim(struct fx *fx, uint64_t below)
+{
+    if (rlog_trim(fx->log, fx->epoch, below, &fx->msg) != RLOG_OK)
+        fail_msg("%s", fx->msg.text);
 }
 
 static void assert_verifies(struct fx *fx)
@@ -584,6 +610,214 @@ static void resolve_of_a_trimmed_segment_is_no(void **state)
     assert_false(committed);
 }
 
+static void what_is_trimmed_is_in_the_archive(void **state)
+{
+    struct fx *fx = *state;
+    append_many(fx, 12);
+    assert_archived(fx, 0, 0, 0);
+    trim(fx, 4);
+    assert_archived(fx, 0, 1, 3);
+    trim(fx, 9);
+    assert_archived(fx, 0, 1, 8);
+    assert_archived(fx, 5, 5, 8);
+    assert_archived(fx, 9, 0, 0);
+    reopen(fx);
+    assert_archived(fx, 0, 1, 8);
+    struct seen seen = {.stop_at = 2};
+    assert_int_equal(rlog_read_archived(fx->log, 0, on_segment, &seen, &fx->msg), RLOG_OK);
+    assert_int_equal(seen.last, 2);
+}
+
+static void archive_and_log_are_read_as_one(void **state)
+{
+    struct fx *fx = *state;
+    assert_each(fx, 0, 0, 0);
+    append_many(fx, 12);
+    trim(fx, 4);
+    trim(fx, 9);
+    assert_each(fx, 0, 1, 12);
+    assert_each(fx, 3, 3, 12);
+    assert_each(fx, 8, 8, 12);
+    assert_each(fx, 9, 9, 12);
+    assert_each(fx, 13, 0, 0);
+    struct seen seen = {.stop_at = 10};
+    assert_int_equal(rlog_each(fx->log, 2, on_segment, &seen, &fx->msg), RLOG_OK);
+    assert_int_equal(seen.last, 10);
+    assert_int_equal(seen.count, 9);
+}
+
+/* The mark is what the next segment follows. */
+static void the_bounds_say_what_was_trimmed(void **state)
+{
+    struct fx *fx = *state;
+    struct rlog_bounds bounds;
+    append_many(fx, 5);
+    struct rlog_mark mark = rlog_mark_of(&fx->chain.header);
+    append_many(fx, 3);
+    trim(fx, 6);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(rlog_bounds(fx->log, &bounds), RLOG_OK);
+        assert_int_equal(bounds.trimmed.seq, 5);
+        assert_int_equal(bounds.trimmed.last_event, mark.last_event);
+        assert_int_equal(bounds.trimmed.epoch, mark.epoch);
+        assert_true(flz_digest_equal(bounds.trimmed.digest, mark.digest));
+        assert_int_equal(bounds.forgotten.seq, 0);
+        reopen(fx);
+    }
+}
+
+/* Segment n of a chain is of the time 1000 n. */
+static void old_files_are_forgotten(void **state)
+{
+    struct fx *fx = *state;
+    struct rlog_bounds bounds;
+    append_many(fx, 12);
+    for (uint64_t below = 4; below <= 10; below += 3)
+        trim(fx, below);
+    assert_int_equal(rlog_forget(fx->log, fx->epoch, 1000, &fx->msg), RLOG_OK);
+    assert_archived(fx, 0, 1, 9);
+    assert_int_equal(rlog_forget(fx->log, fx->epoch, 6001, &fx->msg), RLOG_OK);
+    for (int i = 0; i < 2; i++) {
+        assert_archived(fx, 0, 7, 9);
+        assert_each(fx, 0, 7, 12);
+        assert_int_equal(rlog_bounds(fx->log, &bounds), RLOG_OK);
+        assert_int_equal(bounds.forgotten.seq, 6);
+        assert_verifies(fx);
+        reopen(fx);
+    }
+    become_writer(fx);
+    assert_int_equal(rlog_forget(fx->log, fx->epoch, INT64_MAX, &fx->msg), RLOG_OK);
+    assert_archived(fx, 0, 0, 0);
+    assert_each(fx, 0, 10, 12);
+    assert_bounds(fx, 10, 12);
+    assert_verifies(fx);
+}
+
+static void an_old_epoch_forgets_nothing(void **state)
+{
+    struct fx *fx = *state;
+    uint64_t old = fx->epoch;
+    append_many(fx, 5);
+    trim(fx, 4);
+    become_writer(fx);
+    assert_int_equal(rlog_forget(fx->log, old, INT64_MAX, &fx->msg), RLOG_FENCED);
+    assert_archived(fx, 0, 1, 3);
+}
+
+static int on_holder(const struct segment *segment, struct flz_view bytes, void *data)
+{
+    uint64_t *event = data;
+    (void)bytes;
+    if (segment->first_event + segment->count <= *event)
+        return 0;
+    *event = segment->first_event <= *event ? 0 : *event;
+    return 1;
+}
+
+static void assert_finds(struct fx *fx, uint64_t event)
+{
+    uint64_t seq = 0;
+    assert_int_equal(rlog_find_event(fx->log, event, &seq, &fx->msg), RLOG_OK);
+    assert_true(seq > 0);
+    assert_int_equal(rlog_each(fx->log, seq, on_holder, &event, &fx->msg), RLOG_OK);
+    assert_int_equal(event, 0);
+}
+
+static void every_event_is_found_wherever_it_is(void **state)
+{
+    struct fx *fx = *state;
+    uint64_t seq = 9;
+    assert_int_equal(rlog_find_event(fx->log, 1, &seq, &fx->msg), RLOG_OK);
+    assert_int_equal(seq, 0);
+    for (uint32_t i = 0; i < 60; i++) /* some have no event */
+        assert_int_equal(append(fx, i % 4), RLOG_OK);
+    uint64_t events = fx->chain.bounds.last_event;
+    for (uint64_t event = 1; event <= events; event++)
+        assert_finds(fx, event);
+    trim(fx, 10);
+    trim(fx, 31);
+    assert_int_equal(rlog_forget(fx->log, fx->epoch, 10000, &fx->msg), RLOG_OK);
+    struct rlog_bounds bounds;
+    assert_int_equal(rlog_bounds(fx->log, &bounds), RLOG_OK);
+    assert_int_equal(bounds.forgotten.seq, 9);
+    for (uint64_t event = bounds.forgotten.last_event + 1; event <= events; event++)
+        assert_finds(fx, event);
+    assert_int_equal(rlog_find_event(fx->log, bounds.forgotten.last_event, &seq, &fx->msg),
+                     RLOG_OK);
+    assert_int_equal(seq, 0);
+    assert_int_equal(rlog_find_event(fx->log, events + 1, &seq, &fx->msg), RLOG_OK);
+    assert_int_equal(seq, 0);
+}
+
+/* Ten segments, some hundred bytes each. */
+static void what_is_old_is_trimmed_some_at_a_time(void **state)
+{
+    struct fx *fx = *state;
+    struct rlog_keep keep = {.before = 8000, .bytes_max = 1000};
+    bool more = false;
+    int chunks = 0;
+    append_many(fx, 10);
+    do {
+        assert_int_equal(rlog_trim_old(fx->log, fx->epoch, &keep, &more, &fx->msg), RLOG_OK);
+        chunks++;
+        assert_verifies(fx);
+    } while (more);
+    assert_true(chunks > 1 && chunks < 7);
+    assert_bounds(fx, 8, 10); /* 8 is of the time 8000 */
+    keep = (struct rlog_keep){.before = INT64_MAX, .bytes_max = 1};
+    assert_int_equal(rlog_trim_old(fx->log, fx->epoch, &keep, &more, &fx->msg), RLOG_OK);
+    assert_bounds(fx, 9, 10);
+    assert_true(more);
+    assert_int_equal(rlog_trim_old(fx->log, fx->epoch - 1, &keep, &more, &fx->msg), RLOG_FENCED);
+    assert_each(fx, 0, 1, 10);
+}
+
+static void verifying_ends_when_it_is_told_to(void **state)
+{
+    struct fx *fx = *state;
+    atomic_bool stop = true;
+    struct rlog_bounds bounds = {.last = 77};
+    append_many(fx, 3);
+    assert_int_equal(rlog_verify_until(fx->log, &stop, &bounds, &fx->msg), RLOG_UNAVAILABLE);
+    assert_int_equal(bounds.last, 77);
+    atomic_store(&stop, false);
+    assert_int_equal(rlog_verify_until(fx->log, &stop, &bounds, &fx->msg), RLOG_OK);
+    assert_int_equal(bounds.last, 3);
+    assert_true(flz_digest_equal(bounds.head, fx->chain.bounds.head));
+}
+
+/* Whatever was trimmed, forgotten, and when it was opened again: all that is kept is there. */
+static void history_is_whole_whatever_is_done_to_it(void **state)
+{
+    struct fx *fx = *state;
+    struct flz_rng rng;
+    struct rlog_bounds bounds;
+    flz_rng_init(&rng, flz_view_str("history"), 7);
+    for (int i = 0; i < 150; i++) {
+        uint64_t last = fx->chain.bounds.last;
+        switch (flz_rng_below(&rng, 5)) {
+        case 0: trim(fx, last > 0 ? 1 + flz_rng_below(&rng, last) : 0); break;
+        case 1:
+            assert_int_equal(rlog_forget(fx->log, fx->epoch,
+                                         (int64_t)flz_rng_below(&rng, 500 * last + 1), &fx->msg),
+                             RLOG_OK);
+            break;
+        case 2:
+            reopen(fx);
+            become_writer(fx);
+            break;
+        default: append_many(fx, 3); break;
+        }
+        assert_int_equal(rlog_bounds(fx->log, &bounds), RLOG_OK);
+        assert_true(bounds.forgotten.seq <= bounds.trimmed.seq);
+        if (bounds.last > 0)
+            assert_int_equal(bounds.first, bounds.trimmed.seq + 1);
+        assert_each(fx, 0, bounds.last > 0 ? bounds.forgotten.seq + 1 : 0, bounds.last);
+        assert_verifies(fx);
+    }
+    assert_true(bounds.forgotten.seq > 0);
+}
+
 static void a_new_generation_refuses_the_old_one(void **state)
 {
     struct fx *fx = *state;
@@ -729,8 +963,6 @@ static void resolve_of_a_damaged_segment_is_corrupt(void **state)
 static void what_is_damaged_is_not_trimmed(void **state)
 {
     struct fx *fx = *state;
-    if (fx->is_model)
-        return; /* it has no archive that could take damage over */
     append_many(fx, 6);
     damage(fx, 3, 60);
     assert_names(fx, rlog_trim(fx->log, fx->epoch, 5, &fx->msg), "segment 3 ");
@@ -828,96 +1060,226 @@ static void the_rider_is_written_with_its_segment_only(void **state)
     assert_false(has_row(fx, "b"));
 }
 
-static int on_archived(const struct segment *segment, struct flz_view bytes, void *data)
+static bool archive_has(struct fx *fx, const char *part)
 {
-    return on_segment(segment, bytes, data);
+    char path[600];
+    return tree_find(fx->archive, part, path, sizeof path);
 }
 
-static void assert_archived(struct fx *fx, uint64_t from, uint64_t first, uint64_t last)
+static void put_file(struct fx *fx, const char *name)
 {
-    struct seen seen = {.first = 0};
-    int r = archive_each(fx->archive, from, on_archived, &seen, &fx->msg);
-    if (r != 0)
-        fail_msg("%d %s", r, fx->msg.text);
-    assert_int_equal(seen.first, first);
-    assert_int_equal(seen.last, last);
-}
-
-static void trimmed_segments_are_in_the_archive(void **state)
-{
-    struct fx *fx = *state;
-    append_many(fx, 12);
-    assert_archived(fx, 0, 0, 0);
-    assert_int_equal(rlog_trim(fx->log, fx->epoch, 4, &fx->msg), RLOG_OK);
-    assert_archived(fx, 0, 1, 3);
-    assert_int_equal(rlog_trim(fx->log, fx->epoch, 9, &fx->msg), RLOG_OK);
-    assert_archived(fx, 0, 1, 8);
-    assert_archived(fx, 5, 5, 8);
-    char half[600];
-    (void)snprintf(half, sizeof half, "%s/%020d-%020d.segments.new-x", fx->archive, 9, 10);
-    FILE *file = fopen(half, "we"); /* as a crash leaves it */
+    char path[700];
+    (void)snprintf(path, sizeof path, "%s/%s", fx->archive, name);
+    FILE *file = fopen(path, "we");
     assert_non_null(file);
     assert_true(fputs("half", file) >= 0);
     assert_int_equal(fclose(file), 0);
-    assert_archived(fx, 0, 1, 8);
-    struct seen seen = {.stop_at = 2};
-    assert_int_equal(archive_each(fx->archive, 0, on_archived, &seen, &fx->msg), 42);
 }
+
+#define NAME(first, last) "000000000000000000" first "-000000000000000000" last ".segments"
 
 static void without_an_archive_trimmed_segments_are_dropped(void **state)
 {
     struct fx *fx = *state;
+    struct rlog_bounds bounds;
     append_many(fx, 5);
     fx->log = rlog_close(fx->log);
     struct rlog_embedded_options options = embedded_options(fx);
     options.archive = NULL;
-    assert_int_equal(rlog_embedded_open(&options, &fx->log, &fx->msg), 0);
-    become_writer(fx);
-    assert_int_equal(rlog_trim(fx->log, fx->epoch, 4, &fx->msg), RLOG_OK);
-    assert_bounds(fx, 4, 5);
-    assert_archived(fx, 0, 0, 0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(rlog_embedded_open(&options, &fx->log, &fx->msg), 0);
+        become_writer(fx);
+        trim(fx, 4);
+        assert_bounds(fx, 4, 5);
+        assert_archived(fx, 0, 0, 0);
+        assert_each(fx, 0, 4, 5);
+        assert_int_equal(rlog_bounds(fx->log, &bounds), RLOG_OK);
+        assert_int_equal(bounds.forgotten.seq, 3);
+        assert_verifies(fx);
+        fx->log = rlog_close(fx->log);
+    }
 }
 
-/* As after a crash between the archive's writing and the log's trimming. */
-static void a_segment_that_is_archived_twice_is_read_once(void **state)
+/* As after a crash: a file half written, a file whose segments are still in the log, a file that
+ * was forgotten. */
+static void what_a_crash_left_is_swept_at_opening(void **state)
 {
     struct fx *fx = *state;
-    struct flz_buf file = FLZ_BUF_NULL, bytes = FLZ_BUF_NULL;
-    append_many(fx, 9);
-    for (uint64_t seq = 1; seq <= 2; seq++) {
-        flz_buf_reset(&bytes);
-        raw_get(fx, seq, &bytes);
-        flz_buf_add_be32(&file, (uint32_t)bytes.len);
-        flz_buf_add_view(&file, flz_buf_view(&bytes));
-    }
-    assert_int_equal(archive_write(fx->archive, 1, 2, flz_buf_view(&file), &fx->msg), 0);
-    assert_int_equal(rlog_trim(fx->log, fx->epoch, 5, &fx->msg), RLOG_OK);
-    assert_archived(fx, 0, 1, 4);
-    flz_buf_deinit(&file);
-    flz_buf_deinit(&bytes);
+    append_many(fx, 12);
+    trim(fx, 3);
+    trim(fx, 6);
+    assert_int_equal(rlog_forget(fx->log, fx->epoch, 2001, &fx->msg), RLOG_OK);
+    put_file(fx, NAME("06", "07") ".new-xyz");
+    put_file(fx, NAME("06", "09"));
+    put_file(fx, NAME("01", "02"));
+    put_file(fx, NAME("06", "40")); /* of a later time than a restored store */
+    put_file(fx, "README");
+    reopen(fx);
+    assert_false(archive_has(fx, ".segments.new-"));
+    assert_false(archive_has(fx, NAME("06", "09")));
+    assert_false(archive_has(fx, NAME("01", "02")));
+    assert_true(archive_has(fx, NAME("03", "05")));
+    assert_true(archive_has(fx, NAME("06", "40")));
+    assert_true(archive_has(fx, "README"));
+    assert_each(fx, 0, 3, 12);
+    assert_verifies(fx);
+}
+
+static void forgotten_files_are_gone(void **state)
+{
+    struct fx *fx = *state;
+    append_many(fx, 12);
+    trim(fx, 3);
+    trim(fx, 6);
+    assert_true(archive_has(fx, NAME("01", "02")));
+    assert_int_equal(rlog_forget(fx->log, fx->epoch, 2001, &fx->msg), RLOG_OK);
+    assert_false(archive_has(fx, NAME("01", "02")));
+    assert_true(archive_has(fx, NAME("03", "05")));
+}
+
+static void path_in_archive(struct fx *fx, const char *name, char path[static 600])
+{
+    assert_true(tree_find(fx->archive, name, path, 600));
+}
+
+/* Names the first bad segment, and delivers nothing of the file it is in. */
+static void assert_archive_damage(struct fx *fx, const char *name, uint64_t last_good)
+{
+    struct seen seen = {.first = 0};
+    assert_names(fx, rlog_each(fx->log, 0, on_segment, &seen, &fx->msg), name);
+    assert_int_equal(seen.last, last_good);
+    assert_names(fx, rlog_verify(fx->log, &fx->msg), name);
 }
 
 static void the_archive_names_its_first_damage(void **state)
 {
     struct fx *fx = *state;
-    struct seen seen = {.first = 0};
     char path[600];
-    append_many(fx, 9);
-    for (uint64_t below = 3; below <= 7; below += 2)
-        assert_int_equal(rlog_trim(fx->log, fx->epoch, below, &fx->msg), RLOG_OK);
-    assert_true(tree_find(fx->archive, "00000000000000000003-", path, sizeof path));
+    append_many(fx, 12);
+    for (uint64_t below = 4; below <= 10; below += 3)
+        trim(fx, below);
+    path_in_archive(fx, NAME("04", "06"), path);
     tree_flip(path, 60, 2);
-    assert_int_equal(archive_each(fx->archive, 0, on_archived, &seen, &fx->msg), -EUCLEAN);
-    assert_int_equal(seen.last, 2);
-    assert_non_null(strstr(fx->msg.text, "00000000000000000003-"));
+    assert_archive_damage(fx, NAME("04", "06") ": segment 4 ", 3);
     tree_flip(path, 60, 2);
+    tree_flip(path, 400, 2);
+    assert_archive_damage(fx, NAME("04", "06") ": segment 5 ", 3);
+    tree_flip(path, 400, 2);
+    assert_verifies(fx);
     assert_int_equal(truncate(path, 100), 0);
-    seen = (struct seen){.first = 0};
-    assert_int_equal(archive_each(fx->archive, 0, on_archived, &seen, &fx->msg), -EUCLEAN);
+    assert_archive_damage(fx, NAME("04", "06") ": segment 4 ", 3);
     assert_int_equal(unlink(path), 0);
-    seen = (struct seen){.first = 0};
-    assert_int_equal(archive_each(fx->archive, 0, on_archived, &seen, &fx->msg), -EUCLEAN);
-    assert_non_null(strstr(fx->msg.text, "segment 5 does not follow segment 2"));
+    assert_archive_damage(fx, NAME("04", "06") ": segment 4 is missing", 3);
+}
+
+/* Whole and chained in itself, but another history. */
+static void a_forged_file_is_damage(void **state)
+{
+    struct fx *fx = *state;
+    struct flz_buf forged = FLZ_BUF_NULL;
+    struct chain odd = {.nonce = 5000};
+    char path[600];
+    append_many(fx, 6);
+    odd.bounds = fx->chain.bounds;
+    odd.bounds.last = odd.bounds.last_event = 0;
+    odd.bounds.head = (struct flz_digest){.b = {0}};
+    trim(fx, 4);
+    for (int i = 0; i < 3; i++) {
+        struct flz_view bytes = chain_make(&odd, 2, 20);
+        flz_buf_add_be32(&forged, (uint32_t)bytes.len);
+        flz_buf_add_view(&forged, bytes);
+        chain_advance(&odd);
+    }
+    path_in_archive(fx, NAME("01", "03"), path);
+    FILE *file = fopen(path, "we");
+    assert_non_null(file);
+    assert_int_equal(fwrite(forged.data, 1, forged.len, file), forged.len);
+    assert_int_equal(fclose(file), 0);
+    assert_archive_damage(fx, "segment 1 and those after it are not those", 0);
+    flz_buf_deinit(&forged);
+    chain_deinit(&odd);
+}
+
+static void assert_opens_with(struct fx *fx, const char *name)
+{
+    fx->log = rlog_close(fx->log);
+    fx->msg = FLZ_MSG_NULL;
+    assert_int_equal(try_open(fx), RLOG_E_ARCHIVE);
+    if (!strstr(fx->msg.text, name))
+        fail_msg("\"%s\" lacks \"%s\"", fx->msg.text, name);
+    become_writer(fx); /* the log itself is good */
+    append_many(fx, 1);
+}
+
+static void opening_names_what_the_archive_lacks(void **state)
+{
+    struct fx *fx = *state;
+    char path[600];
+    append_many(fx, 12);
+    for (uint64_t below = 4; below <= 10; below += 3)
+        trim(fx, below);
+    path_in_archive(fx, NAME("07", "09"), path);
+    tree_flip(path, 60, 2); /* the newest one is read whole */
+    assert_opens_with(fx, NAME("07", "09") ": segment 7 ");
+    tree_flip(path, 60, 2);
+    path_in_archive(fx, NAME("04", "06"), path);
+    assert_int_equal(truncate(path, 100), 0);
+    assert_opens_with(fx, NAME("04", "06"));
+    path_in_archive(fx, NAME("01", "03"), path);
+    assert_int_equal(unlink(path), 0);
+    assert_opens_with(fx, NAME("01", "03"));
+}
+
+static void opening_names_a_lost_row_of_the_archive(void **state)
+{
+    struct fx *fx = *state;
+    uint8_t key[16] = "archive/";
+    append_many(fx, 12);
+    for (uint64_t below = 4; below <= 10; below += 3)
+        trim(fx, below);
+    flz_put_be64(key + 8, 6);
+    raw_put(fx, META, (struct flz_view){key, 16}, NULL);
+    assert_opens_with(fx, "segment 4 is missing");
+    assert_archive_damage(fx, "segment 4 is missing", 3);
+    flz_put_be64(key + 8, 9);
+    struct flz_view bad = flz_view_str("?");
+    raw_put(fx, META, (struct flz_view){key, 16}, &bad);
+    assert_opens_with(fx, "segment 4");
+}
+
+static void opening_names_a_lost_beginning(void **state)
+{
+    struct fx *fx = *state;
+    append_many(fx, 90);
+    drop(fx, 1);
+    assert_no_open(fx, "segment 1 ");
+}
+
+static void opening_names_a_lost_beginning_after_a_trim(void **state)
+{
+    struct fx *fx = *state;
+    append_many(fx, 90);
+    trim(fx, 8);
+    drop(fx, 8);
+    assert_no_open(fx, "segment 8 ");
+    for (uint64_t seq = 9; seq <= 90; seq++)
+        drop(fx, seq);
+    assert_no_open(fx, "segment 8 ");
+}
+
+/* The first segment kept must follow the last one trimmed. */
+static void opening_refuses_a_beginning_of_another_log(void **state)
+{
+    struct fx *fx = *state;
+    append_many(fx, 5);
+    struct chain odd = {.bounds = fx->chain.bounds};
+    append_many(fx, 1);
+    trim(fx, 6);
+    odd.bounds.head.b[0] ^= 1;
+    struct flz_view bytes = chain_make(&odd, 1, 20);
+    raw_log(fx, 6, &bytes);
+    chain_deinit(&odd);
+    assert_no_open(fx, "segment 6 ");
 }
 
 static void an_archive_that_cannot_be_written_trims_nothing(void **state)
@@ -931,7 +1293,7 @@ static void an_archive_that_cannot_be_written_trims_nothing(void **state)
     assert_true(fx->msg.text[0] != '\0');
     assert_bounds(fx, 1, 9);
     assert_int_equal(unlink(fx->archive), 0);
-    assert_int_equal(rlog_trim(fx->log, fx->epoch, 5, &fx->msg), RLOG_OK);
+    trim(fx, 5);
     assert_archived(fx, 0, 1, 4);
 }
 
@@ -958,6 +1320,8 @@ static void *walk_again_and_again(void *data)
         enum rlog_result result =
             is_whole ? rlog_verify(reader->log, &reader->msg)
                      : rlog_read(reader->log, 0, on_oldest, NULL, &reader->msg);
+        if (!is_whole && result == RLOG_OK)
+            result = rlog_each(reader->log, 0, on_oldest, NULL, &reader->msg);
         reader->wrong += result != RLOG_OK;
     }
     return NULL;
@@ -970,8 +1334,12 @@ static void what_is_trimmed_meanwhile_is_not_missing(void **state)
     pthread_t thread;
     append_many(fx, 200);
     assert_int_equal(pthread_create(&thread, NULL, walk_again_and_again, &reader), 0);
-    for (uint64_t below = 2; below <= 200; below++)
-        assert_int_equal(rlog_trim(fx->log, fx->epoch, below, &fx->msg), RLOG_OK);
+    for (uint64_t below = 2; below <= 200; below++) {
+        trim(fx, below);
+        if (below > 20)
+            assert_int_equal(rlog_forget(fx->log, fx->epoch, 1000 * (int64_t)(below - 20),
+                                         &fx->msg), RLOG_OK);
+    }
     atomic_store(&reader.end, true);
     assert_int_equal(pthread_join(thread, NULL), 0);
     assert_true(reader.walks > 0);
@@ -1158,6 +1526,15 @@ int main(void)
         both(trimming_leaves_the_newest_segment),
         both(a_trimmed_log_goes_on),
         both(resolve_of_a_trimmed_segment_is_no),
+        both(what_is_trimmed_is_in_the_archive),
+        both(archive_and_log_are_read_as_one),
+        both(the_bounds_say_what_was_trimmed),
+        both(old_files_are_forgotten),
+        both(an_old_epoch_forgets_nothing),
+        both(every_event_is_found_wherever_it_is),
+        both(what_is_old_is_trimmed_some_at_a_time),
+        both(verifying_ends_when_it_is_told_to),
+        both(history_is_whole_whatever_is_done_to_it),
         both(a_new_generation_refuses_the_old_one),
         both(a_new_generation_outlives_reopening),
         both(results_have_names),
@@ -1171,10 +1548,16 @@ int main(void)
         embedded(opening_refuses_a_segment_of_another_log),
         embedded(opening_refuses_lost_meta_data),
         embedded(the_rider_is_written_with_its_segment_only),
-        embedded(trimmed_segments_are_in_the_archive),
         embedded(without_an_archive_trimmed_segments_are_dropped),
-        embedded(a_segment_that_is_archived_twice_is_read_once),
+        embedded(what_a_crash_left_is_swept_at_opening),
+        embedded(forgotten_files_are_gone),
         embedded(the_archive_names_its_first_damage),
+        embedded(a_forged_file_is_damage),
+        embedded(opening_names_what_the_archive_lacks),
+        embedded(opening_names_a_lost_row_of_the_archive),
+        embedded(opening_names_a_lost_beginning),
+        embedded(opening_names_a_lost_beginning_after_a_trim),
+        embedded(opening_refuses_a_beginning_of_another_log),
         embedded(an_archive_that_cannot_be_written_trims_nothing),
         embedded(what_is_trimmed_meanwhile_is_not_missing),
         embedded(a_large_trim_makes_bounded_files),
