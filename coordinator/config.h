@@ -20,6 +20,8 @@ struct config {
     int64_t heartbeat_ms;                /* that nodes are told to keep; for `connected` */
     int64_t lab_clock_rate_milli;        /* 1000 = real time */
     char lab_start[CONFIG_TEXT_MAX]; /* RFC 3339: network time at the first start of a lab; "" */
+    int64_t keep_log_ms;     /* network time, that an event stays in the log */
+    int64_t keep_archive_ms; /* … and in the archive, from the event on; 0: for ever */
     struct daemon_settings daemon;
 };
 

@@ -12,6 +12,7 @@
 #include "coordinator/desk.h"
 #include "coordinator/door.h"
 #include "coordinator/families.h"
+#include "coordinator/keeper.h"
 #include "coordinator/meters.h"
 #include "coordinator/run.h"
 #include "coordinator/web.h"
@@ -196,10 +197,18 @@ static void on_lost(enum rlog_result result, void *data)
     server_stop(server, result == RLOG_FENCED ? EX_TEMPFAIL : EX_IOERR);
 }
 
+static void on_kept(const struct committer_kept *kept, void *data)
+{
+    struct server *server = data;
+    if (server->keeper) /* else the process ends */
+        keeper_told(server->keeper, kept);
+}
+
 static const struct committer_events committer_events = {
     .on_close = on_close,
     .on_committed = on_committed,
     .on_lost = on_lost,
+    .on_kept = on_kept,
 };
 
 /* Orders wait for their events' commit. */
@@ -511,6 +520,8 @@ static int open_doors(struct server *server, struct flz_msg *msg)
     if (r == 0)
         r = days_open(server, &server->days, msg);
     if (r == 0)
+        r = keeper_open(server, &server->keeper);
+    if (r == 0)
         r = door_open(server, &server->door, msg);
     if (r == 0)
         r = admin_new(server->bus, config->listen_admin, &server->identity.curve, server->log,
@@ -570,6 +581,7 @@ static void server_deinit(struct server *server)
         uv_close((uv_handle_t *)&server->housekeeping, NULL);
         server->handles = false;
     }
+    server->keeper = keeper_close(server->keeper);
     (void)committer_free(server->committer);
     /* What still waits was never committed: nobody is told that it was. */
     for (size_t i = server->outputs_head; i < server->outputs_count; i++)
@@ -761,14 +773,14 @@ int server_each_event(struct server *server, uint64_t from_seq,
 {
     struct each_event each = {.from = from_seq, .on_event = on_event, .data = data};
     struct flz_msg msg = FLZ_MSG_NULL;
-    struct rlog_bounds bounds;
-    if (rlog_bounds(server->rlog, &bounds) != RLOG_OK)
-        return flz_fail(-EIO);
-    /* Segments hold at least one event each but for side-table writes: the distance to the end in
-     * events bounds the distance in segments from above. */
-    uint64_t behind = bounds.last_event > from_seq ? bounds.last_event - from_seq + 64 : 64;
-    uint64_t from = bounds.last > behind ? bounds.last - behind : 1;
-    if (rlog_read(server->rlog, from, on_log_segment, &each, &msg) != RLOG_OK)
-        return flz_fail(-EUCLEAN);
+    uint64_t from;
+    enum rlog_result result = rlog_find_event(server->rlog, from_seq, &from, &msg);
+    if (result == RLOG_OK && from_seq <= server->seq) /* from == 0: forgotten; the rest is shown */
+        result = rlog_each(server->rlog, from, on_log_segment, &each, &msg);
+    if (result != RLOG_OK) {
+        flz_log(server->log, FLZ_LOG_ERROR, "log_not_read", "from=%llu reason=%s",
+                (unsigned long long)from_seq, msg.text);
+        return flz_fail(result == RLOG_CORRUPT ? -EUCLEAN : -EIO);
+    }
     return each.result;
 }

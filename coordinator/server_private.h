@@ -16,6 +16,7 @@
 
 struct door;
 struct days;
+struct keeper;
 
 /* What waits for a group's commit, in the order it was asked for. */
 struct output {
@@ -42,6 +43,7 @@ struct server {
     struct bus *bus;
     struct door *door;
     struct days *days;
+    struct keeper *keeper;
     struct admin *admin;
     struct web *web;
 

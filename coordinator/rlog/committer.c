@@ -33,6 +33,11 @@ struct committer {
     bool lost;
     enum rlog_result result;
     uint64_t started_ns;
+    uv_work_t keep_work;
+    struct committer_keep keep;
+    struct committer_kept kept;
+    bool keep_wanted;
+    bool keeping; /* no group is under way meanwhile */
 };
 
 static void close_group(struct committer *committer);
@@ -88,14 +93,23 @@ static void tell(struct committer *committer)
                                     committer->data);
 }
 
+static void start_keep(struct committer *committer);
+
+/* Between two groups. */
+static void go_on(struct committer *committer)
+{
+    if (committer->keep_wanted)
+        start_keep(committer);
+    else if (committer->gathering.number > committer->committing.number)
+        close_group(committer);
+}
+
 static void finish(struct committer *committer)
 {
     switch (committer->result) {
     case RLOG_OK:
         tell(committer);
-        if (committer->gathering.number <= committer->committing.number)
-            return;
-        close_group(committer);
+        go_on(committer);
         return;
     case RLOG_FULL:
     case RLOG_UNAVAILABLE:
@@ -136,7 +150,7 @@ static int prepare(struct committer *committer)
 /* The gathering group is closed and goes on its way; a new one gathers. */
 static void close_group(struct committer *committer)
 {
-    if (committer->under_way || committer->lost)
+    if (committer->under_way || committer->keeping || committer->lost)
         return;
     struct group group = committer->committing;
     committer->committing = committer->gathering;
@@ -158,6 +172,50 @@ static void close_group(struct committer *committer)
     }
     committer->work.data = committer;
     (void)uv_queue_work(committer->options.loop, &committer->work, on_work, on_work_done);
+}
+
+/* ---- Keeping ---- */
+
+/* Pool thread. */
+static void on_keep(uv_work_t *work)
+{
+    struct committer *committer = work->data;
+    struct rlog *log = committer->options.log;
+    uint64_t epoch = committer->options.epoch;
+    const struct committer_keep *keep = &committer->keep;
+    struct committer_kept kept = {.more = false};
+    kept.result = rlog_trim_old(log, epoch, &keep->log, &kept.more, &kept.msg);
+    if (kept.result == RLOG_OK && keep->archive_before != INT64_MIN)
+        kept.result = rlog_forget(log, epoch, keep->archive_before, &kept.msg);
+    committer->kept = kept;
+}
+
+static void on_keep_done(uv_work_t *work, int status)
+{
+    struct committer *committer = work->data;
+    struct committer_kept kept = committer->kept;
+    (void)status;
+    committer->keeping = false;
+    go_on(committer);
+    committer->events->on_kept(&kept, committer->data);
+}
+
+static void start_keep(struct committer *committer)
+{
+    committer->keep_wanted = false;
+    committer->keeping = true;
+    committer->keep_work.data = committer;
+    (void)uv_queue_work(committer->options.loop, &committer->keep_work, on_keep, on_keep_done);
+}
+
+void committer_keep(struct committer *committer, const struct committer_keep *keep)
+{
+    if (committer->lost || committer->keeping || committer->keep_wanted)
+        return;
+    committer->keep = *keep;
+    committer->keep_wanted = true;
+    if (!committer->under_way)
+        start_keep(committer);
 }
 
 /* ---- The gathering group ---- */
@@ -188,7 +246,7 @@ uint64_t committer_group(struct committer *committer)
     if (committer->gathering.number <= committer->committing.number)
         committer->gathering.number = committer->committing.number + 1;
     /* Closed when this turn of the loop is over, so that all it brought shares one sync. */
-    if (!committer->under_way && !committer->lost)
+    if (!committer->under_way && !committer->keeping && !committer->lost)
         (void)uv_idle_start(committer->soon, on_soon);
     return committer->gathering.number;
 }
@@ -260,7 +318,9 @@ struct committer *committer_free(struct committer *committer)
         return NULL;
     if (committer->retry)
         (void)uv_timer_stop(committer->retry);
-    while (committer->under_way && !committer->waiting && !committer->lost)
+    committer->keep_wanted = false;
+    while (committer->keeping ||
+           (committer->under_way && !committer->waiting && !committer->lost))
         (void)uv_run(committer->options.loop, UV_RUN_ONCE);
     segment_builder_deinit(&committer->gathering.builder);
     segment_builder_deinit(&committer->committing.builder);

@@ -19,6 +19,18 @@ struct committer;
 #define COMMITTER_EVENTS_CROWDED (SEGMENT_EVENTS_MAX / 4)
 #define COMMITTER_BYTES_CROWDED (SEGMENT_SIZE_MAX / 4)
 
+/* What the log keeps, and what its archive. */
+struct committer_keep {
+    struct rlog_keep log;
+    int64_t archive_before; /* older files are forgotten; INT64_MIN: none */
+};
+
+struct committer_kept {
+    enum rlog_result result;
+    bool more; /* to trim: ask again soon */
+    struct flz_msg msg;
+};
+
 struct committer_events {
     /* A group closes: put the rows that its events, and all before them, changed into the rider. */
     int (*on_close)(struct store_batch *rider, void *data);
@@ -28,6 +40,8 @@ struct committer_events {
      * written: memory and store may differ, and memory must be dropped and loaded again. Called
      * once; nothing is committed any more. */
     void (*on_lost)(enum rlog_result result, void *data);
+    /* What committer_keep() asked for was done or, for the reason in msg, not. */
+    void (*on_kept)(const struct committer_kept *kept, void *data);
 };
 
 struct committer_options {
@@ -52,6 +66,11 @@ struct store_batch *committer_rider(struct committer *committer);
 /* The number of the gathering group: what waits for it is told by on_committed(group). Asks for its
  * commit, also when it has no event (it is then told after the group before it). */
 uint64_t committer_group(struct committer *committer);
+
+/* Trims and forgets, on the pool thread between two groups; what gathers meanwhile waits, so that
+ * keep->log.bytes_max bounds the wait. Told by on_kept, once; nothing when the log is lost before.
+ * One at a time: a second request before that is dropped. */
+void committer_keep(struct committer *committer, const struct committer_keep *keep);
 
 /* True when the gathering group is large enough: decide nothing new until on_committed. A single
  * decision may go beyond; one beyond SEGMENT_EVENTS_MAX or SEGMENT_SIZE_MAX is lost. */

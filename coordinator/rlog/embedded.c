@@ -286,6 +286,12 @@ static int on_archived(const struct segment *segment, struct flz_view bytes, voi
     return archived->on_segment(segment, bytes, archived->data) == 0 ? 0 : 1;
 }
 
+static bool is_forgotten(struct embedded *embedded, uint64_t seq)
+{
+    HOLD(&embedded->writing); /* as above */
+    return embedded->bounds.forgotten.seq >= seq;
+}
+
 static enum rlog_result read_archived(struct rlog *log, uint64_t from, rlog_on_segment on_segment,
                                       void *data, struct flz_msg *msg)
 {
@@ -307,8 +313,8 @@ static enum rlog_result read_archived(struct rlog *log, uint64_t from, rlog_on_s
         } else if (r == 0) {
             r = archive_read(&archive, &file, archived.next, on_archived, &archived, msg);
         }
-        if (r < 0 && bounds_of(embedded).forgotten.seq >= archived.next)
-            continue; /* forgotten meanwhile */
+        if (r < 0 && is_forgotten(embedded, archived.next))
+            continue;
         if (r != 0)
             return r > 0 ? RLOG_OK : r == -EUCLEAN ? RLOG_CORRUPT : RLOG_UNAVAILABLE;
     }

@@ -64,7 +64,7 @@ static int run(const struct world *world, const char *format, ...)
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-static void write_config(const struct world *world)
+static void write_config(const struct world *world, const char *more)
 {
     _cleanup_(flz_buf_deinit) struct flz_buf text = FLZ_BUF_NULL;
     char path[128];
@@ -73,9 +73,9 @@ static void write_config(const struct world *world)
                    "content_dir: %s/deploy/content\nlisten:\n"
                    "  nodes: tcp://127.0.0.1:%d\n  enrol: tcp://127.0.0.1:%d\n"
                    "  admin: ipc://%s/coord.sock\n  http: 127.0.0.1:%d\n"
-                   "allow_unlocked_memory: true\n",
+                   "allow_unlocked_memory: true\n%s",
                    world->dir, world->dir, getenv("FLZ_SOURCE"), world->port_nodes,
-                   world->port_enrol, world->dir, world->port_http);
+                   world->port_enrol, world->dir, world->port_http, more);
     (void)snprintf(path, sizeof path, "%s/coord.yaml", world->dir);
     assert_int_equal(fsutil_write(path, 0600, flz_buf_view(&text), NULL), 0);
 }
@@ -129,7 +129,7 @@ static int setup(void **state)
                          "--admin-endpoint ipc://$D/coord.sock >/dev/null 2>&1",
                          world->port_nodes, world->port_enrol),
                      0);
-    write_config(world);
+    write_config(world, "");
     start(world, NULL);
     *state = world;
     return 0;
@@ -457,6 +457,31 @@ static void a_configuration_that_cannot_be_is_refused(void **state)
     assert_int_equal(run(world, "grep -q \"bad.yaml:10:1: unknown key 'lisen'\" $D/bad.log"), 0);
 }
 
+/* A clock that makes a day of each second: what was done before a restart is old after it. */
+static void old_events_are_archived_and_still_shown(void **state)
+{
+    struct world *world = *state;
+    stop(world, SIGTERM);
+    write_config(world, "lab:\n  clock_rate_milli: 100000000\nkeep:\n  log: 1d\n");
+    start(world, NULL);
+    assert_int_equal(run(world, "$B/fluenzrctl -q -i $D/net/admin pause network --reason old"), 0);
+    (void)usleep(2500000);
+    stop(world, SIGTERM);
+    start(world, NULL);
+    assert_int_equal(run(world, "for i in $(seq 100); do ls $D/state/archive/*.segments && exit 0; "
+                                "sleep 0.1; done >/dev/null 2>&1; exit 1"),
+                     0);
+    assert_int_equal(run(world, "$B/fluenzrctl -i $D/net/admin events --limit 1000 >$D/events && "
+                                "grep -q ' 1 .*lead' $D/events && "
+                                "grep -q 'paused .*text=old' $D/events"),
+                     0);
+    stop(world, SIGTERM);
+    assert_int_equal(run(world, "rm $D/state/archive/*.segments"), 0);
+    start(world, NULL);
+    assert_int_equal(run(world, "grep -q 'archive_damaged.*[.]segments' $D/coord.log"),
+                     0);
+}
+
 int main(void)
 {
     if (!getenv("FLZ_BIN") || !getenv("FLZ_SOURCE")) {
@@ -476,6 +501,7 @@ int main(void)
         cmocka_unit_test(a_revocation_is_told_at_once_and_to_whoever_lacks_it),
         cmocka_unit_test(a_second_coordinator_on_the_same_state_does_not_start),
         cmocka_unit_test(a_configuration_that_cannot_be_is_refused),
+        cmocka_unit_test(old_events_are_archived_and_still_shown),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

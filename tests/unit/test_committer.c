@@ -40,6 +40,8 @@ struct fx {
     bool rows_on_close;
     size_t rows; /* that riders brought into the model */
     uint64_t added;
+    struct committer_kept kept;
+    int keeps;
 };
 
 /* ---- What is told ---- */
@@ -78,8 +80,15 @@ static void on_lost(enum rlog_result result, void *data)
     fx->losses++;
 }
 
+static void on_kept(const struct committer_kept *kept, void *data)
+{
+    struct fx *fx = data;
+    fx->kept = *kept;
+    fx->keeps++;
+}
+
 static const struct committer_events events = {
-    .on_close = on_close, .on_committed = on_committed, .on_lost = on_lost};
+    .on_close = on_close, .on_committed = on_committed, .on_lost = on_lost, .on_kept = on_kept};
 
 static void on_rider(const struct store_batch *rider, void *data)
 {
@@ -344,6 +353,111 @@ static void a_crowded_group_says_so_and_is_committed(void **state)
     assert_false(committer_is_crowded(fx->committer));
 }
 
+/* ---- What is kept ---- */
+
+static const struct committer_keep keep_newest = {
+    .log = {.before = INT64_MAX, .bytes_max = 1u << 20}, .archive_before = INT64_MIN};
+
+/* So many groups of one event each. */
+static void commit_groups(struct fx *fx, int count)
+{
+    for (int i = 0; i < count; i++) {
+        add(fx, 1);
+        settle(fx);
+    }
+}
+
+static void an_idle_log_is_trimmed(void **state)
+{
+    struct fx *fx = *state;
+    commit_groups(fx, 5);
+    committer_keep(fx->committer, &keep_newest);
+    settle(fx);
+    assert_int_equal(fx->keeps, 1);
+    assert_int_equal(fx->kept.result, RLOG_OK);
+    assert_false(fx->kept.more);
+    assert_int_equal(bounds_of(fx).first, 5);
+    commit_groups(fx, 1);
+    assert_int_equal(bounds_of(fx).last, 6);
+}
+
+/* Busy, it is trimmed after the group under way, and before the next. */
+static void a_busy_log_is_trimmed_between_two_groups(void **state)
+{
+    struct fx *fx = *state;
+    commit_groups(fx, 3);
+    add(fx, 1);
+    while (fx->closes < 4)
+        (void)uv_run(&fx->loop, UV_RUN_ONCE);
+    committer_keep(fx->committer, &keep_newest); /* the fourth is under way */
+    committer_keep(fx->committer, &keep_newest); /* dropped */
+    add(fx, 1);                                  /* the fifth gathers */
+    settle(fx);
+    assert_int_equal(fx->keeps, 1);
+    assert_int_equal(bounds_of(fx).first, 4);
+    assert_int_equal(bounds_of(fx).last, 5);
+    assert_int_equal(fx->told_count, 5);
+}
+
+static void a_trim_that_fails_is_told_and_harms_nothing(void **state)
+{
+    struct fx *fx = *state;
+    commit_groups(fx, 3);
+    rlog_model_away(fx->model, 1);
+    committer_keep(fx->committer, &keep_newest);
+    settle(fx);
+    assert_int_equal(fx->keeps, 1);
+    assert_int_equal(fx->kept.result, RLOG_UNAVAILABLE);
+    assert_true(fx->kept.msg.text[0] != '\0');
+    assert_int_equal(fx->losses, 0);
+    commit_groups(fx, 1);
+    committer_keep(fx->committer, &keep_newest);
+    settle(fx);
+    assert_int_equal(fx->kept.result, RLOG_OK);
+    assert_int_equal(bounds_of(fx).first, 4);
+}
+
+static void a_large_backlog_is_trimmed_in_steps(void **state)
+{
+    struct fx *fx = *state;
+    struct committer_keep keep = keep_newest;
+    keep.log.bytes_max = 1;
+    commit_groups(fx, 4);
+    for (int i = 1; i <= 3; i++) {
+        committer_keep(fx->committer, &keep);
+        settle(fx);
+        assert_int_equal(fx->keeps, i);
+        assert_int_equal(bounds_of(fx).first, 1 + i);
+    }
+    committer_keep(fx->committer, &keep);
+    settle(fx);
+    assert_int_equal(bounds_of(fx).first, 4);
+}
+
+/* Event n is of the time n. */
+static void what_is_old_in_the_archive_is_forgotten(void **state)
+{
+    struct fx *fx = *state;
+    struct committer_keep keep = keep_newest;
+    keep.log.before = 5;
+    keep.archive_before = 3;
+    commit_groups(fx, 6);
+    committer_keep(fx->committer, &keep);
+    settle(fx);
+    assert_int_equal(fx->kept.result, RLOG_OK);
+    assert_int_equal(bounds_of(fx).first, 5);
+    assert_int_equal(bounds_of(fx).forgotten.seq, 2);
+}
+
+static void the_end_waits_for_a_trim(void **state)
+{
+    struct fx *fx = *state;
+    commit_groups(fx, 3);
+    committer_keep(fx->committer, &keep_newest);
+    fx->committer = committer_free(fx->committer);
+    assert_int_equal(bounds_of(fx).first, 3);
+}
+
 /* ---- When memory is ahead of the log ---- */
 
 static void assert_lost(struct fx *fx, enum rlog_result result, uint64_t segments)
@@ -518,6 +632,12 @@ int main(void)
         test(what_did_not_happen_is_tried_again),
         test(what_gathers_while_the_disk_is_full_follows_when_it_is_not),
         test(a_crowded_group_says_so_and_is_committed),
+        test(an_idle_log_is_trimmed),
+        test(a_busy_log_is_trimmed_between_two_groups),
+        test(a_trim_that_fails_is_told_and_harms_nothing),
+        test(a_large_backlog_is_trimmed_in_steps),
+        test(what_is_old_in_the_archive_is_forgotten),
+        test(the_end_waits_for_a_trim),
         cmocka_unit_test(a_refusal_for_good_is_told_once_and_ends_it),
         cmocka_unit_test(an_unknown_append_that_was_committed_is_loaded_anew),
         test(rows_that_cannot_be_made_end_it),
