@@ -4,6 +4,7 @@
 #include "common/base/error.h"
 #include "coordinator/core/pair.h"
 #include "coordinator/core/pool.h"
+#include "coordinator/core/scarcity.h"
 #include "coordinator/core/seat.h"
 
 #include <errno.h>
@@ -15,6 +16,7 @@
 /* Up to so many candidates are all weighed; of more, a few are drawn. */
 #define WEIGH_ALL_MAX 64
 #define WEIGH_SOME 4
+#define WEIGH_SOME_SCARCE 12 /* where some can be written to by few, who must be met to be chosen */
 /* When none of the few will do, so many are asked in turn. */
 #define ASK_MAX 512
 /* To tell a full pool from an empty one, so many accounts are looked at. */
@@ -28,6 +30,7 @@
 
 /* Weights of a choice; the smallest sum wins. */
 #define WEIGHT_FULLNESS 1000 /* × received today ÷ what it may receive */
+#define WEIGHT_SCARCE 4000  /* off × scarcity: whom few can write to goes before all else */
 #define WEIGHT_SAME_NODE 300 /* an exchange within one node earns no score */
 #define WEIGHT_WAITED_DAY 15 /* off for each day since the last first message, */
 #define WAITED_DAYS_MAX 14   /* up to two weeks; never written to counts as such */
@@ -39,6 +42,7 @@ struct drawing {
     struct flz_rng rng;
     struct seats seats;
     struct pool pool;
+    struct scarcity scarcity;
     struct pair_history history;
     struct plan_output output;
     uint32_t *senders;          /* owned: still drawing */
@@ -76,6 +80,7 @@ static void drawing_deinit(struct drawing *drawing)
 {
     seats_deinit(&drawing->seats);
     pool_deinit(&drawing->pool);
+    scarcity_deinit(&drawing->scarcity);
     pair_history_deinit(&drawing->history);
     plan_output_deinit(&drawing->output);
     free(drawing->senders);
@@ -127,6 +132,7 @@ static int64_t weigh(struct drawing *drawing, uint32_t from, uint32_t to, int64_
         weight -= WEIGHT_ITS_TURN;
     if (b->node == input->accounts[from].node)
         weight += WEIGHT_SAME_NODE;
+    weight -= WEIGHT_SCARCE * (int64_t)drawing->scarcity.permille[to] / SCARCITY_MAX;
     return weight + (int64_t)flz_rng_below(&drawing->rng, WEIGHT_CHANCE);
 }
 
@@ -161,7 +167,8 @@ static uint32_t pick(struct drawing *drawing, uint32_t from, int64_t at, struct 
         return choice.account;
     }
 
-    for (size_t i = 0; i < WEIGH_SOME; i++) {
+    size_t some = drawing->scarcity.any ? WEIGH_SOME_SCARCE : WEIGH_SOME;
+    for (size_t i = 0; i < some; i++) {
         size_t position = flz_rng_below(&drawing->rng, view.count);
         consider(drawing, from, pool_at(&view, position), at, &choice, tally);
     }
@@ -650,6 +657,8 @@ static int drawing_init(struct drawing *drawing, const struct plan_input *input)
     if (r == 0)
         r = pool_init(&drawing->pool, input);
     if (r == 0)
+        r = scarcity_init(&drawing->scarcity, &drawing->pool, &drawing->seats);
+    if (r == 0)
         r = pair_history_init(&drawing->history, input, drawing->seats.slots_count);
     return r;
 }
@@ -659,6 +668,7 @@ int plan_day(const struct plan_input *input, struct plan_output *ret_output)
     _cleanup_(drawing_deinit) struct drawing drawing = {
         .seats = SEATS_NULL,
         .pool = POOL_NULL,
+        .scarcity = SCARCITY_NULL,
         .history = PAIR_HISTORY_NULL,
         .output = PLAN_OUTPUT_NULL,
     };
