@@ -21,14 +21,15 @@
  *      replier's day, or is not planned
  *  P10 every time within PLAN_DAYS
  *
- * How it chooses: an account's day is spread over its hours into as many slots as its quota leaves.
- * Rounds give each sender one first message a round, earliest slot first; of the partners allowed
- * it prefers those whom few others can write to (scarcity.h), that have received least today, were
- * not written to for longest, wrote themselves and wait for a turn, and live on another node. Turns are drawn at once: a reply on the
- * replier's own day of this unit takes one of its slots, on a later day (or in another unit) it
- * reserves a free time there, at most half of that day's quota. When a sender finds nobody left,
- * exchanges drawn earlier are moved to other partners to make room, then same-owner partners serve
- * if allowed. A message is counted as received on the recipient's day of `open_date`.
+ * How it chooses: an account's day is spread over its hours into as many slots as its quota
+ * leaves. Rounds give each sender one first message a round, earliest slot first; of the partners
+ * allowed it prefers those whom few others can write to (scarcity.h), that have received least
+ * today, were not written to for longest, wrote themselves and wait for a turn, and live on
+ * another node. Turns are drawn at once: a reply on the replier's own day of this unit takes one
+ * of its slots, on a later day (or in another unit) it reserves a free time there, at most half of
+ * that day's quota. When a sender finds nobody left, exchanges drawn earlier are moved to other
+ * partners to make room, then same-owner partners serve if allowed. A message is counted as
+ * received on the recipient's day of `open_date`.
  */
 #pragma once
 

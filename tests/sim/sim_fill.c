@@ -36,8 +36,9 @@ enum shape {
     SHAPES,
 };
 
-static const char *const names[SHAPES] = {"even",        "domain-30",   "domain-45", "owner-45",
-                                          "two-domains", "provider-80", "tight",     "tight-45",  "mixed"};
+static const char *const names[SHAPES] = {
+    "even",        "domain-30", "domain-45", "owner-45", "two-domains",
+    "provider-80", "tight",     "tight-45",  "mixed"};
 
 struct settings {
     uint32_t accounts, quota;
