@@ -89,8 +89,8 @@ static void start(struct world *world, const char *option)
     world->coordinator = fork();
     assert_true(world->coordinator >= 0);
     if (world->coordinator == 0) {
-        (void)freopen(log, "a", stderr);
-        (void)execl(program, program, "--config", config, option, (char *)NULL);
+        if (freopen(log, "a", stderr))
+            (void)execl(program, program, "--config", config, option, (char *)NULL);
         _exit(127);
     }
     /* Ready when its administration answers. */
