@@ -718,8 +718,8 @@ static void drive(pid_t server)
     cpu = cpu_of(server) - cpu;
     (void)printf("fluenzr%s nodes %u window %u: %.0f life cycles in %.2f s: %.0f/s, %.0f per "
                  "server CPU second%s\n",
-                 bare ? " without header signatures" : "", nodes_count, window, n, wall, n / wall, n / cpu,
-                 acked_total + 5000 > 5ul * EXCHANGES ? " (ran out of work)" : "");
+                 bare ? " without header signatures" : "", nodes_count, window, n, wall, n / wall,
+                 n / cpu, acked_total + 5000 > 5ul * EXCHANGES ? " (ran out of work)" : "");
 }
 
 static void make_keys(void)

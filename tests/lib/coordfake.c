@@ -125,12 +125,23 @@ static void on_heartbeat(struct coordfake *fake, struct flz_view payload)
     coordfake_send(fake, FLZ_KIND_PULSE, &flz_codec_pulse, &pulse, &fake->issuer);
 }
 
+static struct flz_id key_of(const char *address)
+{
+    struct flz_hash hash;
+    flz_hash_init_id(&hash, FLZ_VIEW_NULL, "coordfake/address");
+    flz_hash_add(&hash, address, strlen(address));
+    return flz_hash_id(&hash);
+}
+
 static size_t slot_of(struct coordfake *fake, const char *address)
 {
-    for (size_t i = 0; i < fake->accounts_count; i++)
-        if (strcmp(fake->accounts[i].address, address) == 0)
-            return i;
+    uint32_t slot = flz_map_get(&fake->accounts_by_address, key_of(address));
+    if (slot != FLZ_MAP_NONE)
+        return slot;
     must(fake->accounts_count < COORDFAKE_ACCOUNTS_MAX, "too many accounts");
+    must(flz_map_set(&fake->accounts_by_address, key_of(address),
+                     (uint32_t)fake->accounts_count) == 0,
+         "memory");
     return fake->accounts_count++;
 }
 
@@ -138,6 +149,7 @@ static void take_account(struct coordfake *fake, const struct flz_report *report
                          struct flz_verdict *verdict)
 {
     size_t i = slot_of(fake, report->account.address);
+    must(flz_map_set(&fake->accounts_by_id, report->account.id, (uint32_t)i) == 0, "memory");
     fake->accounts[i] = report->account;
     flz_buf_reset(&fake->attestations[i]);
     flz_buf_add_view(&fake->attestations[i], report->account.attestation);
@@ -152,10 +164,10 @@ static void take_account(struct coordfake *fake, const struct flz_report *report
 
 static void take_probe(struct coordfake *fake, const struct flz_probe *probe)
 {
+    uint32_t i = flz_map_get(&fake->accounts_by_id, probe->account);
     fake->probes_count++;
-    for (size_t i = 0; i < fake->accounts_count; i++)
-        if (flz_id_equal(fake->accounts[i].id, probe->account))
-            fake->probes[i] = *probe;
+    if (i != FLZ_MAP_NONE)
+        fake->probes[i] = *probe;
 }
 
 static void on_reports(struct coordfake *fake, struct flz_view payload)
@@ -251,6 +263,11 @@ struct coordfake *coordfake_new(void)
     struct coordfake *fake = calloc(1, sizeof *fake);
     struct flz_msg msg = FLZ_MSG_NULL;
     must(fake && uv_loop_init(&fake->loop) == 0, "loop");
+    fake->receipts = calloc(COORDFAKE_RECEIPTS_MAX, sizeof *fake->receipts);
+    fake->accounts = calloc(COORDFAKE_ACCOUNTS_MAX, sizeof *fake->accounts);
+    fake->attestations = calloc(COORDFAKE_ACCOUNTS_MAX, sizeof *fake->attestations);
+    fake->probes = calloc(COORDFAKE_ACCOUNTS_MAX, sizeof *fake->probes);
+    must(fake->receipts && fake->accounts && fake->attestations && fake->probes, "memory");
     must(keys_sign_generate(&fake->root) == 0 && keys_sign_generate(&fake->issuer) == 0 &&
              keys_sign_generate(&fake->admin) == 0 && keys_curve_generate(&fake->curve) == 0,
          "keys");
@@ -289,8 +306,14 @@ struct coordfake *coordfake_free(struct coordfake *fake)
     flz_buf_deinit(&fake->issuer_certificate);
     flz_buf_deinit(&fake->admin_certificate);
     flz_buf_deinit(&fake->node_certificate);
-    for (size_t i = 0; i < COORDFAKE_ACCOUNTS_MAX; i++)
+    for (size_t i = 0; i < fake->accounts_count; i++)
         flz_buf_deinit(&fake->attestations[i]);
+    flz_map_deinit(&fake->accounts_by_id);
+    flz_map_deinit(&fake->accounts_by_address);
+    free(fake->attestations);
+    free(fake->receipts);
+    free(fake->accounts);
+    free(fake->probes);
     free(fake);
     return NULL;
 }
@@ -354,10 +377,8 @@ void coordfake_run(struct coordfake *fake, int ms)
 
 const struct flz_account *coordfake_account(const struct coordfake *fake, const char *address)
 {
-    for (size_t i = 0; i < fake->accounts_count; i++)
-        if (strcmp(fake->accounts[i].address, address) == 0)
-            return &fake->accounts[i];
-    return NULL;
+    uint32_t i = flz_map_get(&fake->accounts_by_address, key_of(address));
+    return i == FLZ_MAP_NONE ? NULL : &fake->accounts[i];
 }
 
 const struct flz_probe *coordfake_probe(const struct coordfake *fake, const char *address)

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "common/base/map.h"
 #include "common/sys/bus.h"
 #include "common/sys/keys.h"
 #include "proto/cert.h"
@@ -12,8 +13,8 @@
 
 #include <uv.h>
 
-#define COORDFAKE_RECEIPTS_MAX 512
-#define COORDFAKE_ACCOUNTS_MAX 8
+#define COORDFAKE_RECEIPTS_MAX 20000
+#define COORDFAKE_ACCOUNTS_MAX 20000
 #define COORDFAKE_NETWORK_START INT64_C(1803880800000) /* 2027-03-01T06:00:00Z, a Monday */
 
 struct coordfake {
@@ -51,12 +52,15 @@ struct coordfake {
     struct flz_heartbeat heartbeat;
     struct flz_id incarnation;
     uint64_t acked;
-    struct flz_receipt receipts[COORDFAKE_RECEIPTS_MAX];
+    struct flz_receipt *receipts; /* room for COORDFAKE_RECEIPTS_MAX */
     size_t receipts_count;
-    struct flz_account accounts[COORDFAKE_ACCOUNTS_MAX]; /* newest report by address */
-    struct flz_buf attestations[COORDFAKE_ACCOUNTS_MAX];
+    /* Room for COORDFAKE_ACCOUNTS_MAX each; one index for all three. */
+    struct flz_account *accounts; /* newest report by address */
+    struct flz_buf *attestations;
+    struct flz_probe *probes; /* newest of the account */
     size_t accounts_count;
-    struct flz_probe probes[COORDFAKE_ACCOUNTS_MAX]; /* newest of the account with this index */
+    struct flz_map accounts_by_id;
+    struct flz_map accounts_by_address;
     unsigned probes_count;
     unsigned releases;
 };
