@@ -93,7 +93,7 @@ int revocations_take(struct revocations *revocations, const struct flz_revocatio
     uint64_t known = revocations->version - frame->from;
     if (known >= frame->revocations_count)
         return 0;
-    size_t n = frame->revocations_count - (size_t)known, count;
+    size_t n = frame->revocations_count - (size_t)known, count = 0;
     _cleanup_(flz_freep) struct flz_revocation *fresh = calloc(n, sizeof *fresh);
     if (!fresh)
         return flz_fail(-ENOMEM);
