@@ -209,7 +209,7 @@ static struct cost visit_by_python(struct bench *bench, const char *prefix, unsi
                                    const char *how)
 {
     char line[1024];
-    struct cost cost;
+    struct cost cost = {0};
     (void)snprintf(line, sizeof line, "python3 tests/bench/visits.py %u %s %s %s %u %u %s",
                    (unsigned)bench->dovecot.port, bench->ca, DOVECOT_PASSWORD, prefix, sessions,
                    visits, how);
