@@ -6,6 +6,7 @@
 #include "common/base/text.h"
 #include "proto/codec.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,10 +46,34 @@ static void fill_aad(const struct members *members, struct flz_id account, struc
     flz_buf_add_view(aad, id_view(&account));
 }
 
-static int fill_endpoints(struct member *member, struct flz_msg *msg)
+static int read_endpoints(struct member *member, struct flz_msg *msg)
 {
-    int r = endpoint_parse(member->record.smtp_url, &member->smtp, msg);
-    return r < 0 ? r : endpoint_parse(member->record.imap_url, &member->imap, msg);
+    struct endpoint smtp, imap;
+    int r = endpoint_parse(member->record.smtp_url, &smtp, msg);
+    if (r == 0)
+        r = endpoint_parse(member->record.imap_url, &imap, msg);
+    if (r == 0)
+        member->is_loopback = endpoint_is_loopback(&smtp) && endpoint_is_loopback(&imap);
+    return r;
+}
+
+static struct endpoint endpoint_of(const char *url)
+{
+    struct endpoint endpoint;
+    struct flz_msg msg;
+    int r = endpoint_parse(url, &endpoint, &msg);
+    assert(r == 0);
+    return endpoint;
+}
+
+struct endpoint member_smtp(const struct member *member)
+{
+    return endpoint_of(member->record.smtp_url);
+}
+
+struct endpoint member_imap(const struct member *member)
+{
+    return endpoint_of(member->record.imap_url);
 }
 
 static int add_member(struct members *members, const struct journal_member *record,
@@ -60,7 +85,7 @@ static int add_member(struct members *members, const struct journal_member *reco
     member->record = *record;
     /* The attestation is made anew when it is reported; a view must not outlive its arena. */
     member->record.account.attestation = FLZ_VIEW_NULL;
-    int r = fill_endpoints(member, msg);
+    int r = read_endpoints(member, msg);
     if (r < 0)
         return r;
     r = flz_grow((void **)&members->all, &members->capacity, members->count + 1,
@@ -157,8 +182,7 @@ struct member *members_find_address(struct members *members, const struct flz_ad
 bool members_all_loopback(const struct members *members)
 {
     for (size_t i = 0; i < members->count; i++)
-        if (!endpoint_is_loopback(&members->all[i]->smtp) ||
-            !endpoint_is_loopback(&members->all[i]->imap))
+        if (!members->all[i]->is_loopback)
             return false;
     return true;
 }
@@ -192,8 +216,7 @@ static void change_member(struct member *member, const struct member *read)
 {
     member->record = read->record;
     member->record.account.attestation = FLZ_VIEW_NULL;
-    member->smtp = read->smtp;
-    member->imap = read->imap;
+    member->is_loopback = read->is_loopback;
 }
 
 int members_put(struct members *members, const struct journal_member *record,
@@ -202,7 +225,7 @@ int members_put(struct members *members, const struct journal_member *record,
     struct flz_msg msg;
     struct member read = {.record = *record};
     struct member *member = members_find(members, record->account.id);
-    int r = fill_endpoints(&read, &msg);
+    int r = read_endpoints(&read, &msg);
     if (r == 0 && !member)
         r = add_member(members, record, &msg);
     if (r == 0 && secret)

@@ -17,11 +17,11 @@
 
 struct members;
 
-/* An account and where its servers are. Borrowed until the table changes. */
+/* An account. Borrowed until the table changes. A node holds thousands: what can be read from the
+ * record when it is needed is not kept beside it. */
 struct member {
-    struct journal_member record;
-    struct endpoint smtp;
-    struct endpoint imap;
+    struct journal_member record; /* its URLs were read once: they are right */
+    bool is_loopback;             /* both endpoints */
     /* Volatile facts. */
     struct flz_probe probe; /* newest; at == 0: none since the start */
 };
@@ -36,6 +36,10 @@ struct member *members_at(struct members *members, size_t index); /* index < cou
 struct member *members_find(struct members *members, struct flz_id account); /* NULL: none */
 /* By the normal form: spellings of one address find the same. */
 struct member *members_find_address(struct members *members, const struct flz_address *address);
+
+/* Where its servers are. */
+struct endpoint member_smtp(const struct member *member);
+struct endpoint member_imap(const struct member *member);
 
 /* True when every endpoint of every account is loopback (a lab's clock is then allowed). */
 bool members_all_loopback(const struct members *members);

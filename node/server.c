@@ -26,6 +26,7 @@
 #include "node/worker.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
@@ -64,6 +65,7 @@ struct server {
     uv_timer_t drain;
     int64_t drain_until_boot; /* 0: nobody has asked us to stop */
     int64_t pruned_boot;
+    uint64_t trimmed_after; /* sessions and visits, when the heap was last trimmed */
     int handles;
     int exit_code;
 };
@@ -214,11 +216,23 @@ static void on_signal(uv_signal_t *signal, int number)
     (void)uv_timer_start(&server->drain, on_drain, 1, 50);
 }
 
+/* What a burst of sessions has left free in the heap goes back to the system, when it is over. */
+static void trim_heap(struct server *server)
+{
+    struct worker_stats stats = worker_stats_of(server->worker);
+    uint64_t ended = stats.sessions + stats.visits;
+    if (stats.sessions_open + stats.visits_open > 0 || ended == server->trimmed_after)
+        return;
+    server->trimmed_after = ended;
+    (void)malloc_trim(0);
+}
+
 static void on_housekeeping(uv_timer_t *timer)
 {
     struct server *server = timer->data;
     int64_t now, boot = flz_boottime_ms();
     service_notify("WATCHDOG=1");
+    trim_heap(server);
     if (boot - server->pruned_boot < PRUNE_MS || link_now(server->link, &now) != 0)
         return;
     server->pruned_boot = boot;

@@ -738,7 +738,7 @@ static void open_session(struct desk *desk, const struct member *member)
 {
     struct worker *worker = desk->worker;
     struct sender_options options = {
-        .endpoint = member->smtp,
+        .endpoint = member_smtp(member),
         .ehlo_name = worker->parts.ehlo_name,
         .user = member->record.user,
         .connect_timeout_ms = worker->parts.connect_timeout_ms,
@@ -942,7 +942,7 @@ static void open_visit(struct desk *desk, const struct member *member, bool prob
         return;
     }
     struct visitor_options options = {
-        .endpoint = member->imap,
+        .endpoint = member_imap(member),
         .user = member->record.user,
         .connect_timeout_ms = worker->parts.connect_timeout_ms,
         .wall_ms_max = visit_wall_ms(worker),

@@ -201,6 +201,13 @@ static void one_real_server_forbids_a_labs_clock(void **state)
     assert_true(members_put(members, &record, NULL, nfx_on_durable, &answer) < 0);
     assert_string_equal(members_find(members, record.account.id)->record.imap_url,
                         "imaps://imap.b.test:993");
+    assert_false(members_all_loopback(members));
+    assert_string_equal(member_imap(find(members, "bob@b.test")).host, "imap.b.test");
+    /* And one that can takes the old server's part. */
+    (void)snprintf(record.imap_url, sizeof record.imap_url, "imaps://127.0.0.1:993");
+    assert_int_equal(members_put(members, &record, NULL, nfx_on_durable, &answer), 0);
+    assert_true(members_all_loopback(members));
+    assert_string_equal(member_imap(find(members, "bob@b.test")).host, "127.0.0.1");
     nfx_sync(fx);
     (void)members_free(members);
     seal_key_deinit(&kek);
