@@ -6,8 +6,8 @@
  *
  * From the top of the tree. The coordinator is played by the bench (tests/lib/coordfake.h), with
  * real sockets and signatures. Each account logs in to a Dovecot of the bench's own and to the
- * submission server before it counts. Numbers of accounts must rise; after the last the node is left
- * idle for a minute.
+ * submission server before it counts. Numbers of accounts must rise; after the last the node is
+ * left idle for a minute.
  *
  * `send` hands out SEND tasks, as many as an account may send on a day, day after day, and counts
  * the receipts that came back: rendered, journalled before and after the dot with synced commits,
