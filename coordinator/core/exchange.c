@@ -608,11 +608,13 @@ int exchange_advance(struct coord *core, uint32_t exchange)
 
 int exchange_advance_all(struct coord *core, uint32_t account)
 {
+    size_t looked = 0;
     for (size_t i = 0; i < core->live_count; i++) {
-        const struct live *x = core->live[i];
+        struct live *x = core->live[i];
         if (!x || (account != COORD_NONE && x->row.from != account && x->row.to != account))
             continue;
-        int r = exchange_advance(core, x->row.handle);
+        int r = looked++ < TICK_BATCH ? exchange_advance(core, x->row.handle)
+                                      : state_wake(core, x, core->clock);
         if (r < 0)
             return r;
     }

@@ -218,7 +218,7 @@ static int lose_journal(struct coord *core, struct live *x, uint32_t turn, uint3
     if (kind != FLZ_TASK_SEND && kind != FLZ_TASK_REPLY)
         return 0;
     int r = maybe_sent(core, x, turn, kind, FLZ_REASON_JOURNAL);
-    return r < 0 ? r : exchange_advance(core, x->row.handle);
+    return r < 0 ? r : state_wake(core, x, core->clock);
 }
 
 static int hold(struct node_state *node, const struct flz_id *open, size_t count)
@@ -314,7 +314,8 @@ int fleet_credit(struct coord *core, const struct coord_command *command)
     struct node_state *node = state_node(core, command->node);
     if (!node || node->row.state != NODE_JOINED)
         return 0;
-    node->credit = command->credit;
+    uint32_t room = node->open < FLZ_OPEN_TASKS_MAX ? FLZ_OPEN_TASKS_MAX - node->open : 0;
+    node->credit = command->credit < room ? command->credit : room;
     struct flz_heap_entry entry;
     for (uint32_t n = 0; n < node->credit && flz_heap_pop_due(&node->waiting, FLZ_NEVER, &entry);) {
         struct live *x = state_live(core, (uint32_t)entry.item);

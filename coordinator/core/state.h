@@ -362,7 +362,8 @@ int report_take(struct coord *core, const struct coord_command *command,
 
 /* exchange.c: does all that is to be done now for it, and says when to look again. */
 int exchange_advance(struct coord *core, uint32_t exchange);
-/* The same for each live exchange of an account (COORD_NONE: all). */
+/* The same for each live exchange of an account (COORD_NONE: all); what is too much for one step
+ * is woken, and looked at by the ticks that follow. */
 int exchange_advance_all(struct coord *core, uint32_t account);
 int exchange_tick(struct coord *core);
 /* When the coordinator stops waiting for the node's word on a task. */

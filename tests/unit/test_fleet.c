@@ -134,6 +134,37 @@ static void revocations_are_numbered_and_kept(void **state)
     (void)coord_free(restarted);
 }
 
+#define MANY 1100 /* exchanges: more than one step looks at */
+
+/* What one command decides must fit into one segment of the log, however large the network is. */
+static void a_revocation_of_much_is_spread_over_ticks(void **state)
+{
+    struct fx *fx = *state;
+    for (int i = 0; i < MANY; i++)
+        fx_plan_pair(fx, 0, 1, 1);
+    fx_step(fx, (struct coord_command){.kind = COORD_REVOKE, .node = 0});
+    assert_int_equal(fx_events(fx, EVENT_REVOKED), 1);
+    assert_int_equal(fx_events(fx, EVENT_ENDED), 1000);
+    assert_int_equal(coord_next(fx->core), fx->now);
+    fx_tick(fx, fx->now);
+    assert_int_equal(fx_events(fx, EVENT_ENDED), MANY - 1000);
+    assert_int_equal(fx->update.orders_count, 0); /* I11 */
+}
+
+/* Whatever it says, a node holds no more open than it may: what is decided when its journal is
+ * lost, or it is revoked, is bounded by that. */
+static void credit_is_bounded_by_what_a_node_may_hold(void **state)
+{
+    struct fx *fx = *state;
+    fx_step(fx, (struct coord_command){.kind = COORD_CREDIT, .node = 0, .credit = UINT32_MAX});
+    assert_int_equal(coord_node_credit(fx->core, 0), FLZ_OPEN_TASKS_MAX);
+    fx_plan(fx, 1);
+    fx_tick(fx, AT(1, 0));
+    assert_int_equal(coord_node_open(fx->core, 0), 1);
+    fx_step(fx, (struct coord_command){.kind = COORD_CREDIT, .node = 0, .credit = UINT32_MAX});
+    assert_int_equal(coord_node_credit(fx->core, 0), FLZ_OPEN_TASKS_MAX - 1);
+}
+
 static void nodes_are_found_by_id_and_key(void **state)
 {
     struct fx *fx = *state;
@@ -208,6 +239,8 @@ int main(void)
         CLAIM(invites_that_can_never_join_are_refused),
         CLAIM(a_revoked_nodes_name_can_be_invited_again),
         CLAIM(revocations_are_numbered_and_kept),
+        CLAIM(a_revocation_of_much_is_spread_over_ticks),
+        CLAIM(credit_is_bounded_by_what_a_node_may_hold),
         CLAIM(nodes_are_found_by_id_and_key),
         CLAIM(reports_are_taken_once_and_in_order),
         CLAIM(an_account_verdict_is_repeated_with_its_report),
