@@ -3,17 +3,27 @@
 #include "coordinator/desk_private.h"
 #include "coordinator/view_json.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 static void on_done(const struct server_result *result, void *data);
 
-static void fail(struct admin_call *call, int r)
+/* What its first half has done already is said: of an account that is removed, its consent. */
+static void fail(const struct desk_change *change, int r)
 {
     struct flz_msg msg = FLZ_MSG_NULL;
-    flz_msg_set(&msg, "the coordinator's log did not take it (%s); nothing was changed",
-                strerror(-r));
-    admin_refuse(call, ADMIN_TRY_AGAIN, "NOT_COMMITTED", msg.text,
+    const char *done = change->halfway ? "its consent has ended, but it is not removed"
+                                       : "nothing was changed";
+    if (r == -ENOSPC && server_admission(change->server, &msg) != ADMISSION_OPEN) {
+        flz_msg_wrap(&msg, "%s", done);
+        admin_refuse(change->call, ADMIN_TRY_AGAIN, "HELD_BACK", msg.text,
+                     "try again when fluenzrctl status shows no such problem; to stop all nodes "
+                     "within their leases, stop the coordinator");
+        return;
+    }
+    flz_msg_set(&msg, "the coordinator's log did not take it (%s); %s", strerror(-r), done);
+    admin_refuse(change->call, ADMIN_TRY_AGAIN, "NOT_COMMITTED", msg.text,
                  "look at the coordinator's log and its disk, then try again");
 }
 
@@ -35,9 +45,10 @@ static bool removes_next(struct desk_change *change)
         return false;
     struct coord_command command = {.kind = COORD_REMOVE, .account = change->remove};
     change->remove = COORD_NONE;
+    change->halfway = true;
     int r = server_submit(change->server, &command, on_done, change);
     if (r < 0) {
-        fail(change->call, r);
+        fail(change, r);
         free(change);
     }
     return true;
@@ -51,7 +62,7 @@ static void on_done(const struct server_result *result, void *data)
     if (result->r == 0 && (!result->refused || moot) && removes_next(change))
         return;
     if (result->r < 0)
-        fail(change->call, result->r);
+        fail(change, result->r);
     else if (result->refused)
         admin_refuse(change->call, ADMIN_FAILED, "REFUSED", result->message.text, "");
     else
@@ -77,7 +88,7 @@ void desk_change(struct desk *desk, struct coord_command *command, const struct 
     struct desk_change *own = keep(desk, change);
     int r = own ? server_submit(desk->server, command, on_done, own) : 0;
     if (r < 0) {
-        fail(desk->call, r);
+        fail(own, r);
         free(own);
     }
 }
@@ -87,7 +98,7 @@ void desk_change_erase(struct desk *desk, uint32_t account, const struct desk_ch
     struct desk_change *own = keep(desk, change);
     int r = own ? server_erase(desk->server, account, on_done, own) : 0;
     if (r < 0) {
-        fail(desk->call, r);
+        fail(own, r);
         free(own);
     }
 }

@@ -86,6 +86,7 @@ struct desk_change {
     char subject[FLZ_ADDRESS_MAX + 16]; /* what was changed, for the answer */
     char done[FLZ_MSG_MAX];             /* what to say when it is done */
     uint32_t remove;                    /* an account to remove after it; COORD_NONE: none */
+    bool halfway;                       /* that is what is being done now */
 };
 
 /*

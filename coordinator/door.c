@@ -5,6 +5,7 @@
 #include "common/base/text.h"
 #include "common/base/time.h"
 #include "common/sys/clock.h"
+#include "coordinator/backlog.h"
 #include "coordinator/days.h"
 #include "coordinator/dress.h"
 #include "coordinator/families.h"
@@ -20,6 +21,7 @@
 #include <string.h>
 
 #define CONNECTED_MS 30000
+#define GO_ON_FRAMES 16  /* of the backlog that are taken in one turn of the loop */
 #define ORDERS_MAX 50000 /* waiting for one node; beyond, its next hello brings them again */
 
 struct orders {
@@ -38,6 +40,9 @@ struct peer {
     uint64_t revocations; /* how many it has, by its newest HEARTBEAT */
     uint64_t seq_in;      /* since its HELLO */
     uint64_t seq_out;     /* in this epoch */
+    uint64_t acked;       /* newest report it was told to be durable */
+    size_t acks_due;      /* acknowledgements that wait for their commit */
+    bool cut;             /* a frame of it could not be kept: nothing is taken before its HELLO */
     struct orders orders;
     struct flz_buf certificate; /* Signed(NODE); owned */
 };
@@ -46,6 +51,7 @@ struct door {
     struct server *server;
     struct bus_socket *nodes;
     struct bus_socket *enrol;
+    struct backlog backlog;
     struct peer *peers; /* owned */
     size_t peers_count;
     size_t peers_capacity;
@@ -252,6 +258,7 @@ static void on_greeted(void *data, int r)
     peer->greeting = false;
     if (r == 0) {
         peer->welcomed = true;
+        peer->acked = coord_node(door->server->core, greeting->node)->report_seq;
         peer->orders.head = peer->orders.count = 0;
         metrics_add(door->server->metrics, METER_LEASES, METRICS_LABELS("join"), 1);
         welcome(door, greeting->node, greeting->incarnation, NULL);
@@ -308,12 +315,39 @@ static const char *on_hello(struct door *door, uint32_t node, const struct flz_h
         return NULL; /* asked twice: one answer is on its way */
     peer->welcomed = false;
     peer->seq_in = hello->header.seq;
+    peer->cut = false;
+    backlog_forget(&door->backlog, node); /* it sends all again that was not acknowledged */
+    struct flz_msg why;
+    if (!admission_admits(server_admission(door->server, &why), COORD_HELLO)) {
+        welcome(door, node, hello->incarnation, why.text);
+        return NULL;
+    }
     if (server_rate_milli(door->server) != NETCLOCK_RATE_ONE && !hello->endpoints_loopback) {
         welcome(door, node, hello->incarnation,
                 "this network runs a lab's clock, and a node with real mail servers must not");
         return NULL;
     }
     return greet(door, node, hello) < 0 ? "no memory" : NULL;
+}
+
+/* ---- Acknowledging ---- */
+
+static void send_ack(struct door *door, uint32_t node, struct flz_ack ack)
+{
+    ack.header = next_header(door, node);
+    (void)send_frame(door, node, FLZ_KIND_ACK, &flz_codec_ack, &ack);
+}
+
+/* Its reports are here, and wait for the disk: it need not begin anew. The last number again
+ * acknowledges nothing. */
+static void say_patience(struct door *door, uint32_t node)
+{
+    const struct peer *peer = &door->peers[node];
+    if (peer->cut || (peer->acks_due == 0 && !backlog_has(&door->backlog, node)))
+        return;
+    send_ack(door, node,
+             (struct flz_ack){.incarnation = coord_node(door->server->core, node)->incarnation,
+                              .report_seq = peer->acked});
 }
 
 /* ---- HEARTBEAT ---- */
@@ -369,6 +403,7 @@ static const char *on_heartbeat(struct door *door, uint32_t node,
     };
     (void)send_frame(door, node, FLZ_KIND_PULSE, &flz_codec_pulse, &pulse);
     metrics_add(server->metrics, METER_LEASES, METRICS_LABELS("renew"), 1);
+    say_patience(door, node);
     flush(door, node);
     return NULL;
 }
@@ -387,15 +422,15 @@ struct acknowledgement {
 static void on_reported(void *data, int r)
 {
     struct acknowledgement *ack = data;
+    struct peer *peer = &ack->door->peers[ack->node];
+    peer->acks_due--;
     if (r == 0) {
-        struct flz_ack frame = {
-            .header = next_header(ack->door, ack->node),
-            .incarnation = ack->incarnation,
-            .report_seq = ack->seq,
-            .verdicts = ack->verdicts,
-            .verdicts_count = ack->verdicts_count,
-        };
-        (void)send_frame(ack->door, ack->node, FLZ_KIND_ACK, &flz_codec_ack, &frame);
+        peer->acked = ack->seq;
+        send_ack(ack->door, ack->node,
+                 (struct flz_ack){.incarnation = ack->incarnation,
+                                  .report_seq = ack->seq,
+                                  .verdicts = ack->verdicts,
+                                  .verdicts_count = ack->verdicts_count});
     }
     free(ack->verdicts);
     free(ack);
@@ -517,27 +552,98 @@ static int take_report(struct door *door, uint32_t node, const struct flz_report
     return r;
 }
 
-static const char *on_reports(struct door *door, uint32_t node, const struct flz_reports *frame)
+static struct acknowledgement *ack_free(struct acknowledgement *ack)
 {
-    struct acknowledgement *ack = calloc(1, sizeof *ack);
+    if (ack)
+        free(ack->verdicts);
+    free(ack);
+    return NULL;
+}
+
+FLZ_DEFINE_FREEP(struct acknowledgement, ack_free)
+
+/* Takes reports of the frame from *next on, as long as something may be decided, and has those
+ * acknowledged; *next is the first that was not taken. 0 or negative. */
+static int take_reports(struct door *door, uint32_t node, const struct flz_reports *frame,
+                        size_t *next)
+{
+    _cleanup_(ack_freep) struct acknowledgement *ack = calloc(1, sizeof *ack);
     if (!ack)
-        return "no memory";
+        return flz_fail(-ENOMEM);
     *ack = (struct acknowledgement){.door = door, .node = node, .incarnation = frame->incarnation};
     ack->verdicts = calloc(frame->reports_count + 1, sizeof *ack->verdicts);
-    int r = ack->verdicts ? 0 : -ENOMEM;
-    for (size_t i = 0; r == 0 && i < frame->reports_count; i++)
+    int r = ack->verdicts ? 0 : flz_fail(-ENOMEM);
+    size_t first = *next, i = first;
+    for (; r == 0 && i < frame->reports_count && server_admits(door->server, COORD_REPORT); i++)
         r = take_report(door, node, &frame->reports[i], ack);
-    if (r >= 0) {
-        ack->seq = coord_node(door->server->core, node)->report_seq;
-        r = server_after_commit(door->server, on_reported, ack);
-    }
-    if (r < 0) {
-        free(ack->verdicts);
-        free(ack);
-        return "no memory";
-    }
+    if (r < 0)
+        return r;
+    *next = r > 0 ? frame->reports_count : i; /* nothing behind a gap is taken */
+    if (i == first && i < frame->reports_count)
+        return 0;
+    ack->seq = coord_node(door->server->core, node)->report_seq;
+    r = server_after_commit(door->server, on_reported, ack);
+    if (r < 0)
+        return r;
+    door->peers[node].acks_due++;
+    (void)steal_ptr(&ack);
     server_wake(door->server);
+    return 0;
+}
+
+/* What cannot be taken now is taken later, in its order. */
+static const char *keep_reports(struct door *door, uint32_t node, struct flz_view payload,
+                                size_t next)
+{
+    int r = backlog_add(&door->backlog, node, payload, next);
+    if (r == 0)
+        return NULL;
+    door->peers[node].cut = true;
+    if (r == BACKLOG_E_NODE)
+        return "more reports than may be unacknowledged";
+    flz_log(door->server->log, FLZ_LOG_WARNING, "reports_not_kept", "node=%u reason=%s", node,
+            "too many wait for the disk; the node sends them again");
     return NULL;
+}
+
+static const char *on_reports(struct door *door, uint32_t node, const struct flz_reports *frame,
+                              struct flz_view payload)
+{
+    size_t next = 0;
+    if (door->peers[node].cut)
+        return NULL; /* behind one that is missing; it sends all again after its HELLO */
+    if (backlog_is_empty(&door->backlog) && take_reports(door, node, frame, &next) < 0)
+        return "no memory";
+    return next < frame->reports_count ? keep_reports(door, node, payload, next) : NULL;
+}
+
+/* The oldest frame of the backlog. 0: taken; 1: it goes on waiting; negative. */
+static int take_kept(struct door *door, struct backlog_frame *kept)
+{
+    _cleanup_(flz_arena_deinit) struct flz_arena arena = FLZ_ARENA_NULL;
+    struct flz_reports frame;
+    if (!door->peers[kept->node].welcomed)
+        return 0; /* revoked meanwhile */
+    int r = flz_decode(&flz_codec_reports, flz_buf_view(&kept->payload), &arena, &frame);
+    if (r == 0)
+        r = take_reports(door, kept->node, &frame, &kept->next);
+    return r < 0 ? r : kept->next < frame.reports_count;
+}
+
+int door_go_on(struct door *door)
+{
+    for (int i = 0; i < GO_ON_FRAMES && !backlog_is_empty(&door->backlog); i++) {
+        int r = take_kept(door, backlog_first(&door->backlog));
+        if (r != 0)
+            return r < 0 ? r : 0;
+        backlog_drop_first(&door->backlog);
+    }
+    return 0;
+}
+
+bool door_has_backlog(const struct door *door)
+{
+    return !backlog_is_empty(&door->backlog);
 }
 
 /* ---- Believing ---- */
@@ -586,7 +692,8 @@ static const char *handle_frame(struct door *door, uint32_t node, const struct f
         return "a repeated frame";
     peer->seq_in = frame.header.seq;
     return message->kind == FLZ_KIND_HEARTBEAT ? on_heartbeat(door, node, &frame.heartbeat)
-                                               : on_reports(door, node, &frame.reports);
+                                               : on_reports(door, node, &frame.reports,
+                                                            message->payload);
 }
 
 /* The metrics' word for a frame that was not believed. */
@@ -680,6 +787,8 @@ static const char *join(struct door *door, const struct bus_message *message,
                         struct flz_arena *arena, struct flz_msg *msg)
 {
     struct server *server = door->server;
+    if (!admission_admits(server_admission(server, msg), COORD_JOIN))
+        return msg->text;
     struct flz_signed signed_join;
     struct flz_join request;
     struct flz_node_identity identity;
@@ -748,6 +857,8 @@ void door_refresh(struct door *door)
             keys[allowed++] = node->curve_key;
         else if (i < door->peers_count)
             door->peers[i].welcomed = false;
+        if (node->state != NODE_JOINED)
+            backlog_forget(&door->backlog, i);
     }
     (void)bus_allow(door->nodes, keys, allowed);
     free(keys);
@@ -803,6 +914,7 @@ struct door *door_close(struct door *door)
         flz_buf_deinit(&door->peers[i].certificate);
     }
     free(door->peers);
+    backlog_deinit(&door->backlog);
     free(door);
     return NULL;
 }

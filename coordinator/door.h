@@ -15,6 +15,11 @@ struct door *door_close(struct door *door);
 /* Orders whose events are committed: dressed, framed and sent to their nodes as these take them. */
 void door_order(struct door *door, const struct coord_order *orders, size_t n);
 
+/* Takes reports that waited until something may be decided again, some of them at a time. 0 or
+ * negative. */
+int door_go_on(struct door *door);
+bool door_has_backlog(const struct door *door);
+
 /* The set of joined nodes changed. */
 void door_refresh(struct door *door);
 

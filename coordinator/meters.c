@@ -43,6 +43,8 @@ static const struct metrics_family families[METERS_COUNT] = {
                           "Network seconds per real second; 1 except in a lab.", GAUGE},
     [METER_SEQ] = {"fluenzr_log_sequence", "Sequence number of the newest committed event.", GAUGE},
     [METER_READY] = {"fluenzr_coordinator_ready", "1 when /readyz answers 200.", GAUGE},
+    [METER_HELD_BACK] = {"fluenzr_coordinator_held_back",
+                         "1 while nothing new is decided, for want of disk.", GAUGE},
     [METER_NODES] = {"fluenzr_nodes", "Nodes by state.", GAUGE, .labels = {"state"}},
     [METER_NODE_UP] = {"fluenzr_node_up", "1 while the node is connected.", GAUGE,
                        .labels = {"node"}, .series_max = NODES_SERIES_MAX},
@@ -234,8 +236,10 @@ static void collect_server(struct metrics *metrics, struct server *server)
     const struct row_network *network = coord_network(server_core(server));
     struct flz_msg msg = FLZ_MSG_NULL;
     bool ready = server_ready(server, &msg) == 0;
+    bool held_back = server_admission(server, &msg) != ADMISSION_OPEN;
     struct flz_log *log = server_log(server);
     metrics_set(metrics, METER_READY, METRICS_NO_LABELS, ready);
+    metrics_set(metrics, METER_HELD_BACK, METRICS_NO_LABELS, held_back);
     metrics_set(metrics, METER_LEADER, METRICS_NO_LABELS, network->epoch > 0);
     metrics_set(metrics, METER_EPOCH, METRICS_NO_LABELS, (double)network->epoch);
     metrics_set(metrics, METER_SEQ, METRICS_NO_LABELS, (double)server_seq(server));

@@ -28,6 +28,7 @@
 #define TICK_MS_MIN 10
 #define TICK_MS_MAX 1000
 #define HOUSEKEEPING_MS 10000
+#define HELD_BACK_MS 250 /* until it is looked again whether there is room to decide */
 /* A lab's clock stands still for work this late, or a message whose slot ends so soon: real ms. */
 #define LAB_LATE_MS 2000
 #define LAB_MARGIN_MS 1500
@@ -168,6 +169,43 @@ int server_after_commit(struct server *server, void (*on_release)(void *data, in
     return 0;
 }
 
+/* ---- Admission ---- */
+
+enum admission server_admission(const struct server *server, struct flz_msg *ret_why)
+{
+    const struct committer *committer = server->committer;
+    struct admission_facts facts = {
+        .dir = server->config->state_dir,
+        .free_bytes = store_free_bytes(server->store),
+        .free_min = STORE_FREE_MIN,
+        .waits_for = committer_waits_for(committer),
+        .crowded = committer_is_crowded(committer),
+        .has_room = committer_has_room(committer),
+    };
+    return admission_of(&facts, ret_why);
+}
+
+bool server_admits(const struct server *server, enum coord_command_kind kind)
+{
+    struct flz_msg why;
+    return admission_admits(server_admission(server, &why), kind);
+}
+
+/* Says so when it changed. */
+static bool is_open(struct server *server)
+{
+    struct flz_msg why;
+    enum admission admission = server_admission(server, &why);
+    if (admission != server->admission && admission == ADMISSION_OPEN)
+        flz_log(server->log, FLZ_LOG_NOTICE, "going_on", "reason=%s", "there is room to write");
+    else if (admission != server->admission)
+        flz_log(server->log, FLZ_LOG_WARNING, "held_back", "reason=%s", why.text);
+    server->admission = admission;
+    return admission == ADMISSION_OPEN;
+}
+
+/* ---- Commits ---- */
+
 static void on_committed(uint64_t group, uint64_t last_event, int64_t took_us, void *data)
 {
     struct server *server = data;
@@ -178,6 +216,8 @@ static void on_committed(uint64_t group, uint64_t last_event, int64_t took_us, v
         struct output output = server->outputs[server->outputs_head++];
         output.on_release(output.data, 0);
     }
+    if (server->admission != ADMISSION_OPEN)
+        server_wake(server);
 }
 
 static int on_close(struct store_batch *rider, void *data)
@@ -270,6 +310,8 @@ static int submit(struct server *server, struct coord_command *command, uint32_t
                   server_on_done on_done, void *data)
 {
     struct coord_update update;
+    if (!server_admits(server, command->kind))
+        return -ENOSPC;
     int r = server_step(server, command, &update);
     if (r == 0)
         r = server_issue(server, &update);
@@ -323,14 +365,26 @@ static void hold_clock(struct server *server, int64_t now)
 
 static void arm_tick(struct server *server);
 
-static void run_tick(struct server *server)
+/* What time brings; nothing while it is held back: what is due then stays due. */
+static int decide(struct server *server)
 {
     struct coord_command command = {.kind = COORD_TICK};
     struct coord_update update;
-    if (server_step(server, &command, &update) < 0 || server_issue(server, &update) < 0 ||
-        days_run(server->days, command.now) < 0)
+    if (!is_open(server))
+        return 0;
+    int r = door_go_on(server->door);
+    if (r == 0)
+        r = server_step(server, &command, &update);
+    if (r == 0)
+        r = server_issue(server, &update);
+    return r < 0 ? r : days_run(server->days, command.now);
+}
+
+static void run_tick(struct server *server)
+{
+    if (decide(server) < 0)
         return;
-    hold_clock(server, command.now);
+    hold_clock(server, clock_now(server));
     arm_tick(server);
 }
 
@@ -354,7 +408,10 @@ static void arm_tick(struct server *server)
     }
     if (server_rate_milli(server) != NETCLOCK_RATE_ONE && wait > 50)
         wait = 50; /* a lab's clock is looked after closely */
-    wait = wait > TICK_MS_MIN ? wait : TICK_MS_MIN;
+    if (door_has_backlog(server->door))
+        wait = 0;
+    int64_t least = server->admission == ADMISSION_OPEN ? TICK_MS_MIN : HELD_BACK_MS;
+    wait = wait > least ? wait : least;
     server->tick_boot = flz_boottime_ms() + wait;
     (void)uv_timer_start(&server->tick, on_tick, (uint64_t)wait, 0);
 }
@@ -701,12 +758,7 @@ int server_ready(const struct server *server, struct flz_msg *msg)
         flz_msg_set(msg, "the log refused a write; the process is ending");
         return flz_fail(-EIO);
     }
-    if (!store_admits(server->store)) {
-        flz_msg_set(msg, "the disk is nearly full: free space below %s",
-                    server->config->state_dir);
-        return flz_fail(-ENOSPC);
-    }
-    return 0;
+    return server_admission(server, msg) == ADMISSION_OPEN ? 0 : -ENOSPC;
 }
 
 int server_verify_log(struct server *server, struct flz_msg *ret_finding)

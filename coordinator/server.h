@@ -12,6 +12,7 @@
 #include "common/base/error.h"
 #include "common/sys/log.h"
 #include "common/sys/metrics.h"
+#include "coordinator/admission.h"
 #include "coordinator/config.h"
 #include "coordinator/core/coord.h"
 #include "coordinator/persons.h"
@@ -31,7 +32,11 @@ struct server_result {
 };
 typedef void (*server_on_done)(const struct server_result *result, void *data);
 
-/* Gives a command to the core; `now` is stamped here. on_done may be NULL. 0 or negative. */
+/* Whether something new may be decided now, and if not, why, in words. */
+enum admission server_admission(const struct server *server, struct flz_msg *ret_why);
+
+/* Gives a command to the core; `now` is stamped here. on_done may be NULL. 0; -ENOSPC: commands of
+ * its kind are held back now (server_admission), and nothing was changed; negative. */
 int server_submit(struct server *server, struct coord_command *command, server_on_done on_done,
                   void *data);
 

@@ -62,6 +62,7 @@ struct server {
     uv_signal_t signals[2];
     bool handles;
     bool restored; /* the state folder came from a backup */
+    enum admission admission; /* as it was told last */
     bool lost; /* memory is ahead of the log: nothing more is decided */
     int exit_code;
 };
@@ -72,6 +73,9 @@ struct server {
  */
 int server_step(struct server *server, struct coord_command *command,
                 struct coord_update *ret_update);
+
+/* Whether a command of this kind may be decided now. */
+bool server_admits(const struct server *server, enum coord_command_kind kind);
 
 /* Sends an update's orders once its events are committed. 0 or -ENOMEM. */
 int server_issue(struct server *server, const struct coord_update *update);

@@ -7,6 +7,7 @@
 #include "coordinator/view_json.h"
 #include "coordinator/words.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -232,7 +233,14 @@ json_t *view_problems(const struct view *view, size_t *ret_critical)
     struct problems problems = {.critical = json_array(), .warning = json_array()};
     struct census census = take_census(view);
     struct flz_msg msg = FLZ_MSG_NULL;
-    if (server_ready(view->server, &msg) != 0)
+    int r = server_ready(view->server, &msg);
+    if (r == -ENOSPC)
+        add(problems.critical,
+            (struct problem){"HELD_BACK", "coordinator",
+                             "free space on the coordinator's host (df -h); nothing is lost, and "
+                             "nodes go on with what they hold"},
+            "nothing new is decided: %s", msg.text);
+    else if (r != 0)
         add(problems.critical,
             (struct problem){"NOT_READY", "coordinator", "look at the coordinator's log"}, "%s",
             msg.text);

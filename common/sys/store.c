@@ -44,7 +44,7 @@ struct store {
     bool ballasted;                           /* the ballast lies there */
     atomic_bool broken;
     int64_t looked_boot; /* when free space was last looked at */
-    bool admits;
+    uint64_t free_bytes; /* as it was found then */
 };
 
 /* Operations in our own form: RocksDB's batches are bound to an open database's families, ours
@@ -570,16 +570,21 @@ int store_checkpoint(struct store *store, const char *path, struct flz_msg *msg)
     return r == STORE_E_FULL ? flz_fail(-ENOSPC) : r;
 }
 
-bool store_admits(struct store *store)
+uint64_t store_free_bytes(struct store *store)
 {
     int64_t now = flz_boottime_ms();
     if (store->looked_boot == 0 || now - store->looked_boot >= 1000) {
-        uint64_t free_bytes;
-        uint64_t min = store->options.free_min ? store->options.free_min : STORE_FREE_MIN;
         store->looked_boot = now;
-        store->admits = fsutil_free_bytes(store->path, &free_bytes) == 0 && free_bytes >= min;
+        if (fsutil_free_bytes(store->path, &store->free_bytes) < 0)
+            store->free_bytes = 0;
     }
-    return store->admits && !atomic_load(&store->broken);
+    return store->free_bytes;
+}
+
+bool store_admits(struct store *store)
+{
+    uint64_t min = store->options.free_min ? store->options.free_min : STORE_FREE_MIN;
+    return store_free_bytes(store) >= min && !atomic_load(&store->broken);
 }
 
 bool store_is_broken(const struct store *store)

@@ -99,5 +99,8 @@ int store_checkpoint(struct store *store, const char *path, struct flz_msg *msg)
 /* False while less than free_min is free on the store's disk. Looks at most once a second. */
 bool store_admits(struct store *store);
 
+/* Bytes free on the store's disk, 0 when that cannot be told. Looks at most once a second. */
+uint64_t store_free_bytes(struct store *store);
+
 /* True once a write has failed for good. */
 bool store_is_broken(const struct store *store);

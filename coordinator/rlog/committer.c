@@ -31,7 +31,8 @@ struct committer {
     bool under_way;
     bool waiting; /* for the retry */
     bool lost;
-    enum rlog_result result;
+    enum rlog_result result;  /* the pool thread's, while work is queued */
+    enum rlog_result refusal; /* of the group under way so far; RLOG_OK: none */
     uint64_t started_ns;
     uv_work_t keep_work;
     struct committer_keep keep;
@@ -88,6 +89,7 @@ static void tell(struct committer *committer)
     segment_builder_reset(&committer->committing.builder);
     store_batch_clear(committer->committing.rider);
     committer->under_way = false;
+    committer->refusal = RLOG_OK;
     committer->events->on_committed(group, bounds->last_event,
                                     (int64_t)(uv_hrtime() - committer->started_ns) / 1000,
                                     committer->data);
@@ -114,6 +116,7 @@ static void finish(struct committer *committer)
     case RLOG_FULL:
     case RLOG_UNAVAILABLE:
         /* Nothing happened: nothing has left, nothing is lost, everybody waits. */
+        committer->refusal = committer->result;
         committer->waiting = true;
         (void)uv_timer_start(committer->retry, on_retry, RETRY_MS, 0);
         return;
@@ -251,12 +254,25 @@ uint64_t committer_group(struct committer *committer)
     return committer->gathering.number;
 }
 
+static bool holds(const struct group *group, size_t events, size_t bytes)
+{
+    return group->builder.count >= events || group->builder.events.len >= bytes ||
+           store_batch_bytes(group->rider) >= bytes;
+}
+
 bool committer_is_crowded(const struct committer *committer)
 {
-    const struct segment_builder *builder = &committer->gathering.builder;
-    return builder->count >= COMMITTER_EVENTS_CROWDED ||
-           builder->events.len >= COMMITTER_BYTES_CROWDED ||
-           store_batch_bytes(committer->gathering.rider) >= COMMITTER_BYTES_CROWDED;
+    return holds(&committer->gathering, COMMITTER_EVENTS_CROWDED, COMMITTER_BYTES_CROWDED);
+}
+
+bool committer_has_room(const struct committer *committer)
+{
+    return !holds(&committer->gathering, COMMITTER_EVENTS_ROOM, COMMITTER_BYTES_ROOM);
+}
+
+enum rlog_result committer_waits_for(const struct committer *committer)
+{
+    return committer->refusal;
 }
 
 uint64_t committer_last_event(const struct committer *committer)

@@ -18,6 +18,9 @@ struct committer;
  * What gathers far beyond these while the disk is full or slow would not fit in the end. */
 #define COMMITTER_EVENTS_CROWDED (SEGMENT_EVENTS_MAX / 4)
 #define COMMITTER_BYTES_CROWDED (SEGMENT_SIZE_MAX / 4)
+/* Up to here a group still takes one more decision, if it must be taken. */
+#define COMMITTER_EVENTS_ROOM (SEGMENT_EVENTS_MAX / 2)
+#define COMMITTER_BYTES_ROOM (SEGMENT_SIZE_MAX / 2)
 
 /* What the log keeps, and what its archive. */
 struct committer_keep {
@@ -75,5 +78,12 @@ void committer_keep(struct committer *committer, const struct committer_keep *ke
 /* True when the gathering group is large enough: decide nothing new until on_committed. A single
  * decision may go beyond; one beyond SEGMENT_EVENTS_MAX or SEGMENT_SIZE_MAX is lost. */
 bool committer_is_crowded(const struct committer *committer);
+
+/* True while the gathering group takes one more decision that must not wait for the disk. */
+bool committer_has_room(const struct committer *committer);
+
+/* RLOG_OK; or why the group under way is not written yet, and is tried again every second:
+ * RLOG_FULL, RLOG_UNAVAILABLE. */
+enum rlog_result committer_waits_for(const struct committer *committer);
 
 uint64_t committer_last_event(const struct committer *committer); /* committed */

@@ -36,6 +36,7 @@ struct server {
     int64_t now;
     int64_t started;
     bool broken;
+    enum admission admission;
 };
 
 static struct flz_id id_of(uint32_t kind, uint32_t n)
@@ -98,6 +99,8 @@ int server_submit(struct server *world, struct coord_command *command, server_on
 {
     if (world->broken)
         return -EIO;
+    if (!admission_admits(world->admission, command->kind))
+        return -ENOSPC;
     struct coord_update update = step(world, *command);
     struct server_result result = {
         .refused = update.refused, .handle = update.handle, .message = update.message};
@@ -202,12 +205,20 @@ int server_each_event(struct server *world, uint64_t from_seq,
     return 0;
 }
 
+enum admission server_admission(const struct server *world, struct flz_msg *ret_why)
+{
+    *ret_why = FLZ_MSG_NULL;
+    if (world->admission != ADMISSION_OPEN)
+        flz_msg_set(ret_why, "the disk of the coordinator is nearly full");
+    return world->admission;
+}
+
 int server_ready(const struct server *world, struct flz_msg *msg)
 {
     if (!world->broken)
-        return 0;
+        return server_admission(world, msg) == ADMISSION_OPEN ? 0 : -ENOSPC;
     flz_msg_set(msg, "the log refuses: no space left on the device");
-    return -ENOSPC;
+    return -EIO;
 }
 
 int64_t server_first_slot(const struct server *world, uint32_t account)
@@ -400,4 +411,9 @@ void world_settle_first(struct server *world, uint32_t exchange, uint32_t placem
 void world_break(struct server *world)
 {
     world->broken = true;
+}
+
+void world_hold_back(struct server *world, enum admission admission)
+{
+    world->admission = admission;
 }

@@ -28,3 +28,5 @@ void world_plan(struct server *world);
 void world_settle_first(struct server *world, uint32_t exchange, uint32_t placement);
 /* The log refuses from now on. */
 void world_break(struct server *world);
+/* Its disk is nearly full from now on, or is not any more. */
+void world_hold_back(struct server *world, enum admission admission);

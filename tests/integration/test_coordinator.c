@@ -13,6 +13,8 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <sodium.h>
@@ -20,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -114,7 +117,7 @@ static void stop(struct world *world, int number)
     world->coordinator = 0;
 }
 
-static int setup(void **state)
+static struct world *open_world(void)
 {
     struct world *world = calloc(1, sizeof *world);
     (void)snprintf(world->dir, sizeof world->dir, "/tmp/flz-coordinator-XXXXXX");
@@ -130,6 +133,19 @@ static int setup(void **state)
                          world->port_nodes, world->port_enrol),
                      0);
     write_config(world, "");
+    return world;
+}
+
+static void close_world(struct world *world)
+{
+    stop(world, SIGTERM);
+    assert_int_equal(run(world, "rm -rf \"$D\""), 0);
+    free(world);
+}
+
+static int setup(void **state)
+{
+    struct world *world = open_world();
     start(world, NULL);
     *state = world;
     return 0;
@@ -137,10 +153,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-    struct world *world = *state;
-    stop(world, SIGTERM);
-    assert_int_equal(run(world, "rm -rf \"$D\""), 0);
-    free(world);
+    close_world(*state);
     return 0;
 }
 
@@ -482,6 +495,166 @@ static void old_events_are_archived_and_still_shown(void **state)
                      0);
 }
 
+/* ---- A full disk (I14, I19) ---- */
+
+#define DISK_MIB 480
+
+/* Gives the state folder a small disk of its own, which goes with this process. False: only root
+ * can. */
+static bool mount_small(const struct world *world)
+{
+    char path[128], size[32];
+    (void)snprintf(path, sizeof path, "%s/state", world->dir);
+    (void)snprintf(size, sizeof size, "size=%dm", DISK_MIB);
+    return unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+           fsutil_mkdir(path, 0700, NULL) == 0 && mount("none", path, "tmpfs", 0, size) == 0;
+}
+
+static int setup_small(void **state)
+{
+    struct world *world = open_world();
+    if (mount_small(world))
+        start(world, NULL);
+    *state = world;
+    return 0;
+}
+
+static int teardown_small(void **state)
+{
+    struct world *world = *state;
+    char path[128];
+    (void)snprintf(path, sizeof path, "%s/state", world->dir);
+    stop(world, SIGTERM);
+    (void)umount2(path, MNT_DETACH);
+    close_world(world);
+    return 0;
+}
+
+/* Leaves so much free, and gives the coordinator time to see it. */
+static void fill(const struct world *world, int free_mib)
+{
+    char path[128];
+    uint64_t free_bytes;
+    (void)snprintf(path, sizeof path, "%s/state/filler%d", world->dir, free_mib);
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(fsutil_free_bytes(path, &free_bytes), 0);
+    off_t size = (off_t)free_bytes - ((off_t)free_mib << 20);
+    assert_true(size > 0);
+    assert_int_equal(posix_fallocate(fd, 0, size), 0);
+    (void)close(fd);
+    (void)usleep(1500000);
+}
+
+/* A report that asks for nothing: the account is unknown. */
+static void tell_report(struct bus_client *client, const struct identity *identity, uint64_t seq,
+                        uint64_t report_seq)
+{
+    struct flz_report report = {.seq = report_seq, .kind = FLZ_REPORT_RELEASE};
+    struct flz_reports frame = {
+        .header = {.network = identity->trust.network, .node = identity->node, .seq = seq},
+        .incarnation = {.b = {7}},
+        .reports = &report,
+        .reports_count = 1,
+    };
+    say(client, identity_signer(identity), FLZ_KIND_REPORTS, &flz_codec_reports, &frame);
+}
+
+/* The report acknowledged by the next ACK, whatever else comes before it. */
+static uint64_t acked(struct bus_client *client, const struct identity *identity)
+{
+    for (;;) {
+        _cleanup_(flz_arena_deinit) struct flz_arena arena = FLZ_ARENA_NULL;
+        struct flz_view payload;
+        struct flz_ack ack;
+        uint32_t kind = hear(client, identity, ANSWER_MS, &arena, &payload);
+        assert_int_not_equal(kind, 0);
+        if (kind != FLZ_KIND_ACK)
+            continue;
+        assert_int_equal(flz_decode(&flz_codec_ack, payload, &arena, &ack), 0);
+        return ack.report_seq;
+    }
+}
+
+/* The heartbeat is answered; behind the pulse comes the last acknowledgement again. */
+static void assert_patience(struct bus_client *client, const struct identity *identity,
+                            uint64_t seq, uint64_t report_seq)
+{
+    _cleanup_(flz_arena_deinit) struct flz_arena arena = FLZ_ARENA_NULL;
+    struct flz_view payload;
+    struct flz_heartbeat heartbeat = heartbeat_of(identity, seq);
+    say(client, identity_signer(identity), FLZ_KIND_HEARTBEAT, &flz_codec_heartbeat, &heartbeat);
+    assert_int_equal(hear(client, identity, ANSWER_MS, &arena, &payload), FLZ_KIND_PULSE);
+    assert_int_equal(acked(client, identity), report_seq);
+}
+
+static int control(const struct world *world, const char *words)
+{
+    return run(world, "$B/fluenzrctl -i $D/net/admin %s >>$D/control.log 2>&1", words);
+}
+
+static void nearly_full(const struct world *world, struct bus_client *client,
+                        const struct identity *identity)
+{
+    struct flz_msg msg = FLZ_MSG_NULL;
+    invite(world, "n2");
+    fill(world, 150);
+    tell_report(client, identity, 3, 2);
+    tell_report(client, identity, 4, 3);
+    assert_patience(client, identity, 5, 1);
+    assert_int_equal(control(world, "resume network"), 75);
+    assert_int_equal(run(world, "grep -q 'nothing was changed.*nearly full' $D/control.log"), 0);
+    assert_int_equal(control(world, "pause network --reason disk"), 0);
+    assert_int_equal(enrol_as(world, "n2", &msg), -EACCES);
+    assert_non_null(strstr(msg.text, "nearly full"));
+    assert_int_equal(run(world, "$B/fluenzrctl -i $D/net/admin -o json status >$D/status.json; "
+                                "grep -q HELD_BACK $D/status.json"),
+                     0);
+    assert_int_equal(run(world, "curl -s 127.0.0.1:%d/readyz?verbose | grep -q 'nearly full'",
+                         world->port_http),
+                     0);
+}
+
+static void fuller_still(const struct world *world, struct bus_client *client,
+                         const struct identity *identity)
+{
+    fill(world, 20);
+    assert_int_equal(control(world, "pause network --reason disk"), 75);
+    tell_report(client, identity, 6, 4);
+    tell_report(client, identity, 7, 5);
+    tell_report(client, identity, 8, 6); /* a fifth: more than a node may leave unacknowledged */
+    struct flz_heartbeat heartbeat = heartbeat_of(identity, 9);
+    _cleanup_(flz_arena_deinit) struct flz_arena arena = FLZ_ARENA_NULL;
+    struct flz_view payload;
+    say(client, identity_signer(identity), FLZ_KIND_HEARTBEAT, &flz_codec_heartbeat, &heartbeat);
+    assert_int_equal(hear(client, identity, ANSWER_MS, &arena, &payload), FLZ_KIND_PULSE);
+    assert_int_equal(hear(client, identity, SILENCE_MS, &arena, &payload), 0);
+    assert_int_equal(waitpid(world->coordinator, NULL, WNOHANG), 0); /* it lives */
+}
+
+static void a_full_disk_is_waited_out(void **state)
+{
+    const struct world *world = *state;
+    if (!world->coordinator)
+        skip();
+    _cleanup_(identity_deinit) struct identity identity = joined(world, "n1");
+    struct bus_client *client = connect_as(&identity);
+    (void)welcomed(client, &identity);
+    tell_report(client, &identity, 2, 1);
+    assert_int_equal(acked(client, &identity), 1);
+
+    nearly_full(world, client, &identity);
+    fuller_still(world, client, &identity);
+
+    assert_int_equal(run(world, "rm $D/state/filler*"), 0);
+    /* In order, on the same connection, without a word of the node. */
+    for (uint64_t seq = 2; seq <= 5; seq++)
+        assert_int_equal(acked(client, &identity), seq);
+    assert_int_equal(control(world, "resume network"), 0);
+    assert_int_equal(run(world, "grep -q going_on $D/coord.log"), 0);
+    (void)bus_client_close(client);
+}
+
 int main(void)
 {
     if (!getenv("FLZ_BIN") || !getenv("FLZ_SOURCE")) {
@@ -502,6 +675,7 @@ int main(void)
         cmocka_unit_test(a_second_coordinator_on_the_same_state_does_not_start),
         cmocka_unit_test(a_configuration_that_cannot_be_is_refused),
         cmocka_unit_test(old_events_are_archived_and_still_shown),
+        cmocka_unit_test_setup_teardown(a_full_disk_is_waited_out, setup_small, teardown_small),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

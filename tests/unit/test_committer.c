@@ -458,6 +458,42 @@ static void the_end_waits_for_a_trim(void **state)
     assert_int_equal(bounds_of(fx).first, 3);
 }
 
+/* What a server does that asks before it decides: as much as is admitted, and no more. */
+static void pour(struct fx *fx)
+{
+    while (!committer_is_crowded(fx->committer))
+        add(fx, 100);
+}
+
+/* I14, I19: for as long as it lasts, and whatever is asked of it. */
+static void a_disk_that_stays_full_bounds_what_gathers_and_loses_nothing(void **state)
+{
+    struct fx *fx = *state;
+    enum rlog_model_fault faults[5];
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
+        faults[i] = i % 2 ? RLOG_MODEL_UNAVAILABLE : RLOG_MODEL_FULL;
+    assert_int_equal(rlog_model_script(fx->model, faults, 5), 0);
+    add(fx, 1);
+    run_for(fx, 50);
+    assert_int_equal(committer_waits_for(fx->committer), RLOG_FULL);
+    for (int i = 0; i < 100; i++) {
+        pour(fx);
+        run_for(fx, 20);
+        assert_int_equal(fx->told_count, 0);
+        assert_true(committer_has_room(fx->committer));
+    }
+    uint64_t added = fx->added;
+    assert_true(added < COMMITTER_EVENTS_CROWDED + 200);
+    assert_int_not_equal(committer_waits_for(fx->committer), RLOG_OK);
+    settle(fx);
+    assert_int_equal(rlog_model_met(fx->model, RLOG_MODEL_FULL), 3);
+    assert_int_equal(fx->losses, 0);
+    assert_int_equal(committer_waits_for(fx->committer), RLOG_OK);
+    assert_false(committer_is_crowded(fx->committer));
+    assert_int_equal(fx->told[fx->told_count - 1].last_event, added);
+    assert_log(fx, added);
+}
+
 /* ---- When memory is ahead of the log ---- */
 
 static void assert_lost(struct fx *fx, enum rlog_result result, uint64_t segments)
@@ -638,6 +674,7 @@ int main(void)
         test(a_large_backlog_is_trimmed_in_steps),
         test(what_is_old_in_the_archive_is_forgotten),
         test(the_end_waits_for_a_trim),
+        test(a_disk_that_stays_full_bounds_what_gathers_and_loses_nothing),
         cmocka_unit_test(a_refusal_for_good_is_told_once_and_ends_it),
         cmocka_unit_test(an_unknown_append_that_was_committed_is_loaded_anew),
         test(rows_that_cannot_be_made_end_it),

@@ -324,6 +324,27 @@ static void what_the_log_refuses_is_to_be_tried_again(void **state)
     assert_int_equal(coord_account(server_core(fixture->world), 0)->state, ACCOUNT_LIVE);
 }
 
+/* I19: what makes the network do less is taken as long as there is room for it. */
+static void near_a_full_disk_only_what_stops_something_is_taken(void **state)
+{
+    struct fixture *fixture = *state;
+    struct admin_call resume = {.verb = "resume", .arguments = {{"target", "network"}}};
+    struct admin_call pause = {.verb = "pause",
+                               .arguments = {{"target", "network"}, {"reason", "disk"}}};
+    world_hold_back(fixture->world, ADMISSION_RESCUE);
+    desk_on_call(&pause, fixture->world);
+    assert_int_equal(pause.code, ADMIN_OK);
+    desk_on_call(&resume, fixture->world);
+    assert_int_equal(resume.code, ADMIN_TRY_AGAIN);
+    assert_string_equal(resume.error, "HELD_BACK");
+    assert_int_equal(coord_pause_count(server_core(fixture->world)), 1);
+    world_hold_back(fixture->world, ADMISSION_CLOSED);
+    assert_int_equal(call_account(fixture, "account rm").code, ADMIN_TRY_AGAIN);
+    assert_int_equal(coord_account(server_core(fixture->world), 0)->state, ACCOUNT_LIVE);
+    world_hold_back(fixture->world, ADMISSION_OPEN);
+    assert_int_equal(call_account(fixture, "account rm").code, ADMIN_OK);
+}
+
 static void a_verb_that_is_none_is_refused(void **state)
 {
     struct fixture *fixture = *state;
@@ -345,6 +366,7 @@ int main(void)
         DESK_TEST(a_revocation_is_recorded_as_the_administrator_signed_it),
         DESK_TEST(removing_works_after_the_consent_ended_too),
         DESK_TEST(what_the_log_refuses_is_to_be_tried_again),
+        DESK_TEST(near_a_full_disk_only_what_stops_something_is_taken),
         DESK_TEST(a_verb_that_is_none_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

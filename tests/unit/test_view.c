@@ -246,6 +246,19 @@ static void status_tells_a_small_pool_and_a_log_that_refuses(void **state)
     json_decref(document);
 }
 
+static void status_tells_that_nothing_is_decided_for_want_of_disk(void **state)
+{
+    struct fixture *fixture = *state;
+    world_hold_back(fixture->world, ADMISSION_RESCUE);
+    json_t *document = view_alerts(&fixture->view);
+    json_t *problem = problem_of(json_object_get(document, "items"), "HELD_BACK");
+    assert_non_null(problem);
+    assert_string_equal(text_of(problem, "severity"), "critical");
+    assert_non_null(strstr(text_of(problem, "message"), "nearly full"));
+    assert_non_null(strstr(text_of(problem, "next"), "free space"));
+    json_decref(document);
+}
+
 /* ---- Documents ---- */
 
 static void times_are_rfc_3339_and_numbers_are_numbers(void **state)
@@ -383,6 +396,7 @@ int main(void)
         VIEW_TEST(status_tells_a_node_that_is_away),
         cmocka_unit_test(status_tells_that_one_owner_cannot_be_paired_and_what_to_change),
         VIEW_TEST(status_tells_a_small_pool_and_a_log_that_refuses),
+        VIEW_TEST(status_tells_that_nothing_is_decided_for_want_of_disk),
         VIEW_TEST(times_are_rfc_3339_and_numbers_are_numbers),
         VIEW_TEST(a_day_is_counted_where_it_is_looked_for),
         VIEW_TEST(stats_of_a_scope_are_the_sum_of_its_accounts),
