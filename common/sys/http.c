@@ -52,6 +52,9 @@ static struct MHD_Response *make_response(struct http_response *response)
         flz_buf_deinit(&response->body);
         response->status = MHD_HTTP_INTERNAL_SERVER_ERROR;
     }
+    if (response->fixed.len > 0)
+        return MHD_create_response_from_buffer(
+            response->fixed.len, (void *)(uintptr_t)response->fixed.data, MHD_RESPMEM_PERSISTENT);
     size_t len = response->body.len;
     uint8_t *bytes = steal_ptr(&response->body.data);
     if (!bytes)
@@ -72,6 +75,8 @@ static enum MHD_Result answer(struct http *http, struct MHD_Connection *connecti
     assert(response->status >= 200 && response->status < 600);
     (void)MHD_add_response_header(made, MHD_HTTP_HEADER_CONTENT_TYPE, response->content_type);
     (void)MHD_add_response_header(made, MHD_HTTP_HEADER_CACHE_CONTROL, response->cache_control);
+    if (response->etag)
+        (void)MHD_add_response_header(made, MHD_HTTP_HEADER_ETAG, response->etag);
     for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++)
         (void)MHD_add_response_header(made, headers[i].name, headers[i].value);
     if (response->status == MHD_HTTP_METHOD_NOT_ALLOWED)
@@ -152,6 +157,18 @@ static int check_request(struct http *http, struct MHD_Connection *connection, c
     return 0;
 }
 
+/* RFC 9110 13.1.2: a list of tags or "*", compared weakly. Our tags hold no comma. */
+static bool has_version(const char *asked, const char *etag)
+{
+    if (!asked)
+        return false;
+    if (strcmp(asked, "*") == 0)
+        return true;
+    const char *found = strstr(asked, etag);
+    char behind = found ? found[strlen(etag)] : '\0';
+    return found && (behind == '\0' || behind == ',' || behind == ' ');
+}
+
 /* MHD calls twice: with the headers, where a refusal may go out, and when the request is whole. */
 static enum MHD_Result on_access(void *data, struct MHD_Connection *connection, const char *path,
                                  const char *method, const char *version, const char *upload,
@@ -167,6 +184,11 @@ static enum MHD_Result on_access(void *data, struct MHD_Connection *connection, 
     struct http_request request = {.path = path, .connection = connection};
     struct http_response response = empty_response(MHD_HTTP_NOT_FOUND);
     http->on_request(&request, &response, http->data);
+    if (response.etag && has_version(header(connection, "If-None-Match"), response.etag)) {
+        response.status = MHD_HTTP_NOT_MODIFIED;
+        response.fixed = FLZ_VIEW_NULL;
+        flz_buf_deinit(&response.body);
+    }
     if (response.status == MHD_HTTP_NOT_FOUND && response.body.len == 0)
         flz_buf_add_str(&response.body, "not found\n");
     return answer(http, connection, &response);

@@ -27,7 +27,10 @@ struct http_response {
     int status;                /* 404 before the callback */
     const char *content_type;  /* borrowed, static; "text/plain; charset=utf-8" before it */
     struct flz_buf body;       /* empty before it; taken over by the server */
+    struct flz_view fixed;     /* or bytes that live as long as the program; empty before it */
     const char *cache_control; /* borrowed, static; "no-store" before it */
+    const char *etag;          /* borrowed, static, with its quotes; NULL before it. Who has this
+                                * version already is answered 304, without the body. */
 };
 
 /* Fills the response; runs on the loop, so it does not wait for anything. */

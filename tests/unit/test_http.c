@@ -38,6 +38,12 @@ static void on_request(const struct http_request *request, struct http_response 
         assert_non_null(p);
         memset(p, 'x', 1000000);
         response->body.len = 1000000;
+    } else if (strcmp(request->path, "/fixed") == 0) {
+        static const char bytes[] = "fixed bytes";
+        response->status = 200;
+        response->fixed = flz_view_str(bytes);
+        response->etag = "\"v1\"";
+        response->cache_control = "no-cache";
     } else if (strcmp(request->path, "/unready") == 0) {
         response->status = 503;
     } else if (strcmp(request->path, "/failed") == 0) {
@@ -135,6 +141,32 @@ static void a_large_body_arrives_whole(void **state)
     assert_status(answer, 200);
     assert_non_null(strstr(answer, "Cache-Control: max-age=60\r\n"));
     assert_int_equal(strlen(strstr(answer, "\r\n\r\n") + 4), 1000000);
+}
+
+static void who_has_this_version_is_told_so(void **state)
+{
+    const char *answer = ask("GET /fixed HTTP/1.1\r\nHost: localhost");
+    assert_status(answer, 200);
+    assert_non_null(strstr(answer, "ETag: \"v1\"\r\n"));
+    assert_non_null(strstr(answer, "\r\n\r\nfixed bytes"));
+    static const char *const same[] = {"\"v1\"", "W/\"v1\"", "\"v0\", \"v1\"", "\"v1\",\"v2\"",
+                                       "*"};
+    static const char *const other[] = {"\"v2\"", "v1", "\"v1\"x", ""};
+    char head[128];
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
+        (void)snprintf(head, sizeof head,
+                       "GET /fixed HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: %s", same[i]);
+        answer = ask(head);
+        assert_status(answer, 304);
+        assert_non_null(strstr(answer, "ETag: \"v1\"\r\n"));
+        assert_string_equal(strstr(answer, "\r\n\r\n"), "\r\n\r\n");
+    }
+    for (size_t i = 0; i < sizeof other / sizeof *other; i++) {
+        (void)snprintf(head, sizeof head,
+                       "GET /fixed HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: %s", other[i]);
+        assert_status(ask(head), 200);
+    }
+    assert_int_equal(http_count(http, 3), sizeof same / sizeof *same);
 }
 
 static void head_is_answered_without_a_body(void **state)
@@ -263,6 +295,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         ON_LOOP(a_request_is_answered),
         ON_LOOP(a_large_body_arrives_whole),
+        ON_LOOP(who_has_this_version_is_told_so),
         ON_LOOP(head_is_answered_without_a_body),
         ON_LOOP(what_is_not_there_is_not_found),
         ON_LOOP(a_failed_buffer_is_a_server_error),
