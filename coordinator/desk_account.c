@@ -15,7 +15,8 @@ void desk_account_ls(struct desk *desk)
                                          .domain = admin_argument(desk->call, "domain"),
                                          .phase = admin_argument(desk->call, "phase"),
                                          .unready = admin_argument(desk->call, "unready") != NULL,
-                                         .all = admin_argument(desk->call, "all") != NULL};
+                                         .all = admin_argument(desk->call, "all") != NULL,
+                                         .page = VIEW_WHOLE};
     if (admin_argument(desk->call, "node")) {
         filter.node = desk_need_node(desk, "node");
         if (filter.node == COORD_NONE)

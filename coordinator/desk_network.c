@@ -72,7 +72,7 @@ static bool optional_account(struct desk *desk, uint32_t *ret_account)
 
 void desk_stats(struct desk *desk)
 {
-    struct view_stats_query query = {.by = VIEW_BY_DAY};
+    struct view_stats_query query = {.by = VIEW_BY_DAY, .page = VIEW_WHOLE};
     uint64_t days;
     const char *by = admin_argument(desk->call, "by");
     if (!desk_date(desk, "from", &query.from) || !desk_date(desk, "to", &query.to) ||
@@ -97,15 +97,15 @@ void desk_stats(struct desk *desk)
 
 void desk_plan_show(struct desk *desk)
 {
-    int32_t date;
-    uint32_t account;
-    if (desk_date(desk, "date", &date) && optional_account(desk, &account))
-        desk_answer(desk, view_plan(&desk->view, date, account));
+    struct view_plan_query query = {.page = VIEW_WHOLE};
+    if (desk_date(desk, "date", &query.date) && optional_account(desk, &query.account))
+        desk_answer(desk, view_plan(&desk->view, &query));
 }
 
 void desk_exchange_ls(struct desk *desk)
 {
-    struct view_exchange_filter filter = {.ended = admin_argument(desk->call, "all") != NULL};
+    struct view_exchange_filter filter = {.ended = admin_argument(desk->call, "all") != NULL,
+                                          .before = COORD_NONE};
     uint64_t limit;
     if (!optional_account(desk, &filter.account) ||
         !desk_number(desk, "limit", VIEW_LIMIT_MAX, VIEW_LIMIT_DEFAULT, &limit))

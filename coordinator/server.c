@@ -108,6 +108,18 @@ int server_each_row(struct server *server, enum row_kind kind,
                       (struct flz_view){.data = &prefix, .len = 1}, on_each_row, &each);
 }
 
+int server_each_old_day(struct server *server, uint32_t account,
+                        int (*on_row)(const void *row, void *data), void *data)
+{
+    struct each_row each = {.kind = ROW_DAY_OLD, .on_row = on_row, .data = data};
+    _cleanup_(flz_buf_deinit) struct flz_buf prefix = FLZ_BUF_NULL;
+    flz_buf_add_byte(&prefix, ROW_DAY_OLD);
+    flz_buf_add_be32(&prefix, account);
+    int r = flz_buf_error(&prefix);
+    return r < 0 ? r : store_each(server->store, FAMILY_ARCHIVE, FLZ_VIEW_NULL,
+                                  flz_buf_view(&prefix), on_each_row, &each);
+}
+
 /* ---- Deciding and committing ---- */
 
 static int64_t clock_now(struct server *server)

@@ -58,6 +58,10 @@ int64_t server_node_heard_boot(const struct server *server, uint32_t node);
 int server_each_row(struct server *server, enum row_kind kind,
                     int (*on_row)(const void *row, void *data), void *data);
 
+/* The archived days of one account (COORD_NONE: of the network) alone, in the same way. */
+int server_each_old_day(struct server *server, uint32_t account,
+                        int (*on_row)(const void *row, void *data), void *data);
+
 /* The store's and log's own health, for readyz: 0, or a sentence why not. */
 int server_ready(const struct server *server, struct flz_msg *msg);
 

@@ -253,16 +253,6 @@ static bool is_paused(const struct view *view, const struct row_account *row)
     return false;
 }
 
-static bool is_suppressed(const struct view *view, struct flz_digest address)
-{
-    for (size_t i = 0; i < coord_suppression_count(view->core); i++) {
-        const struct row_suppression *row = coord_suppression(view->core, i);
-        if (memcmp(row->address.b, address.b, sizeof address.b) == 0)
-            return true;
-    }
-    return false;
-}
-
 static enum view_readiness probe_readiness(const struct view *view, const struct row_account *row)
 {
     if (row->denied)
@@ -292,7 +282,7 @@ enum view_readiness view_readiness(const struct view *view, uint32_t account)
     if (row->consent_ended || view->now > row->consent_until || view->now < row->consent_given ||
         !(row->consent_actions & FLZ_ACTION_OPEN))
         return VIEW_CONSENT;
-    if (is_suppressed(view, row->address))
+    if (coord_is_suppressed(view->core, row->address))
         return VIEW_SUPPRESSED;
     enum view_readiness probe = probe_readiness(view, row);
     if (probe != VIEW_READY)
@@ -359,6 +349,37 @@ json_t *view_document(const struct view *view, const char *kind, json_t *item)
 json_t *view_list(const struct view *view, const char *kind, json_t *items)
 {
     return wrap(view, kind, "items", items);
+}
+
+/* ---- Pages ---- */
+
+struct view_walk view_walk(const struct view_page *page)
+{
+    return (struct view_walk){.page = *page, .at = page->after == COORD_NONE ? 0 : page->after + 1};
+}
+
+bool view_walk_goes_on(const struct view_walk *walk, const json_t *items, size_t end)
+{
+    size_t limit = walk->page.limit ? walk->page.limit : SIZE_MAX;
+    size_t looks = walk->page.looks ? walk->page.looks : SIZE_MAX;
+    return walk->at < end && json_array_size(items) < limit && walk->looks < looks;
+}
+
+uint32_t view_walk_step(struct view_walk *walk)
+{
+    walk->looks++;
+    return walk->at++;
+}
+
+json_t *view_page_list(const struct view *view, const char *kind, const struct view_walk *walk,
+                       json_t *items)
+{
+    const struct row_account *last = walk->at > 0 && walk->at < coord_account_count(view->core)
+                                         ? coord_account(view->core, walk->at - 1)
+                                         : NULL;
+    json_t *document = view_list(view, kind, items);
+    view_put(document, "next", last ? view_id(last->id) : json_null());
+    return document;
 }
 
 json_t *view_version(const struct view *view)

@@ -21,6 +21,7 @@
 #define VIEW_LIMIT_DEFAULT 100
 #define VIEW_LIMIT_MAX 2000
 #define VIEW_STATS_DAYS_MAX 400
+#define VIEW_RECENT_DAYS 14
 
 struct tz;
 
@@ -81,18 +82,35 @@ json_t *view_list(const struct view *view, const char *kind, json_t *items);
 
 /* *ret_critical (may be NULL): problems that keep the network from working. */
 json_t *view_status(const struct view *view, size_t *ret_critical);
+/* The problems alone, worst first: {"severity","code","subject","message","next"}. */
 json_t *view_alerts(const struct view *view);
 json_t *view_version(const struct view *view);
 
 json_t *view_nodes(const struct view *view);
 json_t *view_node(const struct view *view, uint32_t node);
 
+/*
+ * A part of a list over the accounts, in the order of their registration. The document then says
+ * under "next" behind which account the next part begins; null = this was the last. VIEW_WHOLE is
+ * the whole list.
+ */
+struct view_page {
+    uint32_t after; /* COORD_NONE: from the first */
+    size_t limit;   /* items; 0 = any number */
+    size_t looks;   /* accounts looked at, so that a rare word costs no more; 0 = any number */
+};
+#define VIEW_WHOLE ((struct view_page){.after = COORD_NONE})
+
 struct view_account_filter {
     uint32_t node;      /* COORD_NONE: any */
     const char *domain; /* NULL: any; so below */
     const char *phase;
-    bool unready; /* only live ones that are not ready */
-    bool all;     /* released and removed ones too */
+    const char *readiness; /* a view_readiness_word() */
+    const char *text;      /* stands in id, address, owner, domain, provider or node; any case */
+    bool unready;          /* only live ones that are not ready */
+    bool all;              /* released and removed ones too */
+    bool recent;           /* with the sums of the last VIEW_RECENT_DAYS days */
+    struct view_page page;
 };
 
 json_t *view_accounts(const struct view *view, const struct view_account_filter *filter);
@@ -104,15 +122,24 @@ json_t *view_account_reachable(const struct view *view, uint32_t account);
 /* All that is held of it, archives included. */
 json_t *view_account_export(const struct view *view, uint32_t account);
 
-/* The day's plan of each account (date 0: its own today). With an account: its messages too. */
-json_t *view_plan(const struct view *view, int32_t date, uint32_t account);
+struct view_plan_query {
+    int32_t date;     /* 0: each account's own today */
+    uint32_t account; /* COORD_NONE: all in the scope */
+    struct view_page page;
+};
+
+/* The day's plan of each account. With an account: its messages too. */
+json_t *view_plan(const struct view *view, const struct view_plan_query *query);
 
 struct view_exchange_filter {
     uint32_t account; /* COORD_NONE: any */
     bool ended;       /* archived ones too */
     size_t limit;     /* newest first */
+    uint32_t before;  /* only live ones with a lower handle; COORD_NONE: from the newest */
+    size_t looks;     /* as in view_page */
 };
 
+/* "next" names the exchange before which the next part of the live ones begins; null = none. */
 json_t *view_exchanges(const struct view *view, const struct view_exchange_filter *filter);
 /* Live or archived. NULL also when there is none within the scope. */
 json_t *view_exchange(const struct view *view, struct flz_id exchange);
@@ -124,6 +151,7 @@ struct view_stats_query {
     int32_t to;
     uint32_t account; /* COORD_NONE: all in the scope */
     enum view_stats_by by;
+    struct view_page page; /* BY_ACCOUNT */
 };
 
 json_t *view_stats(const struct view *view, const struct view_stats_query *query);

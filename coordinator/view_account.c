@@ -119,6 +119,24 @@ static json_t *account_full(const struct view *view, uint32_t account)
     return json;
 }
 
+/* Whether the text stands in one of the words by which people know an account. */
+static bool is_named(const struct view *view, uint32_t account, const char *text)
+{
+    const struct row_account *row = coord_account(view->core, account);
+    const char *const words[] = {
+        flz_id_str(row->id),
+        view_name(view, NAME_DOMAIN, row->domain),
+        view_address(view, account),
+        view_owner(view, account),
+        view_node_name(view, row->node),
+        view_name(view, NAME_PROVIDER, row->provider),
+    };
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcasestr(words[i], text))
+            return true;
+    return false;
+}
+
 static bool is_wanted(const struct view *view, uint32_t account,
                       const struct view_account_filter *filter)
 {
@@ -131,16 +149,45 @@ static bool is_wanted(const struct view *view, uint32_t account,
         return false;
     if (filter->phase && strcmp(words_phase(view_phase(row)), filter->phase) != 0)
         return false;
-    return !filter->unready || view_readiness(view, account) != VIEW_READY;
+    if (filter->text && !is_named(view, account, filter->text))
+        return false;
+    if (!filter->unready && !filter->readiness)
+        return true;
+    enum view_readiness readiness = view_readiness(view, account);
+    return filter->readiness ? strcmp(view_readiness_word(readiness), filter->readiness) == 0
+                             : readiness != VIEW_READY;
+}
+
+/* What is in memory anyway: a day says too little of an account that sends five messages. */
+static json_t *recent_json(const struct view *view, uint32_t account)
+{
+    struct row_day sum = {.account = account};
+    int32_t today = view_today(view, account);
+    for (int32_t date = today - VIEW_RECENT_DAYS + 1; date <= today; date++) {
+        const struct row_day *day = coord_day(view->core, account, date);
+        if (day)
+            view_add_day(&sum, day);
+    }
+    json_t *json = json_object();
+    view_put_int(json, "days", VIEW_RECENT_DAYS);
+    view_put_counters(json, &sum);
+    return json;
 }
 
 json_t *view_accounts(const struct view *view, const struct view_account_filter *filter)
 {
     json_t *items = json_array();
-    for (uint32_t i = 0; i < coord_account_count(view->core); i++)
-        if (is_wanted(view, i, filter))
-            (void)json_array_append_new(items, account_json(view, i));
-    return view_list(view, "AccountList", items);
+    struct view_walk walk = view_walk(&filter->page);
+    while (view_walk_goes_on(&walk, items, coord_account_count(view->core))) {
+        uint32_t account = view_walk_step(&walk);
+        if (!is_wanted(view, account, filter))
+            continue;
+        json_t *json = account_json(view, account);
+        if (filter->recent)
+            view_put(json, "recent", recent_json(view, account));
+        (void)json_array_append_new(items, json);
+    }
+    return view_page_list(view, "AccountList", &walk, items);
 }
 
 json_t *view_account(const struct view *view, uint32_t account)

@@ -150,16 +150,32 @@ static int on_old(const void *row, void *data)
     return 0;
 }
 
+/* Returns before which exchange the next part begins; null = the live ones are all told. */
+static struct flz_id add_live(const struct listing *listing, json_t *items)
+{
+    const struct view_exchange_filter *filter = listing->filter;
+    struct flz_id last = FLZ_ID_NULL;
+    size_t looks = 0;
+    size_t at = coord_exchange_limit(listing->view->core);
+    at = at < filter->before ? at : filter->before;
+    while (at > 0 && json_array_size(items) < filter->limit &&
+           (filter->looks == 0 || looks < filter->looks)) {
+        const struct row_exchange *x = coord_exchange(listing->view->core, (uint32_t)--at);
+        if (!x)
+            continue;
+        looks++;
+        last = x->id;
+        if (is_wanted(listing, x))
+            (void)json_array_append_new(items, summary_json(listing->view, x));
+    }
+    return at > 0 ? last : FLZ_ID_NULL;
+}
+
 json_t *view_exchanges(const struct view *view, const struct view_exchange_filter *filter)
 {
     struct listing listing = {.view = view, .filter = filter, .items = json_array()};
     json_t *items = json_array();
-    for (size_t i = coord_exchange_limit(view->core);
-         i-- > 0 && json_array_size(items) < filter->limit;) {
-        const struct row_exchange *x = coord_exchange(view->core, (uint32_t)i);
-        if (x && is_wanted(&listing, x))
-            (void)json_array_append_new(items, summary_json(view, x));
-    }
+    struct flz_id next = add_live(&listing, items);
     if (filter->ended && json_array_size(items) < filter->limit)
         (void)server_each_row(view->server, ROW_EXCHANGE_OLD, on_old, &listing);
     size_t i;
@@ -167,7 +183,9 @@ json_t *view_exchanges(const struct view *view, const struct view_exchange_filte
     json_array_foreach(listing.items, i, old) if (json_array_size(items) < filter->limit)(void)
         json_array_append(items, old);
     json_decref(listing.items);
-    return view_list(view, "ExchangeList", items);
+    json_t *document = view_list(view, "ExchangeList", items);
+    view_put(document, "next", view_id(next));
+    return document;
 }
 
 /* ---- One ---- */

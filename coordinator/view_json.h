@@ -22,6 +22,26 @@ json_t *view_digest(struct flz_digest digest);
 /* The words of the bits that `word` knows, as a list. */
 json_t *view_bits(uint32_t bits, const char *(*word)(uint32_t bit));
 
+/*
+ * A walk over the accounts, page by page:
+ *
+ *     struct view_walk walk = view_walk(&page);
+ *     while (view_walk_goes_on(&walk, items, coord_account_count(core)))
+ *         … view_walk_step(&walk) …
+ *     return view_page_list(view, "AccountList", &walk, items);
+ */
+struct view_walk {
+    struct view_page page;
+    uint32_t at; /* the account to be looked at next */
+    size_t looks;
+};
+struct view_walk view_walk(const struct view_page *page);
+bool view_walk_goes_on(const struct view_walk *walk, const json_t *items, size_t end);
+uint32_t view_walk_step(struct view_walk *walk);
+/* view_list() with "next". */
+json_t *view_page_list(const struct view *view, const char *kind, const struct view_walk *walk,
+                       json_t *items);
+
 /* Address of an account, "" when it is not told or erased. */
 const char *view_address(const struct view *view, uint32_t account);
 /* Owner, likewise. */
@@ -39,9 +59,6 @@ json_t *view_exchange_full(const struct view *view, const struct row_exchange *x
 
 /* "network", "node/n1", "account/ID" … */
 json_t *view_target(const struct flz_pause *target);
-
-/* The problems of the network, worst first: {"severity","code","subject","message","next"}. */
-json_t *view_problems(const struct view *view, size_t *ret_critical);
 
 enum ramp_phase view_phase(const struct row_account *row);
 

@@ -84,29 +84,39 @@ static json_t *plan_json(const struct view *view, uint32_t account, int32_t date
     return json;
 }
 
-json_t *view_plan(const struct view *view, int32_t date, uint32_t account)
+static void add_plan(const struct view *view, const struct view_plan_query *query, uint32_t account,
+                     json_t *items)
+{
+    const struct row_account *row = coord_account(view->core, account);
+    if (row->state != ACCOUNT_LIVE || !view_sees_account(view, account))
+        return;
+    int32_t own = query->date ? query->date : view_today(view, account);
+    json_t *json = plan_json(view, account, own);
+    if (query->account != COORD_NONE)
+        view_put(json, "messages", messages_json(view, account, own));
+    (void)json_array_append_new(items, json);
+}
+
+json_t *view_plan(const struct view *view, const struct view_plan_query *query)
 {
     json_t *items = json_array();
-    for (uint32_t i = 0; i < coord_account_count(view->core); i++) {
-        const struct row_account *row = coord_account(view->core, i);
-        if ((account != COORD_NONE && i != account) || row->state != ACCOUNT_LIVE ||
-            !view_sees_account(view, i))
-            continue;
-        int32_t own = date ? date : view_today(view, i);
-        json_t *json = plan_json(view, i, own);
-        if (account != COORD_NONE)
-            view_put(json, "messages", messages_json(view, i, own));
-        (void)json_array_append_new(items, json);
+    struct view_walk walk = view_walk(&query->page);
+    if (query->account != COORD_NONE) {
+        add_plan(view, query, query->account, items);
+        return view_list(view, "PlanList", items);
     }
-    return view_list(view, "PlanList", items);
+    while (view_walk_goes_on(&walk, items, coord_account_count(view->core)))
+        add_plan(view, query, view_walk_step(&walk), items);
+    return view_page_list(view, "PlanList", &walk, items);
 }
 
 /* ---- Stats ---- */
 
-/* One sum for each date, or for each account. */
+/* One sum for each date, or for each account of a page. */
 struct sums {
     const struct view *view;
     const struct view_stats_query *query;
+    uint32_t first;       /* account of rows[0] */
     struct row_day *rows; /* owned */
     size_t count;
 };
@@ -116,20 +126,23 @@ static void add_to(struct sums *sums, const struct row_day *day)
     const struct view_stats_query *query = sums->query;
     if (day->date < query->from || day->date > query->to)
         return;
-    size_t at = query->by == VIEW_BY_DAY ? (size_t)(day->date - query->from) : day->account;
+    size_t at = query->by == VIEW_BY_DAY ? (size_t)(day->date - query->from)
+                                         : (size_t)day->account - sums->first;
     if (at < sums->count)
         view_add_day(&sums->rows[at], day);
 }
 
-/* Whether an account's day is asked for. The network's own days count each message once, and serve
- * the sum over everything. */
+/* Whether the days of one account, or of the network, are all that is asked for. The network's own
+ * days count each message once, and serve the sum over everything. */
+static bool is_single(const struct view *view, const struct view_stats_query *query)
+{
+    return query->account != COORD_NONE || (query->by == VIEW_BY_DAY && view_sees_all(view));
+}
+
 static bool is_wanted(const struct sums *sums, uint32_t account)
 {
-    const struct view_stats_query *query = sums->query;
-    if (query->account != COORD_NONE)
-        return account == query->account;
-    if (query->by == VIEW_BY_DAY && view_sees_all(sums->view))
-        return account == COORD_NONE;
+    if (is_single(sums->view, sums->query))
+        return account == sums->query->account;
     return account != COORD_NONE && view_sees_account(sums->view, account);
 }
 
@@ -153,13 +166,33 @@ static void sum_memory(struct sums *sums, uint32_t account)
     }
 }
 
+static void sum(struct sums *sums)
+{
+    const struct view *view = sums->view;
+    const struct view_stats_query *query = sums->query;
+    bool single = is_single(view, query);
+    uint32_t end = (uint32_t)coord_account_count(view->core);
+    if (query->by == VIEW_BY_ACCOUNT && sums->count < end - sums->first)
+        end = sums->first + (uint32_t)sums->count;
+    if (single)
+        sum_memory(sums, query->account);
+    for (uint32_t i = sums->first; !single && i < end; i++)
+        sum_memory(sums, i);
+    if (query->from >= coord_network(view->core)->newest_date - MEMORY_DAYS)
+        return;
+    if (single)
+        (void)server_each_old_day(view->server, query->account, on_archived, sums);
+    else
+        (void)server_each_row(view->server, ROW_DAY_OLD, on_archived, sums);
+}
+
 static json_t *sums_json(const struct sums *sums)
 {
     const struct view *view = sums->view;
     json_t *items = json_array();
     for (size_t i = 0; i < sums->count; i++) {
         json_t *json = json_object();
-        uint32_t account = (uint32_t)i;
+        uint32_t account = sums->first + (uint32_t)i;
         if (sums->query->by == VIEW_BY_DAY) {
             view_put(json, "date", view_date(sums->query->from + (int32_t)i));
         } else if (!is_wanted(sums, account)) {
@@ -178,17 +211,21 @@ static json_t *sums_json(const struct sums *sums)
 json_t *view_stats(const struct view *view, const struct view_stats_query *query)
 {
     struct sums sums = {.view = view, .query = query};
-    size_t accounts = coord_account_count(view->core);
-    sums.count = query->by == VIEW_BY_ACCOUNT ? accounts : (size_t)(query->to - query->from + 1);
+    struct view_walk walk = view_walk(&query->page);
+    sums.count = (size_t)(query->to - query->from + 1);
+    if (query->by == VIEW_BY_ACCOUNT) {
+        size_t accounts = coord_account_count(view->core);
+        sums.first = walk.at;
+        sums.count = accounts > walk.at ? accounts - walk.at : 0;
+        if (query->page.limit && query->page.limit < sums.count)
+            sums.count = query->page.limit;
+        walk.at += (uint32_t)sums.count;
+    }
     sums.rows = calloc(sums.count + 1, sizeof *sums.rows);
     if (!sums.rows)
         return NULL;
-    for (uint32_t i = 0; i < accounts; i++)
-        sum_memory(&sums, i);
-    sum_memory(&sums, COORD_NONE);
-    if (query->from < coord_network(view->core)->newest_date - MEMORY_DAYS)
-        (void)server_each_row(view->server, ROW_DAY_OLD, on_archived, &sums);
+    sum(&sums);
     json_t *items = sums_json(&sums);
     free(sums.rows);
-    return view_list(view, "StatsList", items);
+    return view_page_list(view, "StatsList", &walk, items);
 }

@@ -12,7 +12,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#define POOL_SAMPLE 32 /* accounts whose pool a status counts: each costs a walk over all */
+/* Accounts whose pool a status counts. Each costs a walk over all, so there are fewer of them where
+ * the walks are long. */
+#define POOL_SAMPLE 32
+#define POOL_LOOKS_MAX 2000000
 
 #define PHASES (RAMP_RECOVERY + 1)
 
@@ -174,7 +177,8 @@ static void add_pool_problem(const struct view *view, const struct census *censu
                              struct problems *problems)
 {
     size_t ready = census->readiness[VIEW_READY];
-    size_t stride = ready / POOL_SAMPLE + 1;
+    size_t sample = POOL_LOOKS_MAX / (coord_account_count(view->core) + 1) + 1;
+    size_t stride = ready / (sample < POOL_SAMPLE ? sample : POOL_SAMPLE) + 1;
     size_t seen = 0;
     size_t looked = 0;
     size_t small = 0;
@@ -228,10 +232,10 @@ static void add_pause_problems(const struct view *view, struct problems *problem
         "the log was restored from a backup: nothing is sent before %s", text);
 }
 
-json_t *view_problems(const struct view *view, size_t *ret_critical)
+static json_t *problems_json(const struct view *view, const struct census *census,
+                             size_t *ret_critical)
 {
     struct problems problems = {.critical = json_array(), .warning = json_array()};
-    struct census census = take_census(view);
     struct flz_msg msg = FLZ_MSG_NULL;
     int r = server_ready(view->server, &msg);
     if (r == -ENOSPC)
@@ -245,9 +249,9 @@ json_t *view_problems(const struct view *view, size_t *ret_critical)
             (struct problem){"NOT_READY", "coordinator", "look at the coordinator's log"}, "%s",
             msg.text);
     add_node_problems(view, &problems);
-    add_pairing_problems(view, &census, &problems);
-    add_unready_problems(view, &census, &problems);
-    add_pool_problem(view, &census, &problems);
+    add_pairing_problems(view, census, &problems);
+    add_unready_problems(view, census, &problems);
+    add_pool_problem(view, census, &problems);
     add_pause_problems(view, &problems);
     if (ret_critical)
         *ret_critical = json_array_size(problems.critical);
@@ -262,23 +266,23 @@ json_t *view_problems(const struct view *view, size_t *ret_critical)
 
 json_t *view_alerts(const struct view *view)
 {
-    return view_list(view, "AlertList", view_problems(view, NULL));
+    struct census census = take_census(view);
+    return view_list(view, "AlertList", problems_json(view, &census, NULL));
 }
 
 /* ---- Status ---- */
 
-static json_t *accounts_json(const struct view *view)
+static json_t *accounts_json(const struct census *census)
 {
-    struct census census = take_census(view);
     json_t *phases = json_object();
     for (uint32_t i = RAMP_START; i < PHASES; i++)
-        view_put_int(phases, words_phase(i), (int64_t)census.phase[i]);
+        view_put_int(phases, words_phase(i), (int64_t)census->phase[i]);
     json_t *readiness = json_object();
     for (enum view_readiness i = VIEW_READY; i < VIEW_READINESS_COUNT; i++)
-        view_put_int(readiness, view_readiness_word(i), (int64_t)census.readiness[i]);
+        view_put_int(readiness, view_readiness_word(i), (int64_t)census->readiness[i]);
     json_t *json = json_object();
-    view_put_int(json, "live", (int64_t)census.live);
-    view_put_int(json, "ready", (int64_t)census.readiness[VIEW_READY]);
+    view_put_int(json, "live", (int64_t)census->live);
+    view_put_int(json, "ready", (int64_t)census->readiness[VIEW_READY]);
     view_put(json, "byPhase", phases);
     view_put(json, "byReadiness", readiness);
     return json;
@@ -308,6 +312,7 @@ json_t *view_status(const struct view *view, size_t *ret_critical)
 {
     const struct coordinator_identity *identity = server_identity(view->server);
     const struct row_network *network = coord_network(view->core);
+    struct census census = take_census(view);
     json_t *json = json_object();
     view_put_text(json, "network", identity->name);
     view_put(json, "id", view_id(network->id));
@@ -324,10 +329,10 @@ json_t *view_status(const struct view *view, size_t *ret_critical)
     json_t *nodes = view_nodes(view);
     view_put(json, "nodes", json_incref(json_object_get(nodes, "items")));
     json_decref(nodes);
-    view_put(json, "accounts", accounts_json(view));
+    view_put(json, "accounts", accounts_json(&census));
     view_put(json, "tasks", tasks_json(view));
     /* The network's counters are everybody's business, but not one owner's. */
     view_put(json, "today", view_sees_all(view) ? today_json(view) : json_null());
-    view_put(json, "problems", view_problems(view, ret_critical));
+    view_put(json, "problems", problems_json(view, &census, ret_critical));
     return view_document(view, "Status", json);
 }

@@ -1,8 +1,19 @@
 /*
- * The coordinator's HTTP door: /metrics, /livez, /readyz[?verbose] and the JSON API
- * /api/v1/{status,nodes,accounts,exchanges,alerts,plan,stats}. It only looks. The documents are
- * those of fluenzrctl (coordinator/view.h); beyond a loopback address they name no person:
- * addresses and owners are left out.
+ * The coordinator's HTTP door: the dashboard at /, /metrics, /livez, /readyz[?verbose] and the JSON
+ * API. It only looks. The documents are those of fluenzrctl (coordinator/view.h); beyond a loopback
+ * address they name no person: addresses and owners are left out.
+ *
+ *     /api/v1/{status,nodes,alerts}
+ *     /api/v1/accounts    ?text= &phase= &readiness= &node= &domain= &unready &all &recent
+ *                         &limit= &after=
+ *     /api/v1/plan        ?date= &account= &limit= &after=
+ *     /api/v1/stats       ?by=day|account &days= &account= &limit= &after=
+ *     /api/v1/exchanges   ?account= &limit= &before=
+ *     /api/v1/nodes/NAME  /api/v1/accounts/ID  /api/v1/accounts/ID/why  /api/v1/exchanges/ID
+ *
+ * One answer holds at most VIEW_LIMIT_MAX items and looks at a bounded number of accounts: its
+ * "next" is what `after` (or `before`) asks for to go on, null at the end. A page may be empty and
+ * still have a next one.
  */
 #pragma once
 

@@ -469,3 +469,8 @@ const struct row_suppression *coord_suppression(const struct coord *core, size_t
             return &core->suppressions[i].row;
     return NULL;
 }
+
+bool coord_is_suppressed(const struct coord *core, struct flz_digest address)
+{
+    return state_is_suppressed(core, address);
+}

@@ -319,3 +319,4 @@ const struct row_pause *coord_pause(const struct coord *core, size_t index);
 /* Suppressed addresses, in no promised order. */
 size_t coord_suppression_count(const struct coord *core);
 const struct row_suppression *coord_suppression(const struct coord *core, size_t index);
+bool coord_is_suppressed(const struct coord *core, struct flz_digest address);

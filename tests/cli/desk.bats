@@ -282,6 +282,104 @@ bob@beta.test" ]
     fi
 }
 
+@test "HTTP: one node, one account, why, one exchange" {
+    start_desk
+    id=$(curl -s "$URL/api/v1/accounts?text=bob" | jq -re '.items | select(length == 1) | .[0].id')
+    for name in "$id" bob@beta.test; do
+        run -0 curl -sf "$URL/api/v1/accounts/$name"
+        jq -e '.kind == "Account" and .item.address == "bob@beta.test"' <<< "$output"
+    done
+    run -0 curl -sf "$URL/api/v1/accounts/$id/why"
+    jq -e '.kind == "AccountWhy" and (.item.why | length) > 0' <<< "$output"
+    run -0 curl -sf "$URL/api/v1/nodes/n1"
+    jq -e '.kind == "Node" and .item.accounts == 2' <<< "$output"
+    exchange=$(curl -s "$URL/api/v1/exchanges?limit=1" | jq -r '.items[0].id')
+    run -0 curl -sf "$URL/api/v1/exchanges/$exchange"
+    jq -e '.kind == "Exchange" and (.item.conversation | length) > 0' <<< "$output"
+    for path in nodes/n9 accounts/nobody accounts/ accounts/x/why exchanges/$id stats?account=nobody; do
+        run -0 curl -s -w ' %{http_code}' "$URL/api/v1/$path"
+        [[ $output == *'"NOT_FOUND"'*" 404" ]]
+    done
+}
+
+@test "HTTP: lists are bounded, and say how they go on" {
+    start_desk
+    run -0 curl -sf "$URL/api/v1/accounts?limit=2"
+    next=$(jq -re '.items | length == 2' <<< "$output" > /dev/null && jq -re .next <<< "$output")
+    run -0 curl -sf "$URL/api/v1/accounts?limit=2&after=$next"
+    jq -e '(.items | length) == 1 and .items[0].address == "cleo@gamma.test" and .next == null' <<< "$output"
+    run -0 curl -sf "$URL/api/v1/accounts?limit=1&recent"
+    jq -e '.items[0].recent.days == 14' <<< "$output"
+    for limit in 0 -1 99999 x; do # absurd ones are the greatest allowed
+        run -0 curl -sf "$URL/api/v1/accounts?limit=$limit"
+        jq -e '(.items | length) == 3' <<< "$output"
+    done
+    run -0 curl -sf "$URL/api/v1/plan?limit=1"
+    jq -e '(.items | length) == 1 and .next != null' <<< "$output"
+    run -0 curl -sf "$URL/api/v1/stats?days=30"
+    jq -e '(.items | length) == 30' <<< "$output"
+}
+
+@test "HTTP: the dashboard's files have their type, policy and version" {
+    start_desk
+    while read -r path type; do
+        curl -sfI "$URL$path" | tr -d '\r' > "$D/head"
+        grep -qix "content-type: $type; charset=utf-8" "$D/head"
+        grep -qi "^content-security-policy: default-src 'self';" "$D/head"
+        grep -qix 'x-content-type-options: nosniff' "$D/head"
+        grep -qix 'cache-control: no-cache' "$D/head"
+        run -0 curl -sf "$URL$path"
+        [ "$(grep -i '^content-length: ' "$D/head" | cut -d ' ' -f 2)" -gt 100 ]
+        etag=$(sed -n 's/^[Ee][Tt][Aa][Gg]: //p' "$D/head")
+        run -0 curl -s -o "$D/body" -w '%{http_code}' -H "If-None-Match: $etag" "$URL$path"
+        [ "$output" = 304 ]
+        [ ! -s "$D/body" ]
+    done << 'FILES'
+/ text/html
+/app.css text/css
+/app.js text/javascript
+/data.js text/javascript
+/draw.js text/javascript
+/pages.js text/javascript
+/icon.svg image/svg+xml
+FILES
+    for path in /index.html /nothing.js /../identity /web_files.c; do
+        run -0 curl -s --path-as-is -o /dev/null -w '%{http_code}' "$URL$path"
+        [ "$output" = 404 ]
+    done
+}
+
+@test "the dashboard has no inline script or style, no asset of others, and reads no data as HTML" {
+    cd "$BATS_TEST_DIRNAME/../../coordinator/web"
+    run ! grep -nE 'innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function|DOMParser' ./*.js
+    run ! grep -nE '<script>|<style|style=|[[:space:]]on[a-z]+=' index.html
+    run ! grep -nE 'https?://|//[a-z]' index.html app.css
+    [ "$(grep -hoE 'https?://[^"'"'"' ]+' ./*.js | sort -u)" = http://www.w3.org/2000/svg ]
+    run ! grep -nE "setAttribute\('style|\.style\b" ./*.js
+}
+
+@test "HTTP: beyond loopback no person is named" {
+    unshare -rn ip link set lo up 2> /dev/null || skip "no network namespace of one's own here"
+    for address in 0.0.0.0 127.0.0.1; do
+        unshare -rn bash -euc '
+            ip link set lo up
+            "$FLUENZR_BIN/deskd" "$D/coordinator" "ipc://$D/ns.sock" "" "$1:0" > "$D/ns-port" 3>&- &
+            trap "kill $!" EXIT
+            for _ in $(seq 100); do [ -s "$D/ns-port" ] && break; sleep 0.1; done
+            url=http://127.0.0.1:$(cat "$D/ns-port")
+            id=$(curl -s "$url/api/v1/accounts" | jq -r ".items[0].id")
+            exchange=$(curl -s "$url/api/v1/exchanges" | jq -r ".items[0].id")
+            for path in "" api/v1/status api/v1/alerts api/v1/nodes api/v1/accounts api/v1/plan \
+                "api/v1/stats?by=account" api/v1/exchanges "api/v1/accounts/$id" \
+                "api/v1/accounts/$id/why" "api/v1/plan?account=$id" "api/v1/exchanges/$exchange" metrics; do
+                curl -sf "$url/$path"
+            done' - "$address" > "$D/said.$address"
+    done
+    grep -q 'ann@alpha.test' "$D/said.127.0.0.1"
+    run ! grep -E 'ann@|bob@|cleo@|"Alpha"|"Beta"' "$D/said.0.0.0.0"
+    grep -q 'alpha.test' "$D/said.0.0.0.0"
+}
+
 @test "an identity whose parts do not belong together is refused by name" {
     make_network "$D/other"
     cp -r "$D/coordinator" "$D/mixed"

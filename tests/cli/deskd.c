@@ -1,9 +1,12 @@
 /*
  * The coordinator's desk and HTTP door over a world of the tests (world.h): what fluenzrctl is
- * tested against. deskd IDENTITY_DIR ADMIN_ENDPOINT [one-owner|empty]; prints its HTTP port when it
- * is ready; ends by SIGTERM.
+ * and the dashboard are tested against. deskd IDENTITY_DIR ADMIN_ENDPOINT [KIND [HTTP_ADDRESS]];
+ * prints its HTTP port when it is ready; ends by SIGTERM. KIND: "" three accounts, one-owner,
+ * empty, lively (two weeks of a network of 18 accounts), hostile (the same with names that are
+ * HTML).
  */
 #include "common/base/cleanup.h"
+#include "common/base/time.h"
 #include "common/sys/bus.h"
 #include "common/sys/clock.h"
 #include "coordinator/desk.h"
@@ -35,11 +38,46 @@ static void on_signal(uv_signal_t *signal, int number)
     uv_stop(&deskd->loop);
 }
 
+/* Two weeks; then a node is lost, a login fails and an administrator pauses a domain. */
+static void populate_lively(struct server *world, bool hostile)
+{
+    static const char *const names[] = {"lyon", "oslo", "paris"};
+    static const char *const domains[] = {"alpha", "beta", "gamma", "delta", "epsilon", "zeta"};
+    static const char *const people[] = {"ann", "bob", "cleo"};
+    for (uint32_t i = 0; i < 3; i++)
+        (void)world_add_node(world, hostile && i == 2 ? "<b onclick=x>" : names[i], true);
+    for (uint32_t i = 0; i < 18; i++) {
+        char address[FLZ_ADDRESS_MAX];
+        (void)snprintf(address, sizeof address, "%s@%s.test", people[i / 6], domains[i % 6]);
+        world_probe(world, world_add_account(world, i % 3, address, domains[i % 6]), true);
+    }
+    world_live(world, 14, 15);
+    world_probe(world, 4, false);
+    world_disconnect(world, 2);
+    struct coord_command pause = {
+        .kind = COORD_PAUSE,
+        .pause = {.target = {.scope = FLZ_SCOPE_DOMAIN, .name = "zeta.test"},
+                  .reason = "DNS is being changed",
+                  .until = FLZ_NEVER,
+                  .by = "duty"}};
+    if (hostile) {
+        (void)snprintf(pause.pause.reason, sizeof pause.pause.reason,
+                       "<img src=x onerror=document.title='owned'>");
+        world_rename(world, 0, "\"><script>document.title='owned'</script>",
+                     "<svg onload=document.title='owned'>");
+    }
+    (void)server_submit(world, &pause, NULL, NULL);
+}
+
 /* Three owners at two nodes, the second of which is away; one conversation begun. */
 static void populate(struct server *world, const char *kind)
 {
     if (strcmp(kind, "empty") == 0)
         return;
+    if (strcmp(kind, "lively") == 0 || strcmp(kind, "hostile") == 0) {
+        populate_lively(world, strcmp(kind, "hostile") == 0);
+        return;
+    }
     bool one = strcmp(kind, "one-owner") == 0;
     uint32_t n1 = world_add_node(world, "n1", true);
     uint32_t n2 = world_add_node(world, "n2", one);
@@ -55,7 +93,7 @@ static void populate(struct server *world, const char *kind)
         world_settle_first(world, 0, FLZ_PLACEMENT_JUNK);
 }
 
-static int serve(struct deskd *deskd, const char *endpoint, struct flz_msg *msg)
+static int serve(struct deskd *deskd, const char *endpoint, const char *http, struct flz_msg *msg)
 {
     const struct coordinator_identity *identity = server_identity(deskd->world);
     struct admin_options options = {.trust = &identity->trust,
@@ -67,7 +105,7 @@ static int serve(struct deskd *deskd, const char *endpoint, struct flz_msg *msg)
         r = admin_new(deskd->bus, endpoint, &identity->curve, NULL, &options, desk_on_call,
                       deskd->world, &deskd->admin, msg);
     if (r == 0)
-        r = web_new(&deskd->loop, "127.0.0.1:0", deskd->world, deskd->metrics, &deskd->web, msg);
+        r = web_new(&deskd->loop, http, deskd->world, deskd->metrics, &deskd->web, msg);
     return r;
 }
 
@@ -87,7 +125,7 @@ int main(int argc, char **argv)
     (void)uv_signal_init(&deskd.loop, &deskd.signal);
     deskd.signal.data = &deskd;
     (void)uv_signal_start(&deskd.signal, on_signal, SIGTERM);
-    if (serve(&deskd, argv[2], &msg) < 0) {
+    if (serve(&deskd, argv[2], argc > 4 ? argv[4] : "127.0.0.1:0", &msg) < 0) {
         (void)fprintf(stderr, "deskd: %s\n", msg.text);
         return 1;
     }

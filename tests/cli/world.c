@@ -3,6 +3,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/hash.h"
 #include "common/base/map.h"
+#include "common/base/rng.h"
 #include "common/base/time.h"
 #include "common/sys/clock.h"
 
@@ -14,8 +15,9 @@
 
 #define NODES_MAX 8
 #define ACCOUNTS_MAX 64
-#define EVENTS_MAX 4096
-#define ROWS_MAX 4096
+#define EVENTS_MAX 65536
+#define ROWS_MAX 16384
+#define ORDERS_MAX 4096
 
 struct server {
     struct coord *core;
@@ -33,6 +35,9 @@ struct server {
         struct flz_buf row;
     } rows[ROWS_MAX];
     size_t rows_count;
+    struct coord_order orders[ORDERS_MAX]; /* given and not answered */
+    size_t orders_count;
+    struct flz_rng rng;
     int64_t now;
     int64_t started;
     bool broken;
@@ -51,6 +56,8 @@ static struct flz_digest digest_of(const char *text)
 {
     return flz_digest_of(flz_view_str(text));
 }
+
+static void plan(struct server *world, int32_t date);
 
 /* ---- Stepping ---- */
 
@@ -87,6 +94,8 @@ static struct coord_update step(struct server *world, struct coord_command comma
         r = flz_encode_event(&update.events[i], &world->events[world->events_count++]);
         assert(r == 0);
     }
+    for (size_t i = 0; i < update.orders_count && world->orders_count < ORDERS_MAX; i++)
+        world->orders[world->orders_count++] = update.orders[i];
     r = coord_take_rows(world->core, keep_row, world);
     assert(r == 0);
     return update;
@@ -189,6 +198,26 @@ int server_each_row(struct server *world, enum row_kind kind,
     return 0;
 }
 
+struct one_account {
+    uint32_t account;
+    int (*on_row)(const void *row, void *data);
+    void *data;
+};
+
+static int on_day(const void *row, void *data)
+{
+    const struct one_account *one = data;
+    const struct row_day *day = row;
+    return day->account == one->account ? one->on_row(row, one->data) : 0;
+}
+
+int server_each_old_day(struct server *world, uint32_t account,
+                        int (*on_row)(const void *row, void *data), void *data)
+{
+    struct one_account one = {.account = account, .on_row = on_row, .data = data};
+    return server_each_row(world, ROW_DAY_OLD, on_day, &one);
+}
+
 int server_each_event(struct server *world, uint64_t from_seq,
                       int (*on_event)(uint64_t seq, const struct event *event, void *data),
                       void *data)
@@ -252,6 +281,7 @@ struct server *world_new(struct coordinator_identity *identity)
     (void)step(world, (struct coord_command){.kind = COORD_LEAD,
                                              .lead = {.epoch = 1, .generation = id_of(8, 1)}});
     world->now = WORLD_NOW;
+    flz_rng_init(&world->rng, flz_view_str("world"), 7);
     return world;
 }
 
@@ -353,7 +383,19 @@ void world_probe(struct server *world, uint32_t account, bool login_ok)
     (void)report(world, row->node, &message);
 }
 
+void world_rename(struct server *world, uint32_t account, const char *address, const char *owner)
+{
+    struct person *person = &world->persons[account];
+    (void)snprintf(person->address, sizeof person->address, "%s", address);
+    (void)snprintf(person->owner, sizeof person->owner, "%s", owner);
+}
+
 void world_plan(struct server *world)
+{
+    plan(world, WORLD_DATE);
+}
+
+static void plan(struct server *world, int32_t date)
 {
     struct coord_civil civil[ACCOUNTS_MAX];
     struct coord_pack pack = {.digest = digest_of("pack"), .language = "en", .scenarios = 8};
@@ -362,12 +404,11 @@ void world_plan(struct server *world)
     for (uint32_t i = 0; i < count; i++) {
         civil[i] = (struct coord_civil){.account = i, .sends = true};
         for (int day = 0; day < COORD_WINDOW_DAYS; day++)
-            civil[i].windows[day] =
-                (struct coord_window){.start = (WORLD_DATE + day) * FLZ_DAY_MS,
-                                      .end = (WORLD_DATE + day + 1) * FLZ_DAY_MS};
+            civil[i].windows[day] = (struct coord_window){.start = (date + day) * FLZ_DAY_MS,
+                                                          .end = (date + day + 1) * FLZ_DAY_MS};
     }
     (void)step(world, (struct coord_command){.kind = COORD_PLAN,
-                                             .plan = {.date = WORLD_DATE,
+                                             .plan = {.date = date,
                                                       .civil = civil,
                                                       .civil_count = count,
                                                       .packs = &pack,
@@ -375,23 +416,23 @@ void world_plan(struct server *world)
                                                       .seed = 7}});
 }
 
-static void say(struct server *world, uint32_t exchange, uint32_t kind, uint32_t outcome,
+static void say(struct server *world, struct coord_order order, uint32_t outcome,
                 uint32_t placement)
 {
-    struct coord_order order = {.exchange = exchange, .kind = kind};
     struct coord_task task;
     int r = coord_task(world->core, &order, &task);
     assert(r == 0);
     struct flz_report message = {
         .kind = FLZ_REPORT_RECEIPT,
         .receipt = {.task = task.id,
-                    .exchange = coord_exchange(world->core, exchange)->id,
+                    .exchange = coord_exchange(world->core, order.exchange)->id,
                     .account = coord_account(world->core, task.account)->id,
-                    .kind = kind,
+                    .turn = order.turn,
+                    .kind = order.kind,
                     .attempt = task.attempt,
                     .outcome = outcome,
                     .placement = placement,
-                    .local_date = WORLD_DATE,
+                    .local_date = task.local_date,
                     .reply_code = outcome == FLZ_OUTCOME_SENT ? 250 : 0,
                     .at = world->now}};
     (void)report(world, coord_account(world->core, task.account)->node, &message);
@@ -402,10 +443,87 @@ void world_settle_first(struct server *world, uint32_t exchange, uint32_t placem
     const struct row_exchange *x = coord_exchange(world->core, exchange);
     world->now = x->turns[0].send_at;
     (void)step(world, (struct coord_command){.kind = COORD_TICK});
-    say(world, exchange, FLZ_TASK_SEND, FLZ_OUTCOME_SENT, FLZ_PLACEMENT_NONE);
+    say(world, (struct coord_order){.exchange = exchange, .kind = FLZ_TASK_SEND}, FLZ_OUTCOME_SENT,
+        FLZ_PLACEMENT_NONE);
     world->now += 10 * FLZ_MINUTE_MS;
     (void)step(world, (struct coord_command){.kind = COORD_TICK});
-    say(world, exchange, FLZ_TASK_FIND, FLZ_OUTCOME_FOUND, placement);
+    say(world, (struct coord_order){.exchange = exchange, .kind = FLZ_TASK_FIND}, FLZ_OUTCOME_FOUND,
+        placement);
+}
+
+/* ---- Living ---- */
+
+/* A node answers what it can do by now; a look comes after the message. */
+static bool is_due(const struct server *world, const struct coord_order *order,
+                   const struct coord_task *task)
+{
+    const struct row_exchange *x = coord_exchange(world->core, order->exchange);
+    return world->connected[coord_account(world->core, task->account)->node] &&
+           task->not_before <= world->now &&
+           (order->kind != FLZ_TASK_FIND || x->turns[order->turn].send.state == TASK_ENDED);
+}
+
+static void answer(struct server *world, struct coord_order order, uint64_t junk_percent)
+{
+    uint64_t lot = flz_rng_below(&world->rng, 100);
+    switch (order.kind) {
+    case FLZ_TASK_SEND:
+    case FLZ_TASK_REPLY:
+        say(world, order, lot < 1 ? FLZ_OUTCOME_REJECTED : FLZ_OUTCOME_SENT, FLZ_PLACEMENT_NONE);
+        return;
+    case FLZ_TASK_FIND:
+        say(world, order, FLZ_OUTCOME_FOUND,
+            lot < junk_percent ? FLZ_PLACEMENT_JUNK : FLZ_PLACEMENT_INBOX);
+        return;
+    default: say(world, order, FLZ_OUTCOME_DONE, FLZ_PLACEMENT_NONE);
+    }
+}
+
+static void answer_all(struct server *world, uint64_t junk_percent)
+{
+    for (size_t i = 0; i < world->orders_count;) {
+        struct coord_order order = world->orders[i];
+        struct coord_task task;
+        bool gone = coord_task(world->core, &order, &task) < 0;
+        if (!gone && !is_due(world, &order, &task)) {
+            i++;
+            continue;
+        }
+        world->orders[i] = world->orders[--world->orders_count];
+        if (!gone)
+            answer(world, order, junk_percent);
+    }
+}
+
+static void tick(struct server *world, uint64_t junk_percent)
+{
+    for (uint32_t node = 0; node < coord_node_count(world->core); node++)
+        if (world->connected[node])
+            (void)step(world,
+                       (struct coord_command){.kind = COORD_CREDIT, .node = node, .credit = 1000});
+    (void)step(world, (struct coord_command){.kind = COORD_TICK});
+    answer_all(world, junk_percent);
+}
+
+void world_live(struct server *world, int days, int64_t hours)
+{
+    for (int day = 0; day <= days; day++) {
+        int64_t end = (WORLD_DATE + day) * FLZ_DAY_MS + (day < days ? 23 : hours) * FLZ_HOUR_MS;
+        uint64_t junk_percent = (uint64_t)(60 / (day / 2 + 1));
+        plan(world, WORLD_DATE + day);
+        while (world->now < end) {
+            world->now += 5 * FLZ_MINUTE_MS;
+            tick(world, junk_percent);
+        }
+        for (uint32_t i = 0; i < coord_account_count(world->core); i++)
+            if (world->connected[coord_account(world->core, i)->node])
+                world_probe(world, i, coord_account(world->core, i)->login_ok);
+    }
+}
+
+void world_disconnect(struct server *world, uint32_t node)
+{
+    world->connected[node] = false;
 }
 
 void world_break(struct server *world)

@@ -26,6 +26,12 @@ void world_probe(struct server *world, uint32_t account, bool login_ok);
 void world_plan(struct server *world);
 /* The send of an exchange's first message, its find, as both nodes tell. */
 void world_settle_first(struct server *world, uint32_t exchange, uint32_t placement);
+/* Goes through WORLD_DATE and `days` more, the last one until that hour: plans, and does as nodes
+ * do. The share of Junk falls day by day. */
+void world_live(struct server *world, int days, int64_t hours);
+/* What people call an account from now on. */
+void world_rename(struct server *world, uint32_t account, const char *address, const char *owner);
+void world_disconnect(struct server *world, uint32_t node);
 /* The log refuses from now on. */
 void world_break(struct server *world);
 /* Its disk is nearly full from now on, or is not any more. */

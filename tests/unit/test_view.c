@@ -62,7 +62,10 @@ static const char *text_of(const json_t *json, const char *key)
     return text;
 }
 
-static const struct view_account_filter any = {.node = COORD_NONE};
+static const struct view_account_filter any = {.node = COORD_NONE, .page = {.after = COORD_NONE}};
+static const struct view_plan_query all_plans = {.account = COORD_NONE,
+                                                 .page = {.after = COORD_NONE}};
+static const struct view_plan_query plan_of_ann = {.account = 0, .page = {.after = COORD_NONE}};
 
 /* The number of items; checks the envelope on the way. */
 static size_t count_items(json_t *document, const char *kind)
@@ -94,7 +97,7 @@ static void an_operator_sees_its_node_only(void **state)
     struct fixture *fixture = with_scope(state, "node/n1");
     assert_int_equal(count_items(view_accounts(&fixture->view, &any), "AccountList"), 2);
     assert_int_equal(count_items(view_nodes(&fixture->view), "NodeList"), 1);
-    assert_int_equal(count_items(view_plan(&fixture->view, 0, COORD_NONE), "PlanList"), 2);
+    assert_int_equal(count_items(view_plan(&fixture->view, &all_plans), "PlanList"), 2);
     assert_int_equal(view_find_account(&fixture->view, "cleo@gamma.test"), COORD_NONE);
     assert_int_equal(view_find_node(&fixture->view, "n2"), COORD_NONE);
 }
@@ -131,14 +134,18 @@ static void without_names_no_address_and_no_owner_is_told(void **state)
     struct fixture *fixture = *state;
     world_plan(fixture->world);
     fixture->view.names = false;
-    struct view_exchange_filter filter = {.account = COORD_NONE, .ended = true, .limit = 10};
-    struct view_stats_query stats = {
-        .from = WORLD_DATE, .to = WORLD_DATE, .account = COORD_NONE, .by = VIEW_BY_ACCOUNT};
+    struct view_exchange_filter filter = {
+        .account = COORD_NONE, .ended = true, .limit = 10, .before = COORD_NONE};
+    struct view_stats_query stats = {.from = WORLD_DATE,
+                                     .to = WORLD_DATE,
+                                     .account = COORD_NONE,
+                                     .by = VIEW_BY_ACCOUNT,
+                                     .page = VIEW_WHOLE};
     json_t *documents[] = {view_status(&fixture->view, NULL),
                            view_accounts(&fixture->view, &any),
                            view_exchanges(&fixture->view, &filter),
                            view_alerts(&fixture->view),
-                           view_plan(&fixture->view, 0, 0),
+                           view_plan(&fixture->view, &plan_of_ann),
                            view_stats(&fixture->view, &stats),
                            view_nodes(&fixture->view)};
     static const char *const words[] = {"ann@", "bob@", "cleo@", "Alpha", "Beta", "Gamma"};
@@ -261,6 +268,155 @@ static void status_tells_that_nothing_is_decided_for_want_of_disk(void **state)
 
 /* ---- Documents ---- */
 
+/* Goes through a list page by page, as its "next" says; returns the pages, and all ids as one text.
+ */
+static size_t walk(struct fixture *fixture, struct view_account_filter filter, char *ids,
+                   size_t size)
+{
+    size_t pages = 0;
+    ids[0] = '\0';
+    for (;;) {
+        json_t *document = view_accounts(&fixture->view, &filter);
+        json_t *items = json_object_get(document, "items");
+        assert_true(filter.page.limit == 0 || json_array_size(items) <= filter.page.limit);
+        for (size_t i = 0; i < json_array_size(items); i++)
+            (void)snprintf(ids + strlen(ids), size - strlen(ids), "%s ",
+                           text_of(json_array_get(items, i), "address"));
+        const char *next = json_string_value(json_object_get(document, "next"));
+        filter.page.after = next ? view_find_account(&fixture->view, next) : COORD_NONE;
+        json_decref(document);
+        assert_true(++pages < 100);
+        if (filter.page.after == COORD_NONE)
+            return pages;
+    }
+}
+
+static void pages_hold_each_account_once(void **state)
+{
+    struct fixture *fixture = *state;
+    struct view_account_filter filter = any;
+    char ids[512];
+    assert_int_equal(walk(fixture, filter, ids, sizeof ids), 1);
+    assert_string_equal(ids, "ann@alpha.test bob@beta.test cleo@gamma.test ");
+    filter.page.limit = 1;
+    assert_int_equal(walk(fixture, filter, ids, sizeof ids), 3);
+    assert_string_equal(ids, "ann@alpha.test bob@beta.test cleo@gamma.test ");
+    filter.page = (struct view_page){.after = COORD_NONE, .limit = 10, .looks = 2};
+    filter.text = "CLEO@";
+    assert_int_equal(walk(fixture, filter, ids, sizeof ids), 2);
+    assert_string_equal(ids, "cleo@gamma.test ");
+    filter = any;
+    filter.readiness = "node-not-connected";
+    assert_int_equal(walk(fixture, filter, ids, sizeof ids), 1);
+    assert_string_equal(ids, "cleo@gamma.test ");
+}
+
+static void a_search_finds_no_one_by_a_name_that_is_not_told(void **state)
+{
+    struct fixture *fixture = *state;
+    struct view_account_filter filter = any;
+    filter.text = "ann@";
+    assert_int_equal(count_items(view_accounts(&fixture->view, &filter), "AccountList"), 1);
+    fixture->view.names = false;
+    assert_int_equal(count_items(view_accounts(&fixture->view, &filter), "AccountList"), 0);
+    filter.text = "alpha.test";
+    assert_int_equal(count_items(view_accounts(&fixture->view, &filter), "AccountList"), 1);
+}
+
+static void plans_and_sums_come_in_pages_too(void **state)
+{
+    struct fixture *fixture = *state;
+    world_plan(fixture->world);
+    struct view_plan_query plan = {.account = COORD_NONE, .page = {.after = 0, .limit = 1}};
+    json_t *document = view_plan(&fixture->view, &plan);
+    assert_string_equal(text_of(json_array_get(json_object_get(document, "items"), 0), "address"),
+                        "bob@beta.test");
+    assert_true(json_is_string(json_object_get(document, "next")));
+    json_decref(document);
+    struct view_stats_query stats = {.from = WORLD_DATE,
+                                     .to = WORLD_DATE,
+                                     .account = COORD_NONE,
+                                     .by = VIEW_BY_ACCOUNT,
+                                     .page = {.after = 0, .limit = 5}};
+    document = view_stats(&fixture->view, &stats);
+    json_t *items = json_object_get(document, "items");
+    assert_int_equal(json_array_size(items), 2);
+    assert_string_equal(text_of(json_array_get(items, 0), "address"), "bob@beta.test");
+    assert_int_equal(json_integer_value(json_object_get(json_array_get(items, 0), "planned")),
+                     coord_day(fixture->view.core, 1, WORLD_DATE)->planned);
+    assert_true(json_is_null(json_object_get(document, "next")));
+    json_decref(document);
+}
+
+static void exchanges_go_on_before_the_last_one_told(void **state)
+{
+    struct fixture *fixture = *state;
+    world_plan(fixture->world);
+    size_t count = 0;
+    struct view_exchange_filter filter = {.account = COORD_NONE, .limit = 1, .before = COORD_NONE};
+    const char *next = "";
+    json_t *document = NULL;
+    while (next) {
+        json_decref(document);
+        document = view_exchanges(&fixture->view, &filter);
+        count += json_array_size(json_object_get(document, "items"));
+        next = json_string_value(json_object_get(document, "next"));
+        struct flz_id id;
+        if (next && flz_id_parse(next, &id) == 0)
+            filter.before = coord_find_exchange(fixture->view.core, id);
+        assert_true(count < 100);
+    }
+    json_decref(document);
+    assert_int_equal(count, coord_exchange_limit(fixture->view.core));
+    assert_true(count > 1);
+}
+
+static void a_node_tells_how_many_cannot_log_in(void **state)
+{
+    struct fixture *fixture = *state;
+    world_probe(fixture->world, 1, false);
+    json_t *document = view_nodes(&fixture->view);
+    json_t *node = json_array_get(json_object_get(document, "items"), 0);
+    assert_int_equal(json_integer_value(json_object_get(node, "accounts")), 2);
+    assert_int_equal(json_integer_value(json_object_get(node, "ready")), 1);
+    assert_int_equal(json_integer_value(json_object_get(node, "loginFailures")), 1);
+    json_decref(document);
+}
+
+static void days_of_the_archive_are_counted_once(void **state)
+{
+    struct fixture *fixture = *state;
+    world_live(fixture->world, 30, 12);
+    fixture->view.now = server_now(fixture->world);
+    struct view_stats_query query = {.from = WORLD_DATE,
+                                     .to = WORLD_DATE + 30,
+                                     .account = COORD_NONE,
+                                     .by = VIEW_BY_DAY,
+                                     .page = VIEW_WHOLE};
+    json_t *document = view_stats(&fixture->view, &query);
+    json_t *items = json_object_get(document, "items");
+    int64_t network = 0;
+    assert_null(coord_day(fixture->view.core, COORD_NONE, WORLD_DATE));
+    assert_true(json_integer_value(json_object_get(json_array_get(items, 0), "sent")) > 0);
+    for (size_t i = 0; i < json_array_size(items); i++)
+        network += json_integer_value(json_object_get(json_array_get(items, i), "sent"));
+    json_decref(document);
+    int64_t accounts = 0;
+    query.by = VIEW_BY_ACCOUNT;
+    document = view_stats(&fixture->view, &query);
+    items = json_object_get(document, "items");
+    for (size_t i = 0; i < json_array_size(items); i++)
+        accounts += json_integer_value(json_object_get(json_array_get(items, i), "sent"));
+    json_decref(document);
+    assert_int_equal(network, accounts);
+    query.account = 0;
+    query.by = VIEW_BY_DAY;
+    document = view_stats(&fixture->view, &query);
+    items = json_object_get(document, "items");
+    assert_true(json_integer_value(json_object_get(json_array_get(items, 0), "sent")) > 0);
+    json_decref(document);
+}
+
 static void times_are_rfc_3339_and_numbers_are_numbers(void **state)
 {
     struct fixture *fixture = *state;
@@ -282,8 +438,11 @@ static void a_day_is_counted_where_it_is_looked_for(void **state)
     struct fixture *fixture = *state;
     world_plan(fixture->world);
     world_settle_first(fixture->world, 0, FLZ_PLACEMENT_JUNK);
-    struct view_stats_query query = {
-        .from = WORLD_DATE - 1, .to = WORLD_DATE, .account = COORD_NONE, .by = VIEW_BY_DAY};
+    struct view_stats_query query = {.from = WORLD_DATE - 1,
+                                     .to = WORLD_DATE,
+                                     .account = COORD_NONE,
+                                     .by = VIEW_BY_DAY,
+                                     .page = VIEW_WHOLE};
     json_t *document = view_stats(&fixture->view, &query);
     json_t *day = json_array_get(json_object_get(document, "items"), 1);
     assert_int_equal(json_array_size(json_object_get(document, "items")), 2);
@@ -298,8 +457,11 @@ static void stats_of_a_scope_are_the_sum_of_its_accounts(void **state)
 {
     struct fixture *fixture = *state;
     world_plan(fixture->world);
-    struct view_stats_query query = {
-        .from = WORLD_DATE, .to = WORLD_DATE, .account = COORD_NONE, .by = VIEW_BY_DAY};
+    struct view_stats_query query = {.from = WORLD_DATE,
+                                     .to = WORLD_DATE,
+                                     .account = COORD_NONE,
+                                     .by = VIEW_BY_DAY,
+                                     .page = VIEW_WHOLE};
     fixture->view.scope = "node/n1";
     json_t *document = view_stats(&fixture->view, &query);
     json_t *day = json_array_get(json_object_get(document, "items"), 0);
@@ -397,6 +559,12 @@ int main(void)
         cmocka_unit_test(status_tells_that_one_owner_cannot_be_paired_and_what_to_change),
         VIEW_TEST(status_tells_a_small_pool_and_a_log_that_refuses),
         VIEW_TEST(status_tells_that_nothing_is_decided_for_want_of_disk),
+        VIEW_TEST(pages_hold_each_account_once),
+        VIEW_TEST(a_search_finds_no_one_by_a_name_that_is_not_told),
+        VIEW_TEST(plans_and_sums_come_in_pages_too),
+        VIEW_TEST(exchanges_go_on_before_the_last_one_told),
+        VIEW_TEST(a_node_tells_how_many_cannot_log_in),
+        VIEW_TEST(days_of_the_archive_are_counted_once),
         VIEW_TEST(times_are_rfc_3339_and_numbers_are_numbers),
         VIEW_TEST(a_day_is_counted_where_it_is_looked_for),
         VIEW_TEST(stats_of_a_scope_are_the_sum_of_its_accounts),
