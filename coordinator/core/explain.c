@@ -131,6 +131,7 @@ static void say_shortfall(struct explaining *e, const struct row_day *day)
         [PLAN_INBOUND_FULL] = "partners may receive no more that day",
         [PLAN_NO_ROOM] = "no free time at the spacing",
         [PLAN_NO_CONTENT] = "no content pack of its language",
+        [PLAN_DOMAIN] = "its domain ramps as well (policy domain_start, domain_starts): tomorrow",
     };
     if (day->shortfall > 0 && day->shortfall_reason < sizeof words / sizeof *words)
         say(e, "%u fewer messages than the quota allows were planned: %s", day->shortfall,

@@ -124,6 +124,7 @@ enum plan_reason {
     PLAN_INBOUND_FULL,  /* partners may receive no more */
     PLAN_NO_ROOM,       /* no free time at the spacing */
     PLAN_NO_CONTENT,    /* no content pack of its language */
+    PLAN_DOMAIN,        /* its domain may not send more that day (domain.h): not plan_day's word */
 };
 
 struct plan_shortfall {

@@ -7,6 +7,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/hash.h"
 #include "common/base/time.h"
+#include "coordinator/core/domain.h"
 #include "coordinator/core/plan.h"
 #include "coordinator/core/ramp.h"
 
@@ -36,6 +37,7 @@ struct planning {
     int64_t *busy_times;
     char (*languages)[8];
     uint32_t languages_count;
+    uint32_t *cuts; /* of each of `accounts`: messages that its domain's own ramp withholds */
     struct flz_map groups; /* receivers by language, and by its owners and domains */
     struct plan_output output;
 };
@@ -49,6 +51,7 @@ static void planning_deinit(struct planning *p)
     free(p->busy);
     free(p->busy_times);
     free(p->languages);
+    free(p->cuts);
     flz_map_deinit(&p->groups);
     plan_output_deinit(&p->output);
 }
@@ -291,6 +294,68 @@ static void set_quotas(struct planning *p)
             uint32_t quota = ramp_quota(&state, &settings, &p->core->policy, bound);
             a->quota[0] = quota > a->reserved[0] ? quota : a->reserved[0];
         }
+    }
+}
+
+/* ---- The domain's own ramp ---- */
+
+/* The level an account has come to, if that is not long ago. */
+static uint32_t level_of(const struct row_account *row, int32_t date)
+{
+    return date - row->ramp_last_date <= DOMAIN_LEVEL_DAYS ? row->ramp_reference : 0;
+}
+
+static void add_levels(const struct planning *p, struct domain_level *levels)
+{
+    int32_t date = p->command->plan.date;
+    for (size_t i = 0; i < p->accounts_count; i++) {
+        const struct plan_account *a = &p->accounts[i];
+        const struct row_account *row = &p->core->accounts[a->handle].row;
+        struct domain_level *level = &levels[row->domain];
+        level->sent += level_of(row, date);
+        level->declared += row->volume;
+        if (a->sends || row->planned_date != date)
+            continue;
+        level->planned += a->quota[0];
+        level->starts += row->ramp_reference == 0 && a->quota[0] > 0;
+    }
+}
+
+static int divide_domains(struct planning *p)
+{
+    size_t domains = p->core->names[NAME_DOMAIN].count, count = 0;
+    _cleanup_(flz_freep) struct domain_level *levels = calloc(domains + 1, sizeof *levels);
+    _cleanup_(flz_freep) struct domain_share *shares =
+        calloc(p->accounts_count + 1, sizeof *shares);
+    p->cuts = calloc(p->accounts_count + 1, sizeof *p->cuts);
+    if (!levels || !shares || !p->cuts)
+        return flz_fail(-ENOMEM);
+    add_levels(p, levels);
+    for (size_t i = 0; i < p->accounts_count; i++) {
+        const struct plan_account *a = &p->accounts[i];
+        if (a->sends)
+            shares[count++] = (struct domain_share){
+                .domain = a->domain,
+                .level = p->core->accounts[a->handle].row.ramp_reference,
+                .promised = a->reserved[0],
+                .quota = a->quota[0]};
+    }
+    domain_divide(shares, count, levels, &p->core->policy);
+    const struct domain_share *share = shares;
+    for (size_t i = 0; i < p->accounts_count; i++) {
+        struct plan_account *a = &p->accounts[i];
+        if (!a->sends)
+            continue;
+        p->cuts[i] = a->quota[0] - share->given;
+        a->quota[0] = share++->given;
+    }
+    return 0;
+}
+
+static void set_inbound(struct planning *p)
+{
+    for (size_t i = 0; i < p->accounts_count; i++) {
+        struct plan_account *a = &p->accounts[i];
         uint32_t inbound = (uint32_t)((int64_t)a->quota[0] * p->core->policy.inbound_percent / 100);
         a->inbound_max = inbound > a->inbound_taken[0] ? inbound - a->inbound_taken[0] : 0;
     }
@@ -519,13 +584,14 @@ static struct event_plan_account account_day(const struct planning *p, size_t i)
     const struct plan_account *a = &p->accounts[i];
     const struct plan_shortfall *s = shortfall_of(p, a->handle);
     uint32_t planned = s ? s->planned : 0;
-    uint32_t wanted = s ? s->wanted : 0;
+    uint32_t wanted = (s ? s->wanted : 0) + p->cuts[i];
+    uint32_t reason = s ? (uint32_t)s->reason : PLAN_FULL;
     return (struct event_plan_account){
         .account = a->handle,
         .quota = a->quota[0],
         .possible = a->reserved[0] + planned,
         .shortfall = wanted > planned ? wanted - planned : 0,
-        .shortfall_reason = s ? (uint32_t)s->reason : 0,
+        .shortfall_reason = reason == PLAN_FULL && p->cuts[i] > 0 ? PLAN_DOMAIN : reason,
         .window_start = p->civil[i]->windows[0].start,
         .window_end = p->civil[i]->windows[0].end,
     };
@@ -620,6 +686,10 @@ int planning_plan(struct coord *core, const struct coord_command *command,
     if (r < 0)
         return r;
     set_quotas(&p);
+    r = divide_domains(&p);
+    if (r < 0)
+        return r;
+    set_inbound(&p);
     r = gather_busy(&p);
     if (r == 0)
         r = gather_contacts(&p);

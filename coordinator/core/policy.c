@@ -40,6 +40,10 @@ static const struct policy_key keys[] = {
     KEY(find_delay_ms, FLZ_SECOND_MS, FLZ_HOUR_MS,
         "from a message's planned time to the first look for it"),
     KEY(cross_language, 0, 1, "1: accounts of different languages may write to each other"),
+    KEY(domain_start, 1, 500,
+        "messages that a new domain's accounts may send on its first day, all together"),
+    KEY(domain_starts, 1, 100,
+        "accounts of one domain that may send their first message on one day"),
     KEY(grace_ms, FLZ_SECOND_MS, FLZ_HOUR_MS, "how long reports of due work may take"),
 };
 
@@ -62,6 +66,8 @@ struct policy policy_default(void)
         .tidy_delay_ms = 30 * FLZ_MINUTE_MS,
         .find_delay_ms = 60 * FLZ_SECOND_MS,
         .cross_language = 0,
+        .domain_start = 20,
+        .domain_starts = 3,
         .grace_ms = 10 * FLZ_SECOND_MS,
     };
 }

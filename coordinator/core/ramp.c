@@ -229,6 +229,9 @@ struct ramp_state ramp_close(const struct ramp_state *state, const struct ramp_s
     if (state->last_date != 0 && date <= state->last_date)
         return next;
 
+    next.last_date = date;
+    if (state->reference == 0 && quota == 0)
+        return next;
     uint64_t wanted = min_u32(quota, possible);
     *ret_met = wanted > 0 && (uint64_t)committed * 100 >= wanted * MET_PERCENT;
     if (*ret_met)
@@ -238,6 +241,5 @@ struct ramp_state ramp_close(const struct ramp_state *state, const struct ramp_s
     uint32_t reference = state->reference ? state->reference : ramp_target(state, settings);
     next.reference = clamp_to_step(committed, reference, policy);
     next.last_quota = quota;
-    next.last_date = date;
     return next;
 }

@@ -20,7 +20,7 @@
  * each sending day, and never falls below 1; a quota is at most r + max(1, growth_percent), and a
  * planned decline at most as steep. What the pool cannot carry is cut at once: downwards only. A
  * day that was not met (below 80 % of what was possible, or nothing possible) does not advance the
- * phase.
+ * phase. An account that has not begun, and was given nothing, has still not begun.
  */
 #pragma once
 

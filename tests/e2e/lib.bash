@@ -105,7 +105,8 @@ finish() {
 }
 
 # start ACCOUNTS DOMAINS NODES DAY_SECONDS: lab, coordinator, nodes and accounts, ready to send. A small
-# pool needs generous rules: languages may mix, and a pair may meet again the next day.
+# pool needs generous rules: languages may mix, a pair may meet again the next day, and all of a
+# domain begin at once.
 start() {
     local i
     NET_NODES=$3
@@ -117,6 +118,7 @@ start() {
     net_coordinator_start 30
     net_ctl -q policy set cooldown_days 1
     net_ctl -q policy set cross_language 1
+    net_ctl -q policy set domain_starts 100
     net_split_accounts "$SEED"
     for ((i = 1; i <= NET_NODES; i++)); do
         net_node_make "$i"

@@ -27,6 +27,8 @@ static void defaults_are_the_published_ones(void **state)
     assert_int_equal(p.tidy_delay_ms, 30 * FLZ_MINUTE_MS);
     assert_int_equal(p.find_delay_ms, 60000);
     assert_int_equal(p.cross_language, 0);
+    assert_int_equal(p.domain_start, 20);
+    assert_int_equal(p.domain_starts, 3);
 }
 
 static void every_key_is_listed_once_with_its_default_within_bounds(void **state)
