@@ -15,6 +15,7 @@ NET_NODES=0     # nodes n1 … nN
 NET_LAB_UP=0    # the lab was asked to start
 NET_GUARDED=0   # process id of a step that runs in a session of its own (net_guard)
 NET_BUILDER=0   # process id of the build, likewise (net_build_start)
+NET_POLICY=     # the file that keeps packages from starting services, while it is ours
 NET_LISTS_FRESH=0 # this script has fetched the lists of packages
 declare -A NET_PID=()
 
@@ -77,10 +78,16 @@ net_missing_packages() {
     done
 }
 
+# Lets packages start their services again, when it was us who forbade it.
+net_lift_policy() {
+    [[ -z $NET_POLICY ]] || rm -f -- "$NET_POLICY"
+    NET_POLICY=
+}
+
 # Installs what is missing of the groups. The mail servers that Debian starts on installation are not
 # wanted: the lab starts its own, so they are kept from starting now, and from starting at boot.
 net_install() {
-    local missing policy=/usr/sbin/policy-rc.d made=0 code=0 unit
+    local missing policy=/usr/sbin/policy-rc.d code=0 unit
     mapfile -t missing < <(net_missing_packages "$@")
     ((${#missing[@]} > 0)) || return 0
     if ((EUID != 0)); then
@@ -89,9 +96,9 @@ net_install() {
     fi
     net_say "installing ${#missing[@]} packages"
     if [[ ! -e $policy ]]; then
+        NET_POLICY=$policy
         printf '#!/bin/sh\nexit 101\n' >"$policy"
         chmod 0755 "$policy"
-        made=1
     fi
     NET_INSTALLING=1
     # shellcheck disable=SC2016
@@ -102,7 +109,7 @@ net_install() {
         apt "$NET_LISTS_FRESH" "${missing[@]}" >"${NET_DIR:-/tmp}/apt.log" 2>&1 || code=$?
     NET_INSTALLING=0
     NET_LISTS_FRESH=1
-    ((!made)) || rm -f "$policy"
+    net_lift_policy
     if ((code != 0)); then
         tail -n 15 "${NET_DIR:-/tmp}/apt.log" >&2
         net_say "the packages could not be installed"
@@ -380,6 +387,7 @@ net_down() {
     else
         net_end_guarded TERM
     fi
+    net_lift_policy
     for name in "${!NET_PID[@]}"; do
         [[ $name == coordinator ]] || kill "${NET_PID[$name]}" 2>/dev/null || true
     done
