@@ -6,6 +6,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 /* Nesting is fixed by the tables (report → receipt …); this only bounds a mistake in them. */
@@ -230,9 +231,25 @@ int flz_encode(const struct flz_codec *codec, const void *object, struct flz_buf
 
 /* ---- Decoding: bytes → generated struct in a scratch arena → our struct ---- */
 
+/* protobuf-c tells no text's length: what it allocates is preceded by its size. */
+#define SIZE_ROOM _Alignof(max_align_t)
+
 static void *arena_alloc(void *data, size_t n)
 {
-    return flz_arena_alloc(data, n);
+    static_assert(sizeof n <= SIZE_ROOM, "the size fits before the block");
+    uint8_t *block = n < SIZE_MAX - SIZE_ROOM ? flz_arena_alloc(data, SIZE_ROOM + n) : NULL;
+    if (!block)
+        return NULL;
+    memcpy(block, &n, sizeof n);
+    return block + SIZE_ROOM;
+}
+
+/* Octets of a text, NULs inside included. */
+static size_t text_len(const char *text)
+{
+    size_t n;
+    memcpy(&n, text - SIZE_ROOM, sizeof n);
+    return n - 1;
 }
 
 static void arena_free(void *data, void *p)
@@ -246,13 +263,11 @@ static int take(const struct flz_codec *codec, const ProtobufCMessage *message,
 
 static int take_text(const struct flz_field *field, const char *text, void *to, bool *ret_set)
 {
-    *ret_set = text && text[0];
+    size_t len = text ? text_len(text) : 0;
+    *ret_set = len > 0;
     if (!*ret_set)
         return 0;
-    /* protobuf-c ends the text at its length: a NUL inside shows as a shorter text, which a bound
-     * cannot catch but which can only make it shorter for all readers alike. */
-    size_t len = strlen(text);
-    if (len >= field->bound)
+    if (len >= field->bound || memchr(text, '\0', len))
         return flz_fail(-EBADMSG);
     memcpy(to, text, len + 1);
     return 0;

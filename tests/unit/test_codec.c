@@ -362,6 +362,18 @@ static void bounds_are_kept_when_decoding(void **state)
     assert_int_equal(decode(&flz_codec_join, "\xa2\x06\x01x", 4), 0);
 }
 
+/* A text is what all its octets say: none is read as a shorter one. */
+static void a_text_with_a_nul_is_refused(void **state)
+{
+    assert_int_equal(decode(&flz_codec_join, "\x12\x03" "a\0b", 5), -EBADMSG);
+    assert_int_equal(decode(&flz_codec_join, "\x12\x02" "a\0", 4), -EBADMSG);
+    assert_int_equal(decode(&flz_codec_join, "\x12\x01\0", 3), -EBADMSG);
+    assert_int_equal(decode(&flz_codec_join, "\x12\x00", 2), 0);
+    assert_int_equal(decode(&flz_codec_join, "\x12\x03" "a b", 5), 0);
+    /* Said twice, the last word counts, and is measured. */
+    assert_int_equal(decode(&flz_codec_join, "\x12\x03" "a b" "\x12\x03" "a\0b", 10), -EBADMSG);
+}
+
 static void too_many_items_are_refused(void **state)
 {
     _cleanup_(flz_buf_deinit) struct flz_buf bytes = FLZ_BUF_NULL;
@@ -425,6 +437,7 @@ int main(void)
         cmocka_unit_test(keys_sort_as_handles_and_dates_do),
         cmocka_unit_test(broken_bytes_never_hurt),
         cmocka_unit_test(bounds_are_kept_when_decoding),
+        cmocka_unit_test(a_text_with_a_nul_is_refused),
         cmocka_unit_test(too_many_items_are_refused),
         cmocka_unit_test(bounds_are_kept_when_encoding),
         cmocka_unit_test(an_unknown_record_is_refused_by_name),
