@@ -226,7 +226,9 @@ static const char *const readiness_words[VIEW_READINESS_COUNT] = {
     [VIEW_NODE_AWAY] = "node-not-connected",
     [VIEW_UNPROBED] = "no-login-yet",
     [VIEW_STALE] = "login-too-old",
-    [VIEW_LOGIN] = "login-failed",
+    [VIEW_TROUBLE] = "login-failed",
+    [VIEW_LOGIN] = "login-refused",
+    [VIEW_NEEDS_AUTH] = "needs-auth",
     [VIEW_FULL] = "mailbox-full",
     [VIEW_MX_CHANGED] = "mx-changed",
     [VIEW_OPT_OUT] = "domain-refuses",
@@ -262,7 +264,9 @@ static enum view_readiness probe_readiness(const struct view *view, const struct
     if (row->probe_at == 0)
         return VIEW_UNPROBED;
     if (!row->login_ok)
-        return VIEW_LOGIN;
+        return row->tries >= FLZ_LOGIN_TRIES_MAX ? VIEW_NEEDS_AUTH
+               : row->tries > 0                  ? VIEW_LOGIN
+                                                 : VIEW_TROUBLE;
     if (row->mx_changed)
         return VIEW_MX_CHANGED;
     if (row->quota_permille >= MAILBOX_FULL_PERMILLE && row->quota_permille < QUOTA_UNKNOWN)

@@ -60,11 +60,13 @@ enum view_readiness {
     VIEW_CONSENT,   /* ended, over, or not covering it */
     VIEW_SUPPRESSED,
     VIEW_PAUSED,
-    VIEW_NODE_AWAY, /* its node is not connected */
-    VIEW_UNPROBED,  /* its node has not logged in yet */
-    VIEW_STALE,     /* the newest login is too old */
-    VIEW_LOGIN,     /* the login failed */
-    VIEW_FULL,      /* the mailbox is full */
+    VIEW_NODE_AWAY,  /* its node is not connected */
+    VIEW_UNPROBED,   /* its node has not logged in yet */
+    VIEW_STALE,      /* the newest login is too old */
+    VIEW_TROUBLE,    /* the login failed, but was not refused: network, certificate, protocol */
+    VIEW_LOGIN,      /* the login was refused; the node tries again */
+    VIEW_NEEDS_AUTH, /* refused as often as may be: a person is asked */
+    VIEW_FULL,       /* the mailbox is full */
     VIEW_MX_CHANGED,
     VIEW_OPT_OUT, /* the domain's owner refuses */
     VIEW_DENIED,  /* the provider is refused */

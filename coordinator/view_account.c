@@ -48,12 +48,33 @@ static json_t *probe_json(const struct row_account *row)
     view_put(json, "at", view_time(row->probe_at));
     view_put_bool(json, "loginOk", row->login_ok);
     view_put_text(json, "reason", words_reason(row->probe_reason));
+    view_put(json, "troubleSince", view_time(row->trouble_at));
+    view_put_int(json, "refusedLogins", row->tries);
+    view_put(json, "nextTryAt", view_time(row->next_try_at));
     view_put(json, "quotaPermille",
              row->quota_permille > 1000 ? json_null() : json_integer(row->quota_permille));
     view_put_bool(json, "mxChanged", row->mx_changed);
     view_put_bool(json, "optOut", row->opt_out);
     view_put_bool(json, "denied", row->denied);
     return json;
+}
+
+void view_trouble(const struct row_account *row, struct flz_msg *ret_msg)
+{
+    char text[FLZ_TIME_TEXT_MAX];
+    *ret_msg = FLZ_MSG_NULL;
+    if (row->probe_at == 0 || row->login_ok)
+        return;
+    flz_time_format(row->next_try_at, text);
+    if (row->tries >= FLZ_LOGIN_TRIES_MAX)
+        flz_msg_set(ret_msg, "login refused %u times, not tried again by itself", row->tries);
+    else if (row->tries > 0)
+        flz_msg_set(ret_msg, "login refused %u of %u, next try at %s", row->tries,
+                    FLZ_LOGIN_TRIES_MAX, text);
+    else if (row->next_try_at)
+        flz_msg_set(ret_msg, "no login, next try at %s", text);
+    else
+        flz_msg_set(ret_msg, "no login");
 }
 
 static json_t *account_json(const struct view *view, uint32_t account)
@@ -70,6 +91,10 @@ static json_t *account_json(const struct view *view, uint32_t account)
     view_put_text(json, "state", words_account_state(row->state));
     view_put_bool(json, "ready", readiness == VIEW_READY);
     view_put_text(json, "readiness", view_readiness_word(readiness));
+    struct flz_msg trouble;
+    view_trouble(row, &trouble);
+    view_put_text(json, "trouble", trouble.text);
+    view_put_text(json, "said", row->trouble);
     view_put_text(json, "phase", words_phase(view_phase(row)));
     view_put_int(json, "day", row->ramp_day);
     view_put_int(json, "level", row->ramp_reference);

@@ -142,7 +142,11 @@ static const char *readiness_next(enum view_readiness readiness)
     case VIEW_NODE_GONE: return "import the account at another node";
     case VIEW_UNPROBED: return "wait for the node's first login: fluenzrctl wait --for ready";
     case VIEW_STALE: return "look at the node's log: its logins come every few hours";
-    case VIEW_LOGIN: return "correct user or password and import the row again";
+    case VIEW_TROUBLE:
+    case VIEW_LOGIN: return "fluenzrctl account why ADDRESS; the node tries again by itself";
+    case VIEW_NEEDS_AUTH:
+        return "correct user or password and import the row again; or, on the node's host: "
+               "fluenzrctl account retry ADDRESS";
     case VIEW_FULL: return "make room in the mailbox";
     case VIEW_MX_CHANGED: return "check the domain's MX; import the row again to confirm it";
     case VIEW_SUPPRESSED: return "fluenzrctl suppress ls";
@@ -166,9 +170,12 @@ static void add_unready_problems(const struct view *view, const struct census *c
         const struct row_account *row = coord_account(view->core, census->example[i]);
         (void)snprintf(subject, sizeof subject, "account/%s",
                        address[0] ? address : flz_id_str(row->id));
+        struct flz_msg trouble;
+        view_trouble(row, &trouble);
         add(problems->warning, (struct problem){"UNREADY", subject, readiness_next(i)},
-            "%zu of %zu accounts cannot be written to: %s", census->readiness[i], census->live,
-            view_readiness_word(i));
+            "%zu of %zu accounts cannot be written to: %s%s%s%s%s", census->readiness[i],
+            census->live, view_readiness_word(i), trouble.text[0] ? "; this one: " : "",
+            trouble.text, row->trouble[0] ? ": " : "", row->trouble);
     }
 }
 

@@ -217,6 +217,12 @@ struct row_account {
     bool opt_out;
     bool denied;
     struct flz_digest mx;
+    /* While the newest login failed: since when, in whose words, refused how often in a row, and
+     * when the node tries again (0 = it asks a person). */
+    int64_t trouble_at;
+    char trouble[FLZ_REPLY_TEXT_MAX];
+    uint32_t tries;
+    int64_t next_try_at;
     /* The ramp (coordinator/core/ramp.h). */
     uint32_t ramp_day;
     uint32_t ramp_reference;
@@ -428,6 +434,8 @@ struct event_probe {
     bool mx_changed;
     bool opt_out;
     bool denied;
+    uint32_t tries;
+    int64_t next_at;
 };
 
 struct event_released {

@@ -87,7 +87,8 @@ CODEC(account, flz__account, flz_account,
 CODEC(probe, flz__probe, flz_probe,
       FIXED_REQUIRED(flz_probe, account), S64(flz_probe, at), BOOL(flz_probe, login_ok),
       U32(flz_probe, reason), TEXT(flz_probe, text), U32(flz_probe, quota_permille),
-      FIXED(flz_probe, mx), BOOL(flz_probe, opt_out), BOOL(flz_probe, denied));
+      FIXED(flz_probe, mx), BOOL(flz_probe, opt_out), BOOL(flz_probe, denied),
+      U32(flz_probe, tries), S64(flz_probe, next_at));
 
 /* No field of its own is required in a nested message that a report may leave out: the codec drops
  * an all-zero one, and a zero task id is no receipt. */

@@ -78,7 +78,8 @@ CODEC(row_account, flz__row_account, row_account,
       BOOL(row_account, denied), FIXED(row_account, mx), U32(row_account, ramp_day),
       U32(row_account, ramp_reference), U32(row_account, ramp_last_quota),
       S32(row_account, ramp_last_date), S32(row_account, planned_date),
-      S32(row_account, closed_date), S64(row_account, issued_at));
+      S32(row_account, closed_date), S64(row_account, issued_at), S64(row_account, trouble_at),
+      TEXT(row_account, trouble), U32(row_account, tries), S64(row_account, next_try_at));
 
 CODEC(row_pause, flz__row_pause, row_pause,
       U32(row_pause, handle), MESSAGE(row_pause, target, codec_pause_target),
@@ -145,7 +146,7 @@ CODEC(event_probe, flz__event_probe, event_probe,
       U32(event_probe, account), S64(event_probe, at), BOOL(event_probe, login_ok),
       U32(event_probe, reason), TEXT(event_probe, text), U32(event_probe, quota_permille),
       FIXED(event_probe, mx), BOOL(event_probe, mx_changed), BOOL(event_probe, opt_out),
-      BOOL(event_probe, denied));
+      BOOL(event_probe, denied), U32(event_probe, tries), S64(event_probe, next_at));
 
 CODEC(event_released, flz__event_released, event_released,
       U32(event_released, account));

@@ -21,6 +21,7 @@
 #define FLZ_ZONE_MAX 64         /* IANA time zone */
 #define FLZ_MESSAGE_ID_MAX 320  /* a Message-ID without its angle brackets */
 #define FLZ_REPLY_TEXT_MAX 256  /* a server's words, addresses blanked */
+#define FLZ_LOGIN_TRIES_MAX 3   /* refused logins in a row; a fourth might lock the account */
 #define FLZ_ENHANCED_MAX 12     /* "5.7.515" */
 #define FLZ_TURNS_MAX 5         /* a first message and up to 4 replies */
 #define FLZ_FRAME_TASKS_MAX 200 /* tasks in one frame */
@@ -226,6 +227,8 @@ struct flz_probe {
     struct flz_digest mx;    /* digest of the sorted MX hosts */
     bool opt_out;        /* `_fluenzr` TXT says deny */
     bool denied;         /* provider policy says deny (Gmail …) */
+    uint32_t tries;      /* refused logins in a row; at FLZ_LOGIN_TRIES_MAX a person is asked */
+    int64_t next_at;     /* not login_ok: network time of the next try; 0 = none by itself */
 };
 
 /* ---- What nodes report: a dense, acknowledged sequence ---- */

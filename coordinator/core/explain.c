@@ -94,6 +94,32 @@ static const char *reason_words(uint32_t reason)
     }
 }
 
+/* Since when, in whose words, and what comes next. */
+static void say_trouble(struct explaining *e)
+{
+    const struct row_account *row = e->row;
+    const char *node = e->core->nodes[row->node].row.name;
+    char text[FLZ_TIME_TEXT_MAX];
+    flz_time_format(row->trouble_at, text);
+    say(e, "the newest login failed, as all have since %s: %s", text,
+        reason_words(row->probe_reason));
+    if (row->trouble[0])
+        say(e, "what was said: %s", row->trouble);
+    flz_time_format(row->next_try_at, text);
+    if (row->tries >= FLZ_LOGIN_TRIES_MAX)
+        say(e,
+            "%u logins were refused, and another might lock the account: node %s waits for you. "
+            "Correct user or password and import the row again; or have the same tried again, on "
+            "that node's host: fluenzrctl account retry ADDRESS",
+            row->tries, node);
+    else if (row->tries > 0)
+        say(e, "login refused %u of %u; node %s tries again at %s", row->tries, FLZ_LOGIN_TRIES_MAX,
+            node, text);
+    else if (row->next_try_at)
+        say(e, "node %s tries again at %s", node, text);
+    ask_again(e, row->next_try_at);
+}
+
 static bool say_ready(struct explaining *e)
 {
     const struct row_account *row = e->row;
@@ -105,8 +131,7 @@ static bool say_ready(struct explaining *e)
             e->core->nodes[row->node].row.name, (long long)(age / FLZ_HOUR_MS),
             (long long)(e->core->policy.probe_age_ms_max / FLZ_HOUR_MS));
     else if (!row->login_ok)
-        say(e, "the newest login failed: %s; in the server's words: fluenzrctl events --type probe",
-            reason_words(row->probe_reason));
+        say_trouble(e);
     else if (row->denied)
         say(e, "its provider is refused by policy");
     else if (row->opt_out)

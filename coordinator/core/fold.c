@@ -277,6 +277,21 @@ static void account_set(struct row_account *row, const struct event_account *e)
     row->begins_at = e->begins_at;
 }
 
+/* Trouble lasts from its first failed login to the next good one. */
+static void account_trouble(struct row_account *row, const struct event_probe *e)
+{
+    row->tries = e->tries;
+    row->next_try_at = e->login_ok ? 0 : e->next_at;
+    memset(row->trouble, 0, sizeof row->trouble);
+    if (e->login_ok) {
+        row->trouble_at = 0;
+        return;
+    }
+    if (!row->trouble_at)
+        row->trouble_at = e->at;
+    memcpy(row->trouble, e->text, sizeof row->trouble);
+}
+
 static void account_bind(struct row_account *row, int64_t at)
 {
     row->state = ACCOUNT_LIVE;
@@ -285,6 +300,7 @@ static void account_bind(struct row_account *row, int64_t at)
     row->probe_at = 0;
     row->login_ok = false;
     row->mx_changed = false;
+    account_trouble(row, &(struct event_probe){.login_ok = true});
 }
 
 static int fold_account(struct coord *core, const struct event *event)
@@ -338,6 +354,7 @@ static int fold_probe(struct coord *core, const struct event_probe *e)
     row->mx_changed = e->mx_changed;
     row->opt_out = e->opt_out;
     row->denied = e->denied;
+    account_trouble(row, e);
     return touch_account(core, account);
 }
 

@@ -142,8 +142,9 @@ static void check_binding(const struct coord *core, const struct coord_command *
                      core->nodes[row->node].row.state == NODE_JOINED;
     if (elsewhere)
         flz_msg_set(message,
-                    "this address belongs to node %s: remove it there first (fluenzrctl account rm "
-                    "at that node), or have the administrator revoke that node",
+                    "this address belongs to node %s: give it up there first (on that node's host: "
+                    "fluenzrctl account release ADDRESS; another socket than the usual one: -e "
+                    "ENDPOINT), or have the administrator revoke that node",
                     node_name(core, row->node));
     else if (row->consent_ended && given <= row->consent_ended)
         flz_msg_set(message, "its owner said stop after this consent was given: a new consent is "
@@ -301,7 +302,9 @@ int roster_probe(struct coord *core, const struct coord_command *command,
                   .mx = probe->mx,
                   .mx_changed = known && memcmp(row->mx.b, probe->mx.b, sizeof none.b) != 0,
                   .opt_out = probe->opt_out,
-                  .denied = probe->denied},
+                  .denied = probe->denied,
+                  .tries = probe->tries,
+                  .next_at = probe->next_at},
     };
     memcpy(event.probe.text, probe->text, sizeof event.probe.text);
     update->handle = row->handle;

@@ -89,6 +89,8 @@ int cmd_account_ls(struct ctl *ctl, const struct ctl_arguments *arguments)
         {"PHASE", "phase", SHOW_PLAIN, false},
         {"DAY", "day", SHOW_RIGHT, false},
         {"READY", "readiness", SHOW_PLAIN, false},
+        {"TROUBLE", "trouble", SHOW_PLAIN, false},
+        {"SAID", "said", SHOW_PLAIN, true},
         {"QUOTA", "today.quota", SHOW_RIGHT, false},
         {"SENT", "today.sent", SHOW_RIGHT, false},
         {"INBOX", "today.inbox", SHOW_RIGHT, false},

@@ -14,7 +14,7 @@ teardown()
     [ ! -s "$D/deskd.err" ] || { cat "$D/deskd.err"; false; }
 }
 
-# start_desk [one-owner|empty]
+# start_desk [one-owner|refused|empty]
 start_desk()
 {
     "$FLUENZR_BIN/deskd" "$D/coordinator" "ipc://$D/c.sock" "$@" > "$D/port" 2> "$D/deskd.err" 3>&- &
@@ -98,6 +98,30 @@ THINGS
     [[ $output == *"same_owner_percent"* ]]
     run -0 ctl -o json policy ls
     [ "$(jq '.items[] | select(.key == "same_owner_percent").value' <<< "$output")" = 20 ]
+}
+
+@test "a refused login: stage, server's words, since when and what next, wherever one looks" {
+    start_desk refused
+    run -0 ctl account ls
+    [[ ${lines[1]} == *login-refused*"login refused 1 of 3, next try at 20"* ]]
+    [[ ${lines[2]} == *needs-auth*"login refused 3 times, not tried again by itself"* ]]
+    run -0 ctl account ls -o wide
+    [[ ${lines[1]} == *"SMTP mail.alpha.test:587: auth: 535 5.7.8 Authentication failed"* ]]
+
+    run -0 ctl account why ann@alpha.test
+    [[ $output == *"the newest login failed, as all have since 20"*": its credentials are refused"* ]]
+    [[ $output == *"what was said: SMTP mail.alpha.test:587: auth: 535 5.7.8 Authentication failed"* ]]
+    [[ $output == *"login refused 1 of 3; node n1 tries again at 20"* ]]
+    run -0 ctl account why bob@beta.test
+    [[ $output == *"3 logins were refused"*"fluenzrctl account retry ADDRESS"* ]]
+    [[ $output != *"tries again at"* ]]
+
+    run -1 ctl status
+    [[ $output == *"WARN account/ann@alpha.test: 1 of 3 accounts"*"login-refused"*"535 5.7.8"* ]]
+    [[ $output == *"WARN account/bob@beta.test: 1 of 3 accounts"*"needs-auth"*"account retry ADDRESS"* ]]
+    run -0 ctl -o json account show bob@beta.test
+    jq -e '.item | .readiness == "needs-auth" and .probe.refusedLogins == 3 and
+        .probe.nextTryAt == null and .probe.troubleSince != null' <<< "$output"
 }
 
 @test "an empty network: what to do first" {

@@ -2,8 +2,8 @@
  * The coordinator's desk and HTTP door over a world of the tests (world.h): what fluenzrctl is
  * and the dashboard are tested against. deskd IDENTITY_DIR ADMIN_ENDPOINT [KIND [HTTP_ADDRESS]];
  * prints its HTTP port when it is ready; ends by SIGTERM. KIND: "" three accounts, one-owner,
- * empty, lively (two weeks of a network of 18 accounts), hostile (the same with names that are
- * HTML).
+ * refused (two accounts' logins are), empty, lively (two weeks of a network of 18 accounts),
+ * hostile (the same with names that are HTML).
  */
 #include "common/base/cleanup.h"
 #include "common/base/time.h"
@@ -87,6 +87,10 @@ static void populate(struct server *world, const char *kind)
         uint32_t account =
             world_add_account(world, i == 2 ? n2 : n1, addresses[i], one ? "Alpha" : owners[i]);
         world_probe(world, account, true);
+    }
+    if (strcmp(kind, "refused") == 0) {
+        world_refuse(world, 0, 1);
+        world_refuse(world, 1, FLZ_LOGIN_TRIES_MAX);
     }
     world_plan(world);
     if (!one && coord_exchange_limit(server_core(world)) > 0)

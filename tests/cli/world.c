@@ -390,6 +390,23 @@ void world_rename(struct server *world, uint32_t account, const char *address, c
     (void)snprintf(person->owner, sizeof person->owner, "%s", owner);
 }
 
+void world_refuse(struct server *world, uint32_t account, uint32_t tries)
+{
+    const struct row_account *row = coord_account(world->core, account);
+    bool last = tries == FLZ_LOGIN_TRIES_MAX;
+    struct flz_report message = {.kind = FLZ_REPORT_PROBE,
+                                 .probe = {.account = row->id,
+                                           .at = world->now,
+                                           .reason = FLZ_REASON_LOGIN,
+                                           .text = "SMTP mail.alpha.test:587: auth: 535 5.7.8 "
+                                                   "Authentication failed",
+                                           .quota_permille = 1001,
+                                           .mx = digest_of("mx"),
+                                           .tries = tries,
+                                           .next_at = last ? 0 : world->now + 5 * FLZ_MINUTE_MS}};
+    (void)report(world, row->node, &message);
+}
+
 void world_plan(struct server *world)
 {
     plan(world, WORLD_DATE);

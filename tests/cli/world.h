@@ -22,6 +22,9 @@ uint32_t world_add_account(struct server *world, uint32_t node, const char *addr
                            const char *owner);
 /* The node logged in, or could not. */
 void world_probe(struct server *world, uint32_t account, bool login_ok);
+/* A refused login, the `tries`th in a row; its node tries again in five minutes, or not after the
+ * last one. */
+void world_refuse(struct server *world, uint32_t account, uint32_t tries);
 /* Plans WORLD_DATE for all accounts. */
 void world_plan(struct server *world);
 /* The send of an exchange's first message, its find, as both nodes tell. */

@@ -172,6 +172,45 @@ static void a_probe_from_the_future_stays_no_longer_fresh(void **state)
     assert_int_equal(coord_account(fx->core, 0)->probe_at, fx->now);
 }
 
+static struct flz_report refused_probe(const struct fx *fx, uint32_t tries, int64_t next_at)
+{
+    struct flz_report probe = fx_probe(fx, 0);
+    probe.probe.login_ok = false;
+    probe.probe.reason = FLZ_REASON_LOGIN;
+    probe.probe.tries = tries;
+    probe.probe.next_at = next_at;
+    (void)snprintf(probe.probe.text, sizeof probe.probe.text, "SMTP mx:587: auth: 535 no, %u",
+                   tries);
+    return probe;
+}
+
+static void trouble_lasts_from_the_first_failed_login_to_the_next_good_one(void **state)
+{
+    struct fx *fx = *state;
+    const struct row_account *row = coord_account(fx->core, 0);
+    assert_int_equal(row->trouble_at, 0);
+    int64_t since = fx->now += FLZ_MINUTE_MS;
+    fx_report(fx, 0, refused_probe(fx, 1, fx->now + FLZ_MINUTE_MS));
+    fx->now += FLZ_MINUTE_MS;
+    fx_report(fx, 0, refused_probe(fx, 2, fx->now + 5 * FLZ_MINUTE_MS));
+    assert_int_equal(row->trouble_at, since);
+    assert_int_equal(row->next_try_at, fx->now + 5 * FLZ_MINUTE_MS);
+    assert_string_equal(row->trouble, "SMTP mx:587: auth: 535 no, 2");
+    struct coord_why why;
+    coord_explain(fx->core, 0, fx->now, &why);
+    assert_non_null(strstr(why.lines[1].text, "auth: 535 no, 2"));
+    assert_non_null(strstr(why.lines[2].text, "login refused 2 of 3; node n0 tries again at"));
+    assert_int_equal(why.ask_again, row->next_try_at);
+
+    fx_report(fx, 0, refused_probe(fx, 3, 0));
+    coord_explain(fx->core, 0, fx->now, &why);
+    assert_non_null(strstr(why.lines[2].text, "account retry ADDRESS"));
+    fx_report(fx, 0, fx_probe(fx, 0));
+    assert_int_equal(row->trouble_at, 0);
+    assert_int_equal(row->tries, 0);
+    assert_string_equal(row->trouble, "");
+}
+
 static void why_says_what_stands_in_the_way(void **state)
 {
     struct fx *fx = *state;
@@ -296,6 +335,7 @@ int main(void)
         CLAIM(a_changed_mx_must_be_seen_twice),
         CLAIM(a_probe_of_a_strangers_account_is_refused),
         CLAIM(a_probe_from_the_future_stays_no_longer_fresh),
+        CLAIM(trouble_lasts_from_the_first_failed_login_to_the_next_good_one),
         CLAIM(why_says_what_stands_in_the_way),
         CLAIM(policy_is_set_within_its_bounds),
         CLAIM(a_date_is_planned_once_and_closes_the_one_before),
