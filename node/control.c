@@ -67,7 +67,7 @@ static const char *member_state(const struct member *member)
 {
     if (member->record.released)
         return "released";
-    if (member->record.login_failures >= 3)
+    if (member->record.login_failures >= FLZ_LOGIN_TRIES_MAX)
         return "needs_auth";
     if (!member->record.accepted)
         return member->record.verdict[0] ? "refused" : "registering";
@@ -79,14 +79,20 @@ static const char *member_state(const struct member *member)
 static json_t *member_json(const struct member *member)
 {
     const struct flz_account *account = &member->record.account;
-    char until[FLZ_TIME_TEXT_MAX];
+    const struct flz_probe *probe = &member->probe;
+    char until[FLZ_TIME_TEXT_MAX], probed[FLZ_TIME_TEXT_MAX] = "", next[FLZ_TIME_TEXT_MAX] = "";
     flz_time_format(account->consent.until, until);
-    return json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:I}", "id", flz_id_str(account->id),
-                     "address", account->address, "owner", account->owner, "provider",
-                     account->provider, "state", member_state(member), "smtp",
+    if (probe->at)
+        flz_time_format(probe->at, probed);
+    if (probe->next_at)
+        flz_time_format(probe->next_at, next);
+    return json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:s,s:b,s:s}", "id",
+                     flz_id_str(account->id), "address", account->address, "owner", account->owner,
+                     "provider", account->provider, "state", member_state(member), "smtp",
                      member->record.smtp_url, "imap", member->record.imap_url, "verdict",
                      member->record.verdict, "trouble", member->probe.text, "consent_until", until,
-                     "login_failures", (json_int_t)member->record.login_failures);
+                     "login_failures", (json_int_t)member->record.login_failures, "probed", probed,
+                     "login_ok", probe->login_ok, "next_try", next);
 }
 
 static void list_accounts(struct control *control, struct admin_call *call)
@@ -109,6 +115,27 @@ static struct member *find_member(struct control *control, const char *name)
     if (flz_address_parse(name, &address) == 0)
         return members_find_address(control->parts.members, &address);
     return NULL;
+}
+
+/* The account that a call names; NULL after the call was refused. */
+static struct member *need_member(struct control *control, struct admin_call *call)
+{
+    const char *name = admin_argument(call, "account");
+    struct member *member = name ? find_member(control, name) : NULL;
+    if (!member)
+        admin_refuse(call, ADMIN_FAILED, "NOT_FOUND", "this node has no such account",
+                     "which node has it: fluenzrctl account show ADDRESS");
+    return member;
+}
+
+static void show_account(struct control *control, struct admin_call *call)
+{
+    const struct member *member = need_member(control, call);
+    if (member)
+        admin_answer(call, ADMIN_OK,
+                     json_pack("{s:s,s:s,s:o}", "apiVersion", "fluenzr/v1", "kind", "NodeAccount",
+                               "item", member_json(member)),
+                     NULL);
 }
 
 /* A call that waits for the journal, which outlives the door it came by. */
@@ -140,13 +167,9 @@ static void on_removed(int r, void *data)
 
 static void remove_account(struct control *control, struct admin_call *call)
 {
-    const char *name = admin_argument(call, "account");
-    struct member *member = name ? find_member(control, name) : NULL;
-    if (!member) {
-        admin_refuse(call, ADMIN_USAGE, "NO_SUCH_ACCOUNT", "this node has no such account",
-                     "fluenzrctl account ls -e NODE_SOCKET lists them");
+    struct member *member = need_member(control, call);
+    if (!member)
         return;
-    }
     struct removal *removal = calloc(1, sizeof *removal);
     if (!removal) {
         admin_refuse(call, ADMIN_FAILED, "NO_MEMORY", "out of memory", "");
@@ -170,16 +193,17 @@ static void remove_account(struct control *control, struct admin_call *call)
 /* A person has mended the credentials, or wants them tried: the count of failures starts again. */
 static void retry_account(struct control *control, struct admin_call *call)
 {
-    const char *name = admin_argument(call, "account");
-    struct member *member = name ? find_member(control, name) : NULL;
-    if (!member) {
-        admin_refuse(call, ADMIN_USAGE, "NO_SUCH_ACCOUNT", "this node has no such account", "");
+    struct member *member = need_member(control, call);
+    if (!member)
         return;
-    }
     member->record.login_failures = 0;
+    member->probe = (struct flz_probe){.at = 0};
     (void)members_save(control->parts.members, member);
     worker_account_changed(control->parts.worker, member->record.account.id);
-    admin_answer(call, ADMIN_OK, NULL, "the login will be tried again now");
+    admin_answer(call, ADMIN_OK, NULL,
+                 link_welcomed(control->parts.link)
+                     ? "the login will be tried again now"
+                     : "the login will be tried again when the coordinator has welcomed this node");
 }
 
 /* ---- Status ---- */
@@ -229,6 +253,7 @@ static const struct verb {
     {"version", version},
     {"account import", import},
     {"account ls", list_accounts},
+    {"account show", show_account},
     {"account rm", remove_account},
     {"account retry", retry_account},
 };

@@ -45,7 +45,8 @@ static void session_text(const struct sender *sender, struct flz_msg *msg)
 {
     const struct smtp_result *result = smtp_result(&sender->smtp);
     if (result->reply.code)
-        flz_msg_set(msg, "%s: %s", smtp_stage_str(result->stage), result->reply.text);
+        flz_msg_set(msg, "%s: %d %s", smtp_stage_str(result->stage), result->reply.code,
+                    result->reply.text);
     else
         flz_msg_set(msg, "%s: %s", smtp_stage_str(result->stage),
                     result->reason ? result->reason : "the session ended");

@@ -25,8 +25,7 @@
 #define WAKE_JOBS_MAX 2000   /* jobs moved to desks in one turn of the loop */
 #define DESK_BACKOFF_MS 2000 /* after a session that failed; doubles up to */
 #define DESK_BACKOFF_MS_MAX 900000
-#define LOGIN_BACKOFF_MS 300000    /* after a refused login: network time, but never below */
-#define LOGIN_BACKOFF_FLOOR_MS 500 /* this real time */
+#define LOGIN_BACKOFF_FLOOR_MS 500 /* real time after a refused login, however fast a lab is */
 #define GATE_WAIT_MS 2000          /* until a job is looked at again whose gate may open */
 #define DOMAIN_WAIT_MS 300         /* until DNS may have answered */
 #define PROBE_FLOOR_MS 2000        /* real time between looks at an account's servers */
@@ -34,7 +33,18 @@
 #define VISIT_FLOOR_MS 1000        /* what is left of the lease must be worth a visit */
 #define DAYS_KEPT 15               /* local dates whose dots are remembered */
 #define TIMER_MS_MAX 1000
-#define LOGIN_FAILURES_MAX 3
+#define PROBE_RETRIES 4
+
+/* Network time after the first, second … refused login in a row. Somebody waits for the word on an
+ * account that never worked here; one that did is more likely to meet its server's bad day. */
+static const int64_t login_backoff_ms[2][FLZ_LOGIN_TRIES_MAX - 1] = {
+    {FLZ_MINUTE_MS, 5 * FLZ_MINUTE_MS},
+    {5 * FLZ_MINUTE_MS, 15 * FLZ_MINUTE_MS},
+};
+
+/* Network time from a probe that failed otherwise to the next; the last one stays. */
+static const int64_t probe_backoff_ms[PROBE_RETRIES] = {FLZ_MINUTE_MS, 5 * FLZ_MINUTE_MS,
+                                                        15 * FLZ_MINUTE_MS, FLZ_HOUR_MS};
 
 /* Jobs waiting for one session. */
 struct queue {
@@ -61,7 +71,7 @@ struct line {
     int64_t ok_boot; /* … at this boot time */
     bool refused;    /* the newest login was refused */
     enum flz_reason trouble;
-    char text[FLZ_REPLY_TEXT_MAX];
+    char text[FLZ_REPLY_TEXT_MAX]; /* protocol, host, port, stage, and the server's words */
 };
 
 /* A dot that waits for its record; the journal holds the pointer, the worker the list. */
@@ -92,7 +102,9 @@ struct desk {
 
     struct line smtp;
     struct line imap;
-    int64_t probe_boot; /* when its servers were last looked at; 0 = never */
+    bool worked;            /* a server of it has taken a login since this process began */
+    int64_t probe_boot;     /* when its servers were last looked at; 0 = never */
+    uint32_t probes_failed; /* in a row */
 };
 
 struct worker {
@@ -302,34 +314,43 @@ static void put_back_all(struct worker *worker, struct queue *queue)
         put_back(worker, job);
 }
 
-/* A refused login is tried again later and later, in the network's time: three are all there are.
- */
-static int64_t first_backoff_ms(struct worker *worker, enum flz_reason reason)
+/* Network time as the real time that it takes. */
+static int64_t real_ms(struct worker *worker, int64_t network_ms, int64_t floor_ms)
 {
-    if (reason != FLZ_REASON_LOGIN)
-        return DESK_BACKOFF_MS;
-    int64_t real = LOGIN_BACKOFF_MS * 1000 / clock_of(worker).rate_milli;
-    return real > LOGIN_BACKOFF_FLOOR_MS ? real : LOGIN_BACKOFF_FLOOR_MS;
+    int64_t real = network_ms * 1000 / clock_of(worker).rate_milli;
+    return real > floor_ms ? real : floor_ms;
 }
 
-/* Copies bounded words for people. */
-static void set_words(char *field, size_t size, const char *words)
+/* How long a server is left alone that has just failed. */
+static int64_t next_backoff_ms(struct desk *desk, const struct line *line, enum flz_reason reason)
 {
-    (void)snprintf(field, size, "%.*s", (int)size - 1, words);
+    const struct member *member = members_find(desk->worker->parts.members, desk->account);
+    uint32_t tries = member ? member->record.login_failures : 0;
+    if (reason == FLZ_REASON_LOGIN)
+        return real_ms(desk->worker,
+                       login_backoff_ms[desk->worked][tries < FLZ_LOGIN_TRIES_MAX - 1 ? tries : 1],
+                       LOGIN_BACKOFF_FLOOR_MS);
+    int64_t backoff = line->backoff_ms == 0 ? DESK_BACKOFF_MS : line->backoff_ms * 2;
+    return backoff < DESK_BACKOFF_MS_MAX ? backoff : DESK_BACKOFF_MS_MAX;
 }
 
-static void line_failed(struct worker *worker, struct line *line, enum flz_reason reason,
+static void line_failed(struct desk *desk, struct line *line, enum flz_reason reason,
                         const char *text)
 {
-    line->backoff_ms =
-        line->backoff_ms == 0 ? first_backoff_ms(worker, reason) : line->backoff_ms * 2;
-    if (line->backoff_ms > DESK_BACKOFF_MS_MAX)
-        line->backoff_ms = DESK_BACKOFF_MS_MAX;
+    const struct member *member = members_find(desk->worker->parts.members, desk->account);
+    bool imap = line == &desk->imap;
+    line->backoff_ms = next_backoff_ms(desk, line, reason);
     line->wait_boot = flz_boottime_ms() + line->backoff_ms;
     line->ok = false;
     line->refused = reason == FLZ_REASON_LOGIN;
     line->trouble = reason;
-    set_words(line->text, sizeof line->text, text);
+    struct flz_msg msg;
+    flz_msg_set(&msg, "%s", text);
+    if (member) {
+        struct endpoint endpoint = imap ? member_imap(member) : member_smtp(member);
+        flz_msg_wrap(&msg, "%s %.100s:%u", imap ? "IMAP" : "SMTP", endpoint.host, endpoint.port);
+    }
+    job_set_words(line->text, sizeof line->text, msg.text);
 }
 
 /* A login succeeded. The count of refused ones starts again when neither server refuses: one good
@@ -337,6 +358,7 @@ static void line_failed(struct worker *worker, struct line *line, enum flz_reaso
 static void line_worked(struct desk *desk, struct line *line)
 {
     *line = (struct line){.ok = true, .ok_boot = flz_boottime_ms()};
+    desk->worked = true;
     struct member *member = members_find(desk->worker->parts.members, desk->account);
     if (member && member->record.login_failures > 0 && !desk->smtp.refused && !desk->imap.refused) {
         member->record.login_failures = 0;
@@ -700,16 +722,16 @@ static void on_sender_end(struct sender *sender, bool ready, enum conn_end end,
         enum flz_reason reason = refusal_of_session(member ? member->record.account.provider : "",
                                                     end, result, &permanent);
         worker->stats.session_failures++;
-        line_failed(worker, &desk->smtp, reason, msg->text);
+        line_failed(desk, &desk->smtp, reason, msg->text);
         login_failed(desk, &desk->smtp);
         flz_log(worker->parts.log, FLZ_LOG_WARNING, "session_failed",
                 "account=%s end=%s reason=%u text=%s", flz_id_str(desk->account), conn_end_str(end),
-                (unsigned)reason, msg->text);
+                (unsigned)reason, desk->smtp.text);
         struct job *job;
         while ((job = dequeue(&desk->send))) {
             struct flz_receipt receipt;
             enum job_next next =
-                job_no_session(job, reason, false, msg->text, clock_of(worker), &receipt);
+                job_no_session(job, reason, false, desk->smtp.text, clock_of(worker), &receipt);
             job->active = false;
             settle(worker, job, next, true, &receipt);
         }
@@ -747,7 +769,7 @@ static void open_session(struct desk *desk, const struct member *member)
                        &desk->sender);
     if (r < 0) {
         desk->login_only = false;
-        line_failed(worker, &desk->smtp, FLZ_REASON_NETWORK, "no connection could be started");
+        line_failed(desk, &desk->smtp, FLZ_REASON_NETWORK, "no connection could be started");
         return;
     }
     worker->stats.sessions++;
@@ -838,11 +860,11 @@ static void on_visitor_end(struct visitor *visitor, enum visit_end end, enum con
         line_worked(desk, &desk->imap);
     } else {
         worker->stats.visit_failures++;
-        line_failed(worker, &desk->imap, reason, text);
+        line_failed(desk, &desk->imap, reason, text);
         login_failed(desk, &desk->imap);
         flz_log(worker->parts.log, FLZ_LOG_WARNING, "visit_failed",
                 "account=%s end=%d conn=%s reason=%u text=%s", flz_id_str(desk->account), (int)end,
-                conn_end_str(conn), (unsigned)reason, text);
+                conn_end_str(conn), (unsigned)reason, desk->imap.text);
         if (desk->probing)
             send_probe(desk, false, NULL);
     }
@@ -852,8 +874,9 @@ static void on_visitor_end(struct visitor *visitor, enum visit_end end, enum con
             continue;
         struct flz_receipt receipt;
         bool was_open = job->record.state != JOB_ENDED;
-        enum job_next next = job_no_session(job, reason ? reason : FLZ_REASON_PROTOCOL, false, text,
-                                            clock_of(worker), &receipt);
+        enum job_next next =
+            job_no_session(job, reason ? reason : FLZ_REASON_PROTOCOL, false,
+                           reason ? desk->imap.text : text, clock_of(worker), &receipt);
         job->active = false;
         settle(worker, job, next, was_open, &receipt);
     }
@@ -951,7 +974,7 @@ static void open_visit(struct desk *desk, const struct member *member, bool prob
     int r = visitor_new(worker->parts.pool, worker->parts.loop, &options, jobs, n, &visitor_events,
                         desk, &desk->visitor);
     if (r < 0) {
-        line_failed(worker, &desk->imap, FLZ_REASON_NETWORK, "no connection could be started");
+        line_failed(desk, &desk->imap, FLZ_REASON_NETWORK, "no connection could be started");
         for (size_t i = 0; i < desk->errands_count; i++)
             if (desk->errands[i].job)
                 put_back(worker, desk->errands[i].job);
@@ -971,6 +994,35 @@ static const struct line *troubled_line(const struct desk *desk)
     if (desk->imap.refused || desk->smtp.trouble == FLZ_REASON_NONE)
         return &desk->imap;
     return &desk->smtp;
+}
+
+static int64_t probe_every_ms(struct worker *worker, int64_t floor_ms)
+{
+    return real_ms(worker, worker->parts.probe_age_ms_max / 2, floor_ms);
+}
+
+/* Boot time from which its servers are looked at again. A server that refused the login sets the
+ * time itself. */
+static int64_t probe_due_boot(struct desk *desk)
+{
+    const struct line *line = troubled_line(desk);
+    if (desk->probe_boot == 0)
+        return 0;
+    if (desk->probes_failed == 0)
+        return desk->probe_boot + probe_every_ms(desk->worker, PROBE_FLOOR_MS);
+    if (line->refused)
+        return line->wait_boot;
+    uint32_t step = desk->probes_failed < PROBE_RETRIES ? desk->probes_failed : PROBE_RETRIES;
+    return desk->probe_boot + real_ms(desk->worker, probe_backoff_ms[step - 1], PROBE_FLOOR_MS);
+}
+
+/* Network time of the next look after one that failed; 0 = none by itself. */
+static int64_t next_try(struct desk *desk, const struct member *member, struct job_clock clock)
+{
+    if (desk->probes_failed == 0 || member->record.login_failures >= FLZ_LOGIN_TRIES_MAX)
+        return 0;
+    int64_t wait = probe_due_boot(desk) - clock.boot_now;
+    return clock.network_now + (wait > 0 ? wait : 0) * clock.rate_milli / 1000;
 }
 
 /* Reports what was seen. Without DNS nothing is reported: an MX that nobody could ask for is no
@@ -998,16 +1050,16 @@ static void send_probe(struct desk *desk, bool login_ok, const struct visit_outc
         .mx = facts->mx,
         .opt_out = facts->opt_out,
         .denied = facts->google || domains_is_google_address(domain),
+        .tries = member->record.login_failures,
     };
-    if (line->text[0])
-        (void)snprintf(probe->text, sizeof probe->text, "%s: %.*s",
-                       line == &desk->imap ? "IMAP" : "SMTP", (int)sizeof probe->text - 8,
-                       line->text);
+    memcpy(probe->text, line->text, sizeof probe->text);
     if (outcome && outcome->probe.has_quota && outcome->probe.quota_limit_kib > 0) {
         uint64_t permille = outcome->probe.quota_used_kib * 1000 / outcome->probe.quota_limit_kib;
         probe->quota_permille = permille > 1000 ? 1000 : (uint32_t)permille;
     }
     desk->probe_boot = clock.boot_now;
+    desk->probes_failed = probe->login_ok ? 0 : desk->probes_failed + 1;
+    probe->next_at = next_try(desk, member, clock);
     member->probe = *probe;
     int r = outbox_add(worker->parts.outbox, &entry);
     if (r < 0)
@@ -1018,12 +1070,6 @@ static void send_probe(struct desk *desk, bool login_ok, const struct visit_outc
             probe->denied, probe->text);
 }
 
-static int64_t probe_every_ms(struct worker *worker, int64_t floor_ms)
-{
-    int64_t every = worker->parts.probe_age_ms_max / 2 * 1000 / clock_of(worker).rate_milli;
-    return every > floor_ms ? every : floor_ms;
-}
-
 static bool wants_probe(struct desk *desk, const struct member *member)
 {
     const struct domain_facts *facts;
@@ -1031,8 +1077,7 @@ static bool wants_probe(struct desk *desk, const struct member *member)
     if (member->record.released || desk->probing || desk->login_only ||
         domains_look(desk->worker->parts.domains, domain, &facts) != 0)
         return false;
-    return desk->probe_boot == 0 ||
-           flz_boottime_ms() - desk->probe_boot >= probe_every_ms(desk->worker, PROBE_FLOOR_MS);
+    return flz_boottime_ms() >= probe_due_boot(desk);
 }
 
 /* A probe speaks for both servers; one that has just been logged in to need not be asked again. */
@@ -1061,7 +1106,7 @@ static void desk_serve(struct desk *desk)
     }
     /* Three refused logins: a person is asked, since a fourth may lock the account. */
     if (!has_authority(worker, clock) || worker->draining ||
-        member->record.login_failures >= LOGIN_FAILURES_MAX)
+        member->record.login_failures >= FLZ_LOGIN_TRIES_MAX)
         return;
     bool probe = wants_probe(desk, member);
     bool login = probe && wants_login(desk);
@@ -1386,6 +1431,8 @@ void worker_account_changed(struct worker *worker, struct flz_id account)
         struct desk *desk = worker->desks[index];
         desk->smtp = desk->imap = (struct line){.ok = false};
         desk->probe_boot = 0;
+        desk->probes_failed = 0;
+        desk->worked = false;
     }
     worker_wake(worker);
 }

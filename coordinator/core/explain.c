@@ -87,7 +87,7 @@ static const char *reason_words(uint32_t reason)
     switch (reason) {
     case FLZ_REASON_LOGIN: return "its credentials are refused";
     case FLZ_REASON_MAILBOX_FULL: return "its mailbox is full";
-    case FLZ_REASON_NETWORK: return "its servers cannot be reached";
+    case FLZ_REASON_NETWORK: return "no connection to its servers, or none that is safe";
     case FLZ_REASON_PROTOCOL: return "its servers do not follow their protocol";
     case FLZ_REASON_POLICY: return "its provider is refused by policy";
     default: return "its servers were not usable";
@@ -126,12 +126,12 @@ static bool say_ready(struct explaining *e)
     int64_t age = e->now - row->probe_at;
     if (!row->probe_at)
         say(e, "node %s has not yet logged in to it", e->core->nodes[row->node].row.name);
+    else if (!row->login_ok)
+        say_trouble(e);
     else if (age > e->core->policy.probe_age_ms_max)
         say(e, "node %s last logged in to it %lld hours ago; at most %lld are allowed",
             e->core->nodes[row->node].row.name, (long long)(age / FLZ_HOUR_MS),
             (long long)(e->core->policy.probe_age_ms_max / FLZ_HOUR_MS));
-    else if (!row->login_ok)
-        say_trouble(e);
     else if (row->denied)
         say(e, "its provider is refused by policy");
     else if (row->opt_out)

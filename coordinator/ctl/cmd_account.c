@@ -4,6 +4,7 @@
 
 #include "common/base/cleanup.h"
 #include "common/base/text.h"
+#include "common/sys/clock.h"
 #include "common/sys/fsutil.h"
 
 #include <errno.h>
@@ -12,11 +13,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define CSV_BYTES_MAX (900 * 1024) /* fits into one signed request */
 #define ROW_BYTES_MAX 16384
 #define PASSWORD_MAX 1024
+#define RETRY_POLL_MS 300
+#define RETRY_WAIT_MS 60000
 
 /* Locked memory between guard pages, wiped when it is freed. */
 struct private_bytes {
@@ -287,4 +291,74 @@ int cmd_account_add(struct ctl *ctl, const struct ctl_arguments *arguments)
         return ADMIN_USAGE;
     code = build_row(ctl, arguments, &csv);
     return code ? code : import(ctl, arguments, &csv, consent_by);
+}
+
+/* ---- account retry, account release ---- */
+
+/* What a look at both servers found. */
+static int show_login(const struct ctl *ctl, const json_t *document)
+{
+    const json_t *item = json_object_get(document, "item");
+    bool ok = json_is_true(json_object_get(item, "login_ok"));
+    const char *next = show_string(item, "next_try");
+    if (ctl->output == CTL_JSON) {
+        show_json(document);
+        return ok ? 0 : ADMIN_FAILED;
+    }
+    show_text(show_string(item, "address"));
+    (void)fputs(ok ? ": logged in at both servers" : ": no login", stdout);
+    if (!ok) {
+        (void)fputs("; what was said: ", stdout);
+        show_text(show_string(item, "trouble"));
+    }
+    (void)fputc('\n', stdout);
+    if (!ok && next[0])
+        talk(ctl, "the node tries again at %s", next);
+    else if (!ok)
+        talk(ctl, "the node does not try again by itself: correct user or password and import the "
+                  "row again");
+    return ok ? 0 : ADMIN_FAILED;
+}
+
+int cmd_account_retry(struct ctl *ctl, const struct ctl_arguments *arguments)
+{
+    _cleanup_(answer_deinit) struct answer order = ANSWER_NULL;
+    struct ask retry = {.verb = "account retry", .node_endpoint = node_endpoint(ctl, arguments)};
+    ask_add(&retry, "account", arguments->words[0]);
+    int code = ask_do(ctl, &retry, &order);
+    if (code != 0)
+        return code;
+    talk(ctl, "%s", order.message);
+    int64_t end = flz_boottime_ms() + (ctl->timeout_given ? ctl->timeout_ms : RETRY_WAIT_MS);
+    const struct timespec pause = {.tv_nsec = RETRY_POLL_MS * 1000000L};
+    struct ask look = retry;
+    look.verb = "account show";
+    while (flz_boottime_ms() < end && nanosleep(&pause, NULL) == 0) {
+        _cleanup_(answer_deinit) struct answer answer = ANSWER_NULL;
+        code = ask_do(ctl, &look, &answer);
+        if (code != 0)
+            return code;
+        if (show_string(answer.json, "item.probed")[0])
+            return show_login(ctl, answer.json);
+    }
+    return talk_fail(ctl, ADMIN_WAIT_TIMEOUT, "WAIT_TIMEOUT", "no result yet; it is still tried",
+                     "fluenzrctl account why ADDRESS; a longer wait: --timeout 5m");
+}
+
+int cmd_account_release(struct ctl *ctl, const struct ctl_arguments *arguments)
+{
+    _cleanup_(answer_deinit) struct answer answer = ANSWER_NULL;
+    struct ask ask = {.verb = "account rm", .node_endpoint = node_endpoint(ctl, arguments)};
+    char question[FLZ_MSG_MAX];
+    (void)snprintf(question, sizeof question,
+                   "%s: delete its password and give it up at this node? (yes/no)",
+                   arguments->words[0]);
+    if (!talk_confirm(arguments, question))
+        return talk_fail(ctl, ADMIN_USAGE, "NOT_CONFIRMED", "aborted, no changes made",
+                         "without a terminal: --yes");
+    ask_add(&ask, "account", arguments->words[0]);
+    int code = ask_do(ctl, &ask, &answer);
+    if (code == 0)
+        talk(ctl, "%s", answer.message);
+    return code;
 }

@@ -46,15 +46,25 @@ static const struct ctl_option invite_options[] = {
 
 static const struct ctl_option yes_options[] = {{"yes", NULL, "do not ask"}, END};
 
+#define NODE_ENDPOINT_OPTION                                                                       \
+    {                                                                                              \
+        "node-endpoint", "ENDPOINT", "the node's socket (also -e); default " CTL_NODE_ENDPOINT     \
+    }
+
+static const struct ctl_option retry_options[] = {NODE_ENDPOINT_OPTION, END};
+
+static const struct ctl_option release_options[] = {
+    {"yes", NULL, "do not ask"},
+    NODE_ENDPOINT_OPTION,
+    END,
+};
+
 #define CONSENT_OPTIONS                                                                            \
     {"consent-by", "NAME", "who gave the owners' consent (required)"},                             \
         {"consent-until", "DATE", "when it ends; default 180 days from now"},                      \
         {"consent", "LIST", "what it covers; default send,open,reply,move"},                       \
         {"accept", "ask", "you have the mail provider's permission where its policy asks"},        \
-        {"dry-run", NULL, "check everything, change nothing"},                                     \
-    {                                                                                              \
-        "node-endpoint", "ENDPOINT", "the node's socket; default " CTL_NODE_ENDPOINT               \
-    }
+        {"dry-run", NULL, "check everything, change nothing"}, NODE_ENDPOINT_OPTION
 
 static const struct ctl_option import_options[] = {CONSENT_OPTIONS, END};
 
@@ -180,6 +190,17 @@ static const struct ctl_command commands[] = {
     {"account add", "ADDRESS", 1, 1, "take one account, at this host's node",
      "Asks on the terminal for what is not given; the password is not shown.\n", add_options,
      cmd_account_add},
+    {"account retry", "ADDRESS", 1, 1, "log in once more, at this host's node",
+     "After three refused logins a node waits for a person. This tries both servers now, with "
+     "what\n"
+     "is stored, and waits (--timeout, 60s) for what they say. Exit code 1 when the login failed, "
+     "4\n"
+     "when there is no result yet. A wrong password is corrected by importing the row again.\n",
+     retry_options, cmd_account_retry},
+    {"account release", "ADDRESS", 1, 1, "give an account up, at this host's node",
+     "The node deletes its password. Its consent and history stay, and another node may take it;\n"
+     "'account rm' ends the consent, too.\n",
+     release_options, cmd_account_release},
     {"account ls", "", 0, 0, "accounts and their day", "", account_ls_options, cmd_account_ls},
     {"account show", "ACCOUNT", 1, 1, "all about one account (id or address)", "", NULL,
      cmd_account_show},

@@ -232,6 +232,8 @@ int cmd_node_show(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_node_revoke(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_account_import(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_account_add(struct ctl *ctl, const struct ctl_arguments *arguments);
+int cmd_account_retry(struct ctl *ctl, const struct ctl_arguments *arguments);
+int cmd_account_release(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_account_ls(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_account_show(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_account_why(struct ctl *ctl, const struct ctl_arguments *arguments);

@@ -110,6 +110,9 @@ enum imap_code {
     IMAP_CODE_UNAVAILABLE,
 };
 
+/* "AUTHENTICATIONFAILED" …; "" for none and for those we do not know. */
+const char *imap_code_str(enum imap_code code);
+
 enum imap_status {
     IMAP_STATUS_OK,
     IMAP_STATUS_NO,

@@ -498,6 +498,14 @@ static const struct word code_words[] = {
     {"UNAVAILABLE", IMAP_CODE_UNAVAILABLE},
 };
 
+const char *imap_code_str(enum imap_code code)
+{
+    for (size_t i = 0; i < sizeof code_words / sizeof *code_words; i++)
+        if (code_words[i].bit == (uint32_t)code)
+            return code_words[i].word;
+    return "";
+}
+
 static void read_code(struct imap_reader *reader, struct imap_status_text *status)
 {
     struct flz_view name;

@@ -144,28 +144,25 @@ static enum job_next try_again(struct job *job, struct job_clock clock, int64_t 
     return JOB_GO_ON;
 }
 
-/* Copies a server's words with addresses blanked: receipts travel and are kept for long. */
+void job_set_words(char *field, size_t size, const char *words)
+{
+    static const char blank[] = "[address]";
+    size_t n = 0;
+    while (*words && n + 1 < size) {
+        size_t word = strcspn(words, " \t\r\n<>(),;:\"'");
+        size_t take = word > 0 ? word : 1;
+        const char *from = word > 0 && memchr(words, '@', word) ? blank : words;
+        size_t len = from == blank ? sizeof blank - 1 : take;
+        for (size_t i = 0; i < len && n + 1 < size; i++)
+            field[n++] = (unsigned char)from[i] < 0x20 ? ' ' : from[i];
+        words += take;
+    }
+    field[n] = '\0';
+}
+
 static void set_text(struct job *job, const char *text)
 {
-    char *out = job->record.text;
-    size_t n = 0;
-    while (*text && n + 1 < sizeof job->record.text) {
-        size_t word = strcspn(text, " \t\r\n<>(),;:\"'");
-        if (word > 0 && memchr(text, '@', word)) {
-            static const char blank[] = "[address]";
-            size_t fits = sizeof job->record.text - 1 - n;
-            size_t len = sizeof blank - 1 < fits ? sizeof blank - 1 : fits;
-            memcpy(out + n, blank, len);
-            n += len;
-            text += word;
-            continue;
-        }
-        size_t take = word > 0 ? word : 1;
-        for (size_t i = 0; i < take && n + 1 < sizeof job->record.text; i++)
-            out[n++] = (unsigned char)text[i] < 0x20 ? ' ' : text[i];
-        text += take;
-    }
-    out[n] = '\0';
+    job_set_words(job->record.text, sizeof job->record.text, text);
 }
 
 static void set_reply(struct job *job, const struct smtp_result *result, enum flz_reason reason)

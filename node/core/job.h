@@ -28,6 +28,10 @@
  * end nor the arrival deadline counts before. */
 #define JOB_REAL_FLOOR_MS 8000
 
+/* Copies a server's words for people, cut to `size`: addresses blanked, since they travel and are
+ * kept for long; control characters become blanks. */
+void job_set_words(char *field, size_t size, const char *words);
+
 struct job {
     struct journal_job record;
     struct flz_arena arena; /* holds what the task points to */

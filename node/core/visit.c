@@ -543,18 +543,29 @@ static bool is_temporary(enum imap_code code)
            code == IMAP_CODE_SERVERBUG;
 }
 
+/* "login: NO [AUTHENTICATIONFAILED] the server's words" */
+static void refused_login(struct visit *visit, const struct imap_result *result)
+{
+    bool bad = result->status == IMAP_STATUS_BAD;
+    const char *code = imap_code_str(result->code);
+    char text[VISIT_TEXT_MAX + 64];
+    (void)snprintf(text, sizeof text, "login: %s %s%s%s%s", bad ? "BAD" : "NO", code[0] ? "[" : "",
+                   code, code[0] ? "] " : "", result->text);
+    visit_finish(visit,
+                 bad                          ? VISIT_END_PROTOCOL
+                 : is_temporary(result->code) ? VISIT_END_UNAVAILABLE
+                                              : VISIT_END_LOGIN_REFUSED,
+                 text);
+}
+
 static void logged_in(struct visit *visit, const struct imap_result *result)
 {
     if (result->status == IMAP_STATUS_OK && is_gmail(visit))
         visit_finish(visit, VISIT_END_GMAIL, "the server is Google's (X-GM-EXT-1)");
     else if (result->status == IMAP_STATUS_OK)
         push_session(visit);
-    else if (result->status == IMAP_STATUS_BAD)
-        visit_finish(visit, VISIT_END_PROTOCOL, result->text);
     else
-        visit_finish(visit,
-                     is_temporary(result->code) ? VISIT_END_UNAVAILABLE : VISIT_END_LOGIN_REFUSED,
-                     result->text);
+        refused_login(visit, result);
 }
 
 static void heard(struct visit *visit, const struct imap_event *event)

@@ -26,7 +26,8 @@ setup()
 @test "every command of the overview has help" {
     while read -r first second _; do
         case $second in
-            ls | show | invite | revoke | import | preview | add | why | reachable | export | rm | erase | set | certify)
+            ls | show | invite | revoke | import | preview | add | why | reachable | export | rm | erase | retry | \
+                release | set | certify)
                 run -0 ctl "$first" "$second" --help ;;
             *) run -0 ctl "$first" --help ;;
         esac

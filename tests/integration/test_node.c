@@ -238,8 +238,8 @@ static bool probed(const struct fx *fx, const char *address)
     return probe && probe->login_ok;
 }
 
-/* A node that is enrolled and serves both accounts. */
-static void settle_in(struct fx *fx)
+/* A node that is enrolled and has taken both accounts. */
+static void take_both(struct fx *fx)
 {
     char rows[1024];
     struct stat st;
@@ -251,6 +251,12 @@ static void settle_in(struct fx *fx)
         show_log(fx);
         fail_msg("the accounts were not taken");
     }
+}
+
+/* … and serves them. */
+static void settle_in(struct fx *fx)
+{
+    take_both(fx);
     WAIT_FOR(fx, 20000, probed(fx, ADA) && probed(fx, BOB));
 }
 
@@ -574,6 +580,54 @@ static void refusals_are_told_apart(void **state)
                                                .reply = "451 4.7.1 greylisted, later\r\n"});
     got = do_task(fx, task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB));
     expect(fx, got, FLZ_OUTCOME_SENT, FLZ_REASON_NONE);
+    stop_node(fx);
+}
+
+static bool refused(const struct fx *fx, const char *address, uint32_t tries)
+{
+    const struct flz_probe *probe = coordfake_probe(fx->coord, address);
+    return probe && !probe->login_ok && probe->tries == tries;
+}
+
+static void a_refused_login_is_told_at_once_and_tried_thrice(void **state)
+{
+    struct fx *fx = *state;
+    _cleanup_(flz_buf_deinit) struct flz_buf json = FLZ_BUF_NULL;
+    struct flz_argument who[] = {argument("account", ADA)};
+    char said[128];
+    fx->coord->rate_milli = FAST_RATE;
+    mailworld_faults(fx->world, (struct mailworld_faults){.refuse_login = true});
+    take_both(fx);
+    WAIT_FOR(fx, 5000, refused(fx, ADA, 1));
+    const struct flz_probe *probe = coordfake_probe(fx->coord, ADA);
+    (void)snprintf(said, sizeof said, "SMTP 127.0.0.1:%u: auth: 535 5.7.8 authentication failed",
+                   mailworld_smtp_port(fx->world));
+    assert_string_equal(probe->text, said);
+    assert_true(probe->next_at > probe->at);
+    assert_int_equal(ask(fx, "account show", who, 1, "", &json), ADMIN_OK);
+    assert_non_null(strstr(flz_buf_str(&json), said));
+
+    WAIT_FOR(fx, 10000, refused(fx, ADA, 3) && refused(fx, BOB, 3));
+    assert_int_equal(coordfake_probe(fx->coord, ADA)->next_at, 0);
+    mailworld_faults(fx->world, (struct mailworld_faults){.times = 0});
+    coordfake_run(fx->coord, 3000);
+    assert_int_equal(mailworld_counts(fx->world).logins, 6);
+    assert_int_equal(ask(fx, "account retry", who, 1, "", NULL), ADMIN_OK);
+    WAIT_FOR(fx, 5000, probed(fx, ADA));
+    assert_int_equal(coordfake_probe(fx->coord, ADA)->tries, 0);
+    stop_node(fx);
+}
+
+static void a_server_that_was_away_is_asked_again_soon(void **state)
+{
+    struct fx *fx = *state;
+    fx->coord->rate_milli = FAST_RATE; /* a probe each 43 s when nothing is amiss */
+    mailworld_faults(fx->world, (struct mailworld_faults){.drop_at = MAILWORLD_AUTH, .times = 2});
+    take_both(fx);
+    WAIT_FOR(fx, 5000, coordfake_probe(fx->coord, ADA));
+    assert_true(refused(fx, ADA, 0));
+    assert_true(coordfake_probe(fx->coord, ADA)->next_at > coordfake_probe(fx->coord, ADA)->at);
+    WAIT_FOR(fx, 10000, probed(fx, ADA) && probed(fx, BOB));
     stop_node(fx);
 }
 
@@ -990,6 +1044,8 @@ int main(int argc, char **argv)
         TEST(connection_lost_before_the_dot_is_tried_again),
         TEST(connection_lost_around_the_dot_is_never_tried_again),
         TEST(refusals_are_told_apart),
+        TEST(a_refused_login_is_told_at_once_and_tried_thrice),
+        TEST(a_server_that_was_away_is_asked_again_soon),
         TEST(third_refused_login_is_the_last),
         TEST(good_smtp_hides_no_refusing_imap),
         TEST(lease_that_lapses_means_silence),

@@ -68,7 +68,9 @@ static void the_same_node_changes_its_account(void **state)
 static void an_address_of_another_node_needs_its_release(void **state)
 {
     struct fx *fx = *state;
-    refused(fx, 1, fx_account(0), "belongs to node n0");
+    refused(fx, 1, fx_account(0),
+            "belongs to node n0: give it up there first (on that node's host: "
+            "fluenzrctl account release ADDRESS");
     fx_plan(fx, 1);
     fx_tick(fx, AT(1, 0)); /* a send is under way at node 0 */
     fx_report(fx, 0, (struct flz_report){.kind = FLZ_REPORT_RELEASE, .released = fx_id(100)});

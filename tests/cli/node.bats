@@ -1,0 +1,79 @@
+# fluenzrctl where it speaks to a node: against a socket that says what is written down for it.
+load common.bash
+
+setup()
+{
+    setup_dirs
+    export NODE="ipc://$D/n.sock"
+    "$FLUENZR_BIN/noded" "$NODE" "$D" 2> "$D/noded.err" 3>&- &
+    NODED=$!
+    for _ in $(seq 100); do
+        [ ! -S "$D/n.sock" ] || break
+        sleep 0.1
+    done
+}
+
+teardown()
+{
+    kill "$NODED" && wait "$NODED"
+    [ ! -s "$D/noded.err" ] || { cat "$D/noded.err"; false; }
+}
+
+# answer VERB[.N] CODE WORDS [DOCUMENT]
+answer()
+{
+    printf '%s\n%s\n%s\n' "$2" "$3" "${4-}" > "$D/$1"
+}
+
+# The account as its node shows it: login, trouble, time of the next try.
+account()
+{
+    jq -n --argjson ok "$1" --arg trouble "$2" --arg next "$3" '{kind: "NodeAccount", item: {
+        address: "ann@alpha.test", probed: "2026-11-22T08:00:00.000Z", login_ok: $ok,
+        trouble: $trouble, next_try: $next}}'
+}
+
+@test "account retry: waits for what both servers say" {
+    answer account-retry 0 'the login will be tried again now'
+    answer account-show.1 0 '' '{"item": {"address": "ann@alpha.test", "probed": ""}}'
+    answer account-show.2 0 '' "$(account true '' '')"
+    run --separate-stderr -0 ctl account retry ann@alpha.test --node-endpoint "$NODE"
+    [ "$output" = "ann@alpha.test: logged in at both servers" ]
+    [ "$stderr" = "the login will be tried again now" ]
+    [ "$(cat "$D/asked")" = "account retry account=ann@alpha.test
+account show account=ann@alpha.test
+account show account=ann@alpha.test" ]
+}
+
+@test "account retry: a login that fails is told in the server's words, exit 1" {
+    answer account-retry 0 'the login will be tried again now'
+    answer account-show 0 '' \
+        "$(account false 'IMAP mail.alpha.test:993: login: NO [AUTHENTICATIONFAILED] no' 2026-11-22T08:01)"
+    run --separate-stderr -1 ctl -e "$NODE" account retry ann@alpha.test
+    [ "$output" = "ann@alpha.test: no login; what was said: IMAP mail.alpha.test:993: login: NO \
+[AUTHENTICATIONFAILED] no" ]
+    [[ $stderr == *"tries again at 2026-11-22T08:01"* ]]
+    answer account-show 0 '' "$(account false 'SMTP mail.alpha.test:587: auth: 535 no' '')"
+    run -1 ctl -e "$NODE" account retry ann@alpha.test
+    [[ $output == *"does not try again by itself: correct user or password"* ]]
+}
+
+@test "account retry: no result in time is exit 4; an account of another node exit 1" {
+    answer account-retry 0 'the login will be tried again when the coordinator has welcomed this node'
+    answer account-show 0 '' '{"item": {"probed": ""}}'
+    run -4 ctl -e "$NODE" --timeout 1s account retry ann@alpha.test
+    [[ $output == *"has welcomed this node"*"no result yet"* ]]
+    answer account-retry 1 'this node has no such account'
+    run -1 ctl -e "$NODE" account retry ann@alpha.test
+    [[ $output == *"this node has no such account"* ]]
+}
+
+@test "account release: asks first, then the node deletes the password" {
+    answer account-rm 0 'the account is released; its secret is deleted'
+    run -64 ctl -e "$NODE" account release ann@alpha.test < /dev/null
+    [[ $output == *"no changes made"*"--yes"* ]]
+    [ ! -e "$D/asked" ]
+    run -0 ctl -e "$NODE" account release ann@alpha.test --yes
+    [[ $output == *"its secret is deleted"* ]]
+    [ "$(cat "$D/asked")" = "account rm account=ann@alpha.test" ]
+}
