@@ -41,7 +41,8 @@ TABLE(reason, [FLZ_REASON_NONE] = "none", [FLZ_REASON_UNKNOWN_ACCOUNT] = "unknow
       [FLZ_REASON_RECIPIENT] = "recipient", [FLZ_REASON_SPAM_BLOCK] = "spam-block",
       [FLZ_REASON_RATE] = "rate", [FLZ_REASON_NETWORK] = "network",
       [FLZ_REASON_PROTOCOL] = "protocol", [FLZ_REASON_JOURNAL] = "journal",
-      [FLZ_REASON_GONE] = "gone", [FLZ_REASON_SUPPRESSED] = "suppressed")
+      [FLZ_REASON_GONE] = "gone", [FLZ_REASON_SUPPRESSED] = "suppressed",
+      [FLZ_REASON_REPEATED] = "repeated")
 
 TABLE(report_kind, [FLZ_REPORT_RECEIPT] = "receipt", [FLZ_REPORT_ACCOUNT] = "account",
       [FLZ_REPORT_PROBE] = "probe", [FLZ_REPORT_RELEASE] = "release")

@@ -31,16 +31,37 @@ static struct xheader header_of(const struct identity *identity, const struct fl
     return header;
 }
 
+/*
+ * The coordinator whose key has this name, by a certificate that was valid at t: a retired one
+ * vouches for the mail of its time and for no other. A renewed certificate may name the same key
+ * again.
+ */
+static const struct flz_certificate *issuer_at(const struct identity *identity,
+                                               const struct xheader *header,
+                                               struct attest_time time, struct flz_msg *msg)
+{
+    flz_msg_set(msg, "the header's key is no coordinator's of this network");
+    for (size_t i = 0; i < identity->issuers_count; i++) {
+        const struct flz_certificate *issuer = &identity->issuers[i];
+        struct flz_key_id id = flz_key_id_of(&issuer->key);
+        if (memcmp(id.b, header->key.b, sizeof id.b) != 0)
+            continue;
+        if (!time.civil ||
+            (header->time_ms >= issuer->not_before && header->time_ms < issuer->not_after))
+            return issuer;
+        flz_msg_set(msg, "the certificate of the header's key was not valid at its time");
+    }
+    return NULL;
+}
+
 /* Signed by a coordinator of this network, for these two addresses. */
 static int check_mail_signature(const struct identity *identity, const struct xheader *header,
                                 const struct flz_address *from, const struct flz_address *to,
-                                struct flz_msg *msg)
+                                struct attest_time time, struct flz_msg *msg)
 {
-    const struct flz_certificate *issuer = identity_issuer(identity, header->key);
-    if (!issuer) {
-        flz_msg_set(msg, "the header's key is no coordinator's of this network");
+    const struct flz_certificate *issuer = issuer_at(identity, header, time, msg);
+    if (!issuer)
         return flz_fail(-EKEYREJECTED);
-    }
     struct flz_digest digest;
     if (xheader_digest(header, from, to, &digest) < 0) {
         flz_msg_set(msg, "a field of the header is out of its range");
@@ -55,10 +76,11 @@ static int check_mail_signature(const struct identity *identity, const struct xh
 
 int attest_mail_header(const struct identity *identity, const struct flz_task *task,
                        const struct flz_address *from, const struct flz_address *to,
-                       char ret_value[static XHEADER_VALUE_MAX], struct flz_msg *msg)
+                       struct attest_time time, char ret_value[static XHEADER_VALUE_MAX],
+                       struct flz_msg *msg)
 {
     struct xheader header = header_of(identity, task);
-    int r = check_mail_signature(identity, &header, from, to, msg);
+    int r = check_mail_signature(identity, &header, from, to, time, msg);
     if (r < 0)
         return r;
     return xheader_format(&header, ret_value);
@@ -115,7 +137,8 @@ static enum flz_reason check_recipient(const struct identity *identity,
 }
 
 enum flz_reason attest_task(const struct identity *identity, const struct flz_tasks *frame,
-                            const struct flz_task *task, int64_t network_now, struct flz_msg *msg)
+                            const struct flz_task *task, struct attest_time time,
+                            struct flz_msg *msg)
 {
     if (!is_send(task))
         return FLZ_REASON_NONE;
@@ -129,13 +152,13 @@ enum flz_reason attest_task(const struct identity *identity, const struct flz_ta
         return FLZ_REASON_POLICY;
     }
     struct xheader header = header_of(identity, task);
-    if (check_mail_signature(identity, &header, &from, &to, msg) < 0)
+    if (check_mail_signature(identity, &header, &from, &to, time, msg) < 0)
         return FLZ_REASON_PROTOCOL;
-    return check_recipient(identity, frame, task, &to, network_now, msg);
+    return check_recipient(identity, frame, task, &to, time.now, msg);
 }
 
 bool attest_found_header(const struct identity *identity, const struct flz_task *task,
-                         uint32_t turn, const struct header *header, int64_t network_now,
+                         uint32_t turn, const struct header *header, struct attest_time time,
                          struct flz_msg *msg)
 {
     struct xheader found;
@@ -153,7 +176,7 @@ bool attest_found_header(const struct identity *identity, const struct flz_task 
         flz_msg_set(msg, "another exchange's message");
         return false;
     }
-    if (found.expiry_ms <= network_now) {
+    if (found.expiry_ms <= time.now) {
         flz_msg_set(msg, "the message has expired");
         return false;
     }
@@ -161,7 +184,7 @@ bool attest_found_header(const struct identity *identity, const struct flz_task 
         flz_msg_set(msg, "From or To is not one plain address");
         return false;
     }
-    if (check_mail_signature(identity, &found, &from, &to, msg) < 0)
+    if (check_mail_signature(identity, &found, &from, &to, time, msg) < 0)
         return false;
     /* A copied header passes its own signature: the message must also be the one announced. */
     bool to_us =

@@ -14,12 +14,22 @@
 #include <stdbool.h>
 
 /*
+ * The network's time. `civil`: it runs at the world's pace, so that certificates, which are dated
+ * in real time, can be held against it; a lab's time can be any, and its certificates count always.
+ */
+struct attest_time {
+    int64_t now;
+    bool civil;
+};
+
+/*
  * A task of a believed frame. Sends: the recipient's attestation, signed by a node whose
- * certificate is in the frame; role addresses are refused; and the mail header's signature is a
- * live coordinator's. FLZ_REASON_NONE, or why not.
+ * certificate is in the frame; role addresses are refused; and the mail header's signature is that
+ * of a coordinator whose certificate is valid at its t. FLZ_REASON_NONE, or why not.
  */
 enum flz_reason attest_task(const struct identity *identity, const struct flz_tasks *frame,
-                            const struct flz_task *task, int64_t network_now, struct flz_msg *msg);
+                            const struct flz_task *task, struct attest_time time,
+                            struct flz_msg *msg);
 
 /* The node that signed the attestation of a task that attest_task() found good. NONE, or
  * NO_ATTESTATION when there is none to read. */
@@ -29,7 +39,8 @@ enum flz_reason attest_signer(const struct flz_task *task, struct flz_id *ret_no
  * negative. */
 int attest_mail_header(const struct identity *identity, const struct flz_task *task,
                        const struct flz_address *from, const struct flz_address *to,
-                       char ret_value[static XHEADER_VALUE_MAX], struct flz_msg *msg);
+                       struct attest_time time, char ret_value[static XHEADER_VALUE_MAX],
+                       struct flz_msg *msg);
 
 /*
  * Is this message `turn` of the task's exchange? Its X-FluenzR must name this network, that
@@ -37,5 +48,5 @@ int attest_mail_header(const struct identity *identity, const struct flz_task *t
  * To that stand there, and not be expired. True, or false with the reason in msg.
  */
 bool attest_found_header(const struct identity *identity, const struct flz_task *task,
-                         uint32_t turn, const struct header *header, int64_t network_now,
+                         uint32_t turn, const struct header *header, struct attest_time time,
                          struct flz_msg *msg);

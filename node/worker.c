@@ -138,6 +138,14 @@ static struct job_clock clock_of(struct worker *worker)
     return clock;
 }
 
+/* Before the first pulse nobody knows whether this is a lab: what is sent is looked at again. */
+static struct attest_time attest_time_of(struct worker *worker)
+{
+    struct job_clock clock = clock_of(worker);
+    bool civil = clock.network_now > 0 && clock.rate_milli == NETCLOCK_RATE_ONE;
+    return (struct attest_time){.now = clock.network_now, .civil = civil};
+}
+
 static bool has_authority(struct worker *worker, struct job_clock clock)
 {
     return worker->link && clock.network_now > 0 && link_accepted(worker->link) &&
@@ -532,7 +540,8 @@ static int render_job(struct worker *worker, const struct job *job, const struct
     int r = compose_message(&input, &fields, msg);
     if (r < 0)
         return r;
-    r = attest_mail_header(worker->parts.identity, task, &from, &to, fields.x_fluenzr, msg);
+    r = attest_mail_header(worker->parts.identity, task, &from, &to, attest_time_of(worker),
+                           fields.x_fluenzr, msg);
     if (r < 0)
         return r;
     return render_message(&fields, bytes, msg);
@@ -807,7 +816,7 @@ static bool on_verify(struct visitor *visitor, size_t visit_job, const struct he
     struct flz_msg why = FLZ_MSG_NULL;
     bool ours = attest_found_header(worker->parts.identity, &errand->job->record.task,
                                     errand->turns[visit_job - errand->first], header,
-                                    clock_of(worker).network_now, &why);
+                                    attest_time_of(worker), &why);
     if (!ours)
         flz_log(worker->parts.log, FLZ_LOG_NOTICE, "message_not_ours", "task=%s reason=%s",
                 flz_id_str(errand->job->record.task.id), why.text);
@@ -1333,10 +1342,14 @@ static void accept_task(struct worker *worker, const struct flz_tasks *frame,
     enum flz_reason reason = job_admit(task, member ? &member->record : NULL, now);
     struct flz_msg why = FLZ_MSG_NULL;
     if (reason == FLZ_REASON_NONE)
-        reason = attest_task(worker->parts.identity, frame, task, now, &why);
+        reason = attest_task(worker->parts.identity, frame, task, attest_time_of(worker), &why);
     if (reason == FLZ_REASON_NONE && is_message(task) && peer_is_revoked(worker, task)) {
         reason = FLZ_REASON_REVOKED;
         flz_msg_set(&why, "the recipient's node was revoked");
+    }
+    if (reason == FLZ_REASON_NONE && book_find_act(&worker->book, task)) {
+        reason = FLZ_REASON_REPEATED;
+        flz_msg_set(&why, "another task has acted on this message");
     }
     if (reason != FLZ_REASON_NONE) {
         decline(worker, task, reason, why.text);

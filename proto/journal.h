@@ -40,6 +40,7 @@ struct journal_job {
     struct flz_digest content; /* of the rendered message, from the first attempt on */
     int64_t ended_at;                         /* network time */
     uint32_t placement;                       /* FIND: enum flz_placement */
+    uint32_t outcome;                         /* ENDED: enum flz_outcome; 0 = not kept */
 };
 
 enum member_login { MEMBER_LOGIN_PASSWORD = 1 };

@@ -97,6 +97,7 @@ enum flz_reason {
     FLZ_REASON_JOURNAL = 18,        /* the node's journal was lost or rolled back */
     FLZ_REASON_GONE = 19,           /* the message is no longer there */
     FLZ_REASON_SUPPRESSED = 20,     /* address on the suppression list */
+    FLZ_REASON_REPEATED = 21,       /* this message was acted on before */
 };
 
 /*

@@ -2,11 +2,13 @@
 
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
+#include "common/base/hash.h"
 #include "common/base/time.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 static struct job *job_free(struct job *job)
 {
@@ -24,6 +26,7 @@ void book_deinit(struct book *book)
     free(book->jobs);
     free(book->spare);
     flz_map_deinit(&book->by_id);
+    flz_map_deinit(&book->by_act);
     flz_heap_deinit(&book->by_network);
     flz_heap_deinit(&book->by_boot);
     *book = BOOK_NULL;
@@ -48,6 +51,40 @@ static int find_place(struct book *book, uint32_t *ret_index)
     return r;
 }
 
+/* Names (x, n) and the kind of act. */
+static bool act_key(const struct flz_task *task, struct flz_id *ret_key)
+{
+    uint32_t act = task->kind == FLZ_TASK_REPLY ? FLZ_TASK_SEND : task->kind;
+    if (act != FLZ_TASK_SEND && act != FLZ_TASK_UNSPAM && act != FLZ_TASK_OPEN)
+        return false;
+    struct flz_hash hash;
+    flz_hash_init(&hash);
+    flz_hash_add(&hash, task->exchange.b, sizeof task->exchange.b);
+    flz_hash_add(&hash, (const uint8_t[]){(uint8_t)task->turn, (uint8_t)act}, 2);
+    struct flz_digest digest = flz_hash_digest(&hash);
+    memcpy(ret_key->b, digest.b, sizeof ret_key->b);
+    return true;
+}
+
+struct job *book_find_act(const struct book *book, const struct flz_task *task)
+{
+    struct flz_id key;
+    if (!act_key(task, &key))
+        return NULL;
+    uint32_t index = flz_map_get(&book->by_act, key);
+    struct job *job = index == FLZ_MAP_NONE ? NULL : book->jobs[index];
+    return job && job_has_acted(job) ? job : NULL;
+}
+
+/* A later attempt takes the place of one that ended without acting. */
+static int index_act(struct book *book, const struct flz_task *task, uint32_t index)
+{
+    struct flz_id key;
+    if (!act_key(task, &key) || book_find_act(book, task))
+        return 0;
+    return flz_map_set(&book->by_act, key, index);
+}
+
 int book_load(struct book *book, struct flz_view record, struct job **ret_job)
 {
     _cleanup_(job_freep) struct job *job = calloc(1, sizeof *job);
@@ -69,6 +106,11 @@ int book_load(struct book *book, struct flz_view record, struct job **ret_job)
     r = flz_map_set(&book->by_id, job->record.task.id, index);
     if (r < 0)
         return r;
+    r = index_act(book, &job->record.task, index);
+    if (r < 0) {
+        flz_map_remove(&book->by_id, job->record.task.id);
+        return r;
+    }
     if (index < book->count)
         book->spare_count--;
     else
@@ -150,7 +192,10 @@ void book_remove(struct book *book, struct job *job)
     assert(index != FLZ_MAP_NONE);
     book->open -= job->record.state != JOB_ENDED;
     assert(!job->active);
+    struct flz_id key;
     flz_map_remove(&book->by_id, job->record.task.id);
+    if (act_key(&job->record.task, &key) && flz_map_get(&book->by_act, key) == index)
+        flz_map_remove(&book->by_act, key);
     book->jobs[index] = job_free(job);
     book->spare[book->spare_count++] = index;
 }

@@ -21,6 +21,7 @@ struct book {
     size_t spare_capacity;
     size_t open; /* not ended */
     struct flz_map by_id;
+    struct flz_map by_act; /* exchange, turn and kind of act */
     struct flz_heap by_network; /* (network time, index): a job's not_before, deadline … */
     struct flz_heap by_boot;    /* (boot time, index): back-off between looks */
 };
@@ -37,6 +38,13 @@ int book_add(struct book *book, const struct flz_task *task, struct job **ret_jo
 int book_load(struct book *book, struct flz_view record, struct job **ret_job);
 
 struct job *book_find(const struct book *book, struct flz_id task);
+
+/*
+ * A job that acted, or may yet act, on the message that this task is about, in the same way:
+ * sending it (SEND, REPLY), UNSPAM, OPEN. NULL: none, or a kind that may be repeated (FIND changes
+ * nothing, what TIDY filed lies where it files to).
+ */
+struct job *book_find_act(const struct book *book, const struct flz_task *task);
 
 /* By index, 0 … count-1; NULL where one was removed. */
 struct job *book_at(const struct book *book, size_t index);

@@ -133,6 +133,7 @@ static enum job_next end_with(struct job *job, enum flz_outcome outcome, int64_t
                               struct flz_receipt *ret_receipt)
 {
     end(job, now);
+    job->record.outcome = outcome;
     fill_receipt(job, outcome, now, ret_receipt);
     return JOB_REPORT;
 }
@@ -315,6 +316,19 @@ enum job_next job_expire(struct job *job, struct job_clock clock, struct flz_rec
     enum flz_outcome outcome =
         record->task.kind == FLZ_TASK_FIND ? FLZ_OUTCOME_UNOBSERVED : FLZ_OUTCOME_EXPIRED;
     return end_with(job, outcome, clock.network_now, ret_receipt);
+}
+
+bool job_has_acted(const struct job *job)
+{
+    if (job->record.state != JOB_ENDED)
+        return true;
+    switch (job->record.outcome) {
+    case FLZ_OUTCOME_EXPIRED:
+    case FLZ_OUTCOME_WITHDRAWN:
+    case FLZ_OUTCOME_REJECTED:
+    case FLZ_OUTCOME_DECLINED: return false;
+    default: return true;
+    }
 }
 
 bool job_is_past(const struct job *job, int64_t network_now)

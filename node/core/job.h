@@ -7,7 +7,8 @@
  *  J1  A dot is released only for a job whose DOT record is durable, and once at most.
  *  J2  A job whose dot may have left is never attempted again: it is looked for.
  *  J3  A send passes job_gate() before its DOT record and again after it.
- *  J4  Every job ends: each answer below is an end, or a time to go on that lies before its limit.
+ *  J4  A message is acted on once for each kind of act, whatever ids its tasks have.
+ *  J5  Every job ends: each answer below is an end, or a time to go on that lies before its limit.
  */
 #pragma once
 
@@ -124,6 +125,10 @@ bool job_wants_session(const struct job *job);
 
 /* Network time at which it wants to be looked at next. */
 int64_t job_due(const struct job *job);
+
+/* Did it act on its message, or may it still? What ended without (its slot passed, it was withdrawn
+ * or refused) leaves the message to another attempt. */
+bool job_has_acted(const struct job *job);
 
 /* May it be forgotten at `network_now`? (ended, reported, and past all replay windows) */
 bool job_is_past(const struct job *job, int64_t network_now);

@@ -466,8 +466,8 @@ static void junk_is_rescued_and_never_filed(void **state)
     expect(fx, do_task(fx, task(fx, FLZ_TASK_UNSPAM, x, 0, ADA, BOB)), FLZ_OUTCOME_DONE,
            FLZ_REASON_NONE);
     assert_int_equal(mailworld_count(fx->world, fx->bob, "INBOX", "X-FluenzR"), 1);
-    expect(fx, do_task(fx, task(fx, FLZ_TASK_UNSPAM, x, 0, ADA, BOB)), FLZ_OUTCOME_NOOP,
-           FLZ_REASON_NONE);
+    expect(fx, do_task(fx, task(fx, FLZ_TASK_UNSPAM, x, 0, ADA, BOB)), FLZ_OUTCOME_DECLINED,
+           FLZ_REASON_REPEATED);
     assert_int_equal(mailworld_count(fx->world, fx->bob, "Junk", "foreign"), 1);
     no_violation(fx);
     stop_node(fx);
@@ -954,6 +954,37 @@ static void stop_waits_for_what_is_behind_its_dot(void **state)
     stop_node(fx);
 }
 
+static void a_message_is_acted_on_once_whatever_its_tasks_are_called(void **state)
+{
+    struct fx *fx = *state;
+    struct flz_id x = coordfake_id(), late = coordfake_id();
+    settle_in(fx);
+    expect(fx, do_task(fx, task(fx, FLZ_TASK_SEND, x, 0, ADA, BOB)), FLZ_OUTCOME_SENT,
+           FLZ_REASON_NONE);
+    expect(fx, do_task(fx, task(fx, FLZ_TASK_SEND, x, 0, ADA, BOB)), FLZ_OUTCOME_DECLINED,
+           FLZ_REASON_REPEATED);
+    struct flz_task open = task(fx, FLZ_TASK_OPEN, x, 0, ADA, BOB);
+    expect(fx, do_task(fx, open), FLZ_OUTCOME_DONE, FLZ_REASON_NONE);
+    stop_node(fx);
+    start_node(fx);
+    unsigned heartbeats = fx->coord->heartbeats;
+    WAIT_FOR(fx, 20000, fx->coord->heartbeats > heartbeats);
+    expect(fx, do_task(fx, task(fx, FLZ_TASK_OPEN, x, 0, ADA, BOB)), FLZ_OUTCOME_DECLINED,
+           FLZ_REASON_REPEATED);
+    expect(fx, do_task(fx, task(fx, FLZ_TASK_SEND, x, 0, ADA, BOB)), FLZ_OUTCOME_DECLINED,
+           FLZ_REASON_REPEATED);
+    assert_int_equal(dots(fx), 1);
+    /* What ended without an act may be tried once more. */
+    struct flz_task expires = task(fx, FLZ_TASK_OPEN, late, 0, ADA, BOB);
+    expires.not_after = coordfake_now(fx->coord) + FLZ_MINUTE_MS;
+    expect(fx, do_task(fx, expires), FLZ_OUTCOME_EXPIRED, FLZ_REASON_SLOT);
+    struct flz_task again = task(fx, FLZ_TASK_OPEN, late, 0, ADA, BOB);
+    again.not_after = coordfake_now(fx->coord) + FLZ_MINUTE_MS;
+    expect(fx, do_task(fx, again), FLZ_OUTCOME_EXPIRED, FLZ_REASON_SLOT);
+    no_violation(fx);
+    stop_node(fx);
+}
+
 /* A send to a member that another node vouches for. */
 static struct flz_receipt send_elsewhere(struct fx *fx, struct flz_id node)
 {
@@ -1054,6 +1085,7 @@ int main(int argc, char **argv)
         TEST(cap_of_the_day_holds_at_the_node),
         TEST(repeated_and_forged_frames_do_nothing),
         TEST(stranger_is_never_written_to),
+        TEST(a_message_is_acted_on_once_whatever_its_tasks_are_called),
         TEST(nobody_of_a_revoked_node_is_written_to),
         TEST(without_all_revocations_nothing_is_sent),
         TEST(a_revoked_node_sends_nothing_itself),

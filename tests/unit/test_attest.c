@@ -19,6 +19,11 @@
 
 #define NOW INT64_C(1803880800000)
 
+static struct attest_time at(int64_t now)
+{
+    return (struct attest_time){.now = now, .civil = true};
+}
+
 /* A network of one coordinator, one administrator and the recipient's node. */
 struct fx {
     struct keys_sign_pair root, issuer, admin, token, peer, stranger;
@@ -53,6 +58,15 @@ static struct flz_certificate certificate_of(const struct fx *fx, const struct k
                                     .serial = 1,
                                     .not_before = now - FLZ_HOUR_MS,
                                     .not_after = now + FLZ_HOUR_MS};
+}
+
+/* A coordinator's counts at the time of the mail, in network time. */
+static struct flz_certificate issuer_of(const struct fx *fx, int64_t not_before, int64_t not_after)
+{
+    struct flz_certificate issuer = certificate_of(fx, &fx->issuer, FLZ_ROLE_ISSUER);
+    issuer.not_before = not_before;
+    issuer.not_after = not_after;
+    return issuer;
 }
 
 static void attest(struct fx *fx, const struct keys_sign_pair *key)
@@ -108,7 +122,7 @@ static int setup(void **state)
     for (size_t i = 0; i < 6; i++)
         assert_int_equal(keys_sign_generate(pairs[i]), 0);
     fx->identity.trust = (struct flz_trust){.network = {.b = {4}}, .root = fx->root.public_key};
-    fx->identity.issuers[0] = certificate_of(fx, &fx->issuer, FLZ_ROLE_ISSUER);
+    fx->identity.issuers[0] = issuer_of(fx, NOW - FLZ_HOUR_MS, NOW + FLZ_HOUR_MS);
     fx->identity.issuers_count = 1;
     struct flz_certificate admin = certificate_of(fx, &fx->admin, FLZ_ROLE_ADMIN);
     seal(FLZ_KIND_CERTIFICATE, &flz_codec_certificate, &admin, &fx->root, &fx->admin_certificate);
@@ -154,7 +168,7 @@ static int teardown(void **state)
 static void expect_reason(struct fx *fx, enum flz_reason want)
 {
     struct flz_msg msg = FLZ_MSG_NULL;
-    enum flz_reason got = attest_task(&fx->identity, &fx->frame, &fx->task, NOW, &msg);
+    enum flz_reason got = attest_task(&fx->identity, &fx->frame, &fx->task, at(NOW), &msg);
     if (got != want)
         fail_msg("reason %u (%s), not %u", (unsigned)got, msg.text, (unsigned)want);
     assert_true(want == FLZ_REASON_NONE || msg.text[0]);
@@ -253,6 +267,16 @@ static void roles_are_never_written_to(void **state)
     expect_reason(fx, FLZ_REASON_POLICY);
 }
 
+static void signer_of_an_attestation_is_told(void **state)
+{
+    struct fx *fx = *state;
+    struct flz_id node;
+    assert_int_equal(attest_signer(&fx->task, &node), FLZ_REASON_NONE);
+    assert_true(flz_id_equal(node, fx->claim.node));
+    fx->task.attestation = FLZ_VIEW_NULL;
+    assert_int_equal(attest_signer(&fx->task, &node), FLZ_REASON_NO_ATTESTATION);
+}
+
 static void mailbox_tasks_need_no_attestation(void **state)
 {
     struct fx *fx = *state;
@@ -271,7 +295,7 @@ static struct header header_of(struct fx *fx)
     char value[XHEADER_VALUE_MAX];
     assert_int_equal(flz_address_parse(fx->task.from, &from), 0);
     assert_int_equal(flz_address_parse(fx->task.to, &to), 0);
-    if (attest_mail_header(&fx->identity, &fx->task, &from, &to, value, &msg) < 0)
+    if (attest_mail_header(&fx->identity, &fx->task, &from, &to, at(NOW), value, &msg) < 0)
         fail_msg("%s", msg.text);
     (void)snprintf(header.x_fluenzr, sizeof header.x_fluenzr, "%s", value);
     (void)snprintf(header.from, sizeof header.from, "%s", fx->task.from);
@@ -282,7 +306,7 @@ static struct header header_of(struct fx *fx)
 static bool is_ours(struct fx *fx, uint32_t turn, const struct header *header, int64_t now)
 {
     struct flz_msg msg = FLZ_MSG_NULL;
-    bool ours = attest_found_header(&fx->identity, &fx->task, turn, header, now, &msg);
+    bool ours = attest_found_header(&fx->identity, &fx->task, turn, header, at(now), &msg);
     assert_true(ours || msg.text[0]);
     return ours;
 }
@@ -350,8 +374,32 @@ static void retired_key_still_vouches_for_its_mail(void **state)
     struct fx *fx = *state;
     struct header header = header_of(fx);
     fx->task.kind = FLZ_TASK_FIND;
-    fx->identity.issuers[0].not_after = flz_realtime_ms() - 1;
+    assert_true(is_ours(fx, 0, &header, NOW + 2 * FLZ_HOUR_MS));
+}
+
+static void key_counts_for_the_time_of_its_certificate_alone(void **state)
+{
+    struct fx *fx = *state;
+    struct header header = header_of(fx);
+    fx->task.kind = FLZ_TASK_FIND;
+    struct flz_certificate *issuer = &fx->identity.issuers[0];
+    *issuer = issuer_of(fx, NOW - 1, NOW); /* ended before t, with a signature that is good */
+    assert_false(is_ours(fx, 0, &header, NOW));
+    *issuer = issuer_of(fx, NOW + 1, NOW + 9); /* began after t */
+    assert_false(is_ours(fx, 0, &header, NOW));
+    *issuer = issuer_of(fx, NOW, NOW + 1);
     assert_true(is_ours(fx, 0, &header, NOW));
+    /* Renewed: an older certificate of the same key is no hindrance. */
+    fx->identity.issuers[1] = *issuer;
+    *issuer = issuer_of(fx, 1, 2);
+    fx->identity.issuers_count = 2;
+    assert_true(is_ours(fx, 0, &header, NOW));
+    fx->identity.issuers_count = 1;
+    struct attest_time lab = {.now = NOW}; /* its days are no days of the world */
+    struct flz_msg msg;
+    assert_true(attest_found_header(&fx->identity, &fx->task, 0, &header, lab, &msg));
+    fx->task.kind = FLZ_TASK_SEND; /* nor is mail sent with such a header */
+    expect_reason(fx, FLZ_REASON_PROTOCOL);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -365,11 +413,13 @@ int main(void)
         TEST(forged_and_foreign_signers_are_refused),
         TEST(mail_header_must_be_a_coordinators_for_these_addresses),
         TEST(roles_are_never_written_to),
+        TEST(signer_of_an_attestation_is_told),
         TEST(mailbox_tasks_need_no_attestation),
         TEST(announced_message_is_known_again),
         TEST(copied_header_is_not_enough),
         TEST(forged_header_is_refused),
         TEST(retired_key_still_vouches_for_its_mail),
+        TEST(key_counts_for_the_time_of_its_certificate_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -73,6 +73,66 @@ static void known_task_is_not_taken_twice(void **state)
     book_deinit(&book);
 }
 
+/* Adds a task of this kind about (x, n), unless one has acted. NULL: one has. */
+static struct job *act(struct book *book, uint32_t id, uint32_t kind, uint8_t exchange,
+                       uint32_t turn)
+{
+    struct job *job = NULL;
+    struct flz_task task = task_of(id, 100);
+    task.kind = kind;
+    task.exchange.b[0] = exchange;
+    task.turn = turn;
+    if (book_find_act(book, &task))
+        return NULL;
+    assert_int_equal(book_add(book, &task, &job), 0);
+    return job;
+}
+
+static void end(struct book *book, struct job *job, enum flz_outcome outcome)
+{
+    job->record.state = JOB_ENDED;
+    job->record.outcome = outcome;
+    book_ended(book, job);
+}
+
+static void message_is_acted_on_once_by_tasks_of_any_id(void **state)
+{
+    struct book book = BOOK_NULL;
+    struct job *open = act(&book, 1, FLZ_TASK_OPEN, 2, 0);
+    assert_non_null(open);
+    assert_null(act(&book, 2, FLZ_TASK_OPEN, 2, 0)); /* it may yet act */
+    assert_non_null(act(&book, 3, FLZ_TASK_OPEN, 2, 1));
+    assert_non_null(act(&book, 4, FLZ_TASK_OPEN, 3, 0));
+    assert_non_null(act(&book, 5, FLZ_TASK_UNSPAM, 2, 0));
+    assert_non_null(act(&book, 6, FLZ_TASK_REPLY, 2, 1));
+    assert_null(act(&book, 7, FLZ_TASK_SEND, 2, 1)); /* one message is sent by either kind */
+    assert_non_null(act(&book, 8, FLZ_TASK_FIND, 2, 0));
+    assert_non_null(act(&book, 9, FLZ_TASK_FIND, 2, 0));
+    end(&book, open, FLZ_OUTCOME_DONE);
+    assert_null(act(&book, 10, FLZ_TASK_OPEN, 2, 0));
+    book_remove(&book, open);
+    assert_non_null(act(&book, 11, FLZ_TASK_OPEN, 9, 0)); /* in the place that became free */
+    assert_non_null(act(&book, 12, FLZ_TASK_OPEN, 2, 0));
+    book_deinit(&book);
+}
+
+static void attempt_that_did_not_act_leaves_room_for_another(void **state)
+{
+    struct book book = BOOK_NULL;
+    static const enum flz_outcome idle[] = {FLZ_OUTCOME_EXPIRED, FLZ_OUTCOME_WITHDRAWN};
+    for (uint32_t i = 0; i < 2; i++) {
+        struct job *job = act(&book, 1 + i, FLZ_TASK_UNSPAM, 2, 0);
+        assert_non_null(job);
+        end(&book, job, idle[i]);
+    }
+    struct job *acted = act(&book, 3, FLZ_TASK_UNSPAM, 2, 0);
+    assert_non_null(acted);
+    end(&book, acted, FLZ_OUTCOME_FAILED); /* tried: nothing is tried twice */
+    assert_null(act(&book, 4, FLZ_TASK_UNSPAM, 2, 0));
+    assert_ptr_equal(book_find_act(&book, &acted->record.task), acted);
+    book_deinit(&book);
+}
+
 static void record_reads_back_as_it_was(void **state)
 {
     struct book book = BOOK_NULL, other = BOOK_NULL;
@@ -131,6 +191,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(jobs_come_when_both_clocks_say_so),
         cmocka_unit_test(known_task_is_not_taken_twice),
+        cmocka_unit_test(message_is_acted_on_once_by_tasks_of_any_id),
+        cmocka_unit_test(attempt_that_did_not_act_leaves_room_for_another),
         cmocka_unit_test(record_reads_back_as_it_was),
         cmocka_unit_test(places_are_used_again),
     };
