@@ -1,11 +1,13 @@
-/* What warming an account would mean, day by day, before anybody consents. Asks nobody: it is the
- * planner's own ramp, run ahead. */
+/* What a ramp would mean, day by day: of an account that is warmed, before anybody consents, or of
+ * a domain's real mail, without any warming. Asks nobody: it is the planner's own ramp, run ahead.
+ */
 #include "coordinator/ctl/ctl.h"
 
 #include "common/base/cleanup.h"
 #include "common/base/text.h"
 #include "common/base/time.h"
 #include "common/sys/clock.h"
+#include "coordinator/core/domain.h"
 #include "coordinator/core/forecast.h"
 #include "coordinator/words.h"
 
@@ -15,6 +17,7 @@
 #define DAYS_DEFAULT 60
 #define DAYS_MAX 366
 #define VOLUME_MAX 100000
+#define TARGET_MAX 1000000
 
 struct preview {
     struct forecast forecast;
@@ -53,32 +56,40 @@ static int take_intensity(const struct ctl *ctl, const struct ctl_arguments *arg
     return 0;
 }
 
+static int take_days(const struct ctl *ctl, const struct ctl_arguments *arguments,
+                     uint32_t *ret_mask)
+{
+    const char *days = arguments_get(arguments, "days");
+    if (flz_weekdays_parse(days ? days : "Mon-Fri", ret_mask) < 0)
+        return talk_usage(ctl, "write Mon-Fri or Mon,Wed", "--days '%s' is not a list of days",
+                          days);
+    return 0;
+}
+
 static int take_settings(const struct ctl *ctl, const struct ctl_arguments *arguments,
                          struct ramp_settings *settings)
 {
     const char *profile = arguments_get(arguments, "profile");
-    const char *days = arguments_get(arguments, "days");
     settings->profile = words_find(words_profile, profile ? profile : "new");
     /* "new" is also the word for 0, which stands for it. */
     if (profile && words_find(words_profile, profile) == 0)
         return talk_usage(ctl, "profiles: new, existing, low_use, recovery",
                           "there is no profile '%s'", profile);
-    if (flz_weekdays_parse(days ? days : "Mon-Fri", &settings->days) < 0)
-        return talk_usage(ctl, "write Mon-Fri or Mon,Wed", "--days '%s' is not a list of days",
-                          days);
-    return take_intensity(ctl, arguments, settings);
+    int code = take_days(ctl, arguments, &settings->days);
+    return code ? code : take_intensity(ctl, arguments, settings);
 }
 
+/* The first date, and the first one behind the last. */
 static int take_dates(const struct ctl *ctl, const struct ctl_arguments *arguments,
-                      struct preview *preview)
+                      int32_t *ret_date, int32_t *ret_end)
 {
     const char *from = arguments_get(arguments, "from");
     uint32_t count = DAYS_DEFAULT;
-    preview->forecast.date = (int32_t)(flz_realtime_ms() / FLZ_DAY_MS);
-    if (from && flz_date_parse(from, &preview->forecast.date) < 0)
+    *ret_date = (int32_t)(flz_realtime_ms() / FLZ_DAY_MS);
+    if (from && flz_date_parse(from, ret_date) < 0)
         return talk_usage(ctl, "dates: 2026-11-30", "--from '%s' is not a date", from);
     int code = take_number(ctl, arguments, "for", 1, DAYS_MAX, &count);
-    preview->end = preview->forecast.date + (int32_t)count;
+    *ret_end = *ret_date + (int32_t)count;
     return code;
 }
 
@@ -136,7 +147,20 @@ static json_t *foresee(const struct ctl *ctl, struct preview *preview)
     return items;
 }
 
-static int show(const struct ctl *ctl, json_t *items)
+static int show(const struct ctl *ctl, const char *kind, const struct show_column *columns,
+                json_t *items)
+{
+    if (ctl->output != CTL_JSON) {
+        show_table(ctl, items, columns);
+        return 0;
+    }
+    _cleanup_(json_decrefp) json_t *document =
+        json_pack("{s:s, s:s, s:O}", "apiVersion", "fluenzr/v1", "kind", kind, "items", items);
+    show_json(document);
+    return 0;
+}
+
+int cmd_plan_preview(struct ctl *ctl, const struct ctl_arguments *arguments)
 {
     static const struct show_column columns[] = {
         {"DATE", "date", SHOW_PLAIN, false},
@@ -147,28 +171,86 @@ static int show(const struct ctl *ctl, json_t *items)
         {"PROSPECTING", "prospecting", SHOW_BAND, false},
         {NULL, NULL, SHOW_PLAIN, false},
     };
-    if (ctl->output != CTL_JSON) {
-        show_table(ctl, items, columns);
-        return 0;
-    }
-    _cleanup_(json_decrefp) json_t *document =
-        json_pack("{s:s, s:s, s:O}", "apiVersion", "fluenzr/v1", "kind", "PlanPreview", "items",
-                  items);
-    show_json(document);
-    return 0;
-}
-
-int cmd_plan_preview(struct ctl *ctl, const struct ctl_arguments *arguments)
-{
     struct preview preview = {.forecast = {.policy = policy_default()}};
     int code = take_settings(ctl, arguments, &preview.forecast.settings);
     if (code == 0)
-        code = take_dates(ctl, arguments, &preview);
+        code = take_dates(ctl, arguments, &preview.forecast.date, &preview.end);
     if (code == 0)
         code = take_number(ctl, arguments, "volume", 0, VOLUME_MAX, &preview.volume);
     if (code != 0)
         return code;
 
     _cleanup_(json_decrefp) json_t *items = foresee(ctl, &preview);
-    return show(ctl, items);
+    return show(ctl, "PlanPreview", columns, items);
+}
+
+/* ---- A domain's real mail ---- */
+
+struct plain_ramp {
+    uint32_t days; /* mask of sending days */
+    int32_t date;
+    int32_t end;
+    uint32_t level; /* messages of the sending day before */
+    uint32_t target;
+};
+
+/* Whom to write to first: receivers judge the first weeks by what these do with the mail. */
+static const char *audience(uint32_t number, uint32_t days_a_week)
+{
+    if (number <= days_a_week)
+        return "who answered or clicked within 30 days";
+    if (number <= 2 * days_a_week)
+        return "who answered or clicked within 90 days";
+    return "who consented and was active within 180 days";
+}
+
+static json_t *climb(struct plain_ramp *ramp)
+{
+    struct policy policy = policy_default();
+    json_t *items = json_array();
+    uint32_t number = 0, days_a_week = (uint32_t)__builtin_popcount(ramp->days);
+    for (; ramp->date < ramp->end; ramp->date++) {
+        char date[FLZ_TIME_TEXT_MAX];
+        if (!(ramp->days >> flz_date_weekday(ramp->date) & 1))
+            continue;
+        struct domain_level level = {.sent = ramp->level};
+        uint64_t limit = domain_limit(&level, &policy);
+        ramp->level = limit < ramp->target ? (uint32_t)limit : ramp->target;
+        number++;
+        flz_date_format(ramp->date, date);
+        (void)json_array_append_new(
+            items, json_pack("{s:s, s:I, s:I, s:s}", "date", date, "sendingDay",
+                             (json_int_t)number, "messages", (json_int_t)ramp->level, "audience",
+                             audience(number, days_a_week)));
+    }
+    return items;
+}
+
+int cmd_plan_ramp(struct ctl *ctl, const struct ctl_arguments *arguments)
+{
+    static const struct show_column columns[] = {
+        {"DATE", "date", SHOW_PLAIN, false},
+        {"DAY", "sendingDay", SHOW_RIGHT, false},
+        {"MESSAGES", "messages", SHOW_RIGHT, false},
+        {"TO", "audience", SHOW_PLAIN, false},
+        {NULL, NULL, SHOW_PLAIN, false},
+    };
+    struct plain_ramp ramp = {0};
+    int code = take_number(ctl, arguments, "target", 1, TARGET_MAX, &ramp.target);
+    if (code == 0 && ramp.target == 0)
+        code = talk_usage(ctl, "messages a day in the end", "'plan ramp' needs --target N");
+    if (code == 0)
+        code = take_number(ctl, arguments, "sent", 0, TARGET_MAX, &ramp.level);
+    if (code == 0)
+        code = take_days(ctl, arguments, &ramp.days);
+    if (code == 0)
+        code = take_dates(ctl, arguments, &ramp.date, &ramp.end);
+    if (code != 0)
+        return code;
+
+    _cleanup_(json_decrefp) json_t *items = climb(&ramp);
+    if (ramp.level < ramp.target)
+        talk(ctl, "note: %u messages a day are not reached within these days; --for shows more",
+             ramp.target);
+    return show(ctl, "PlanRamp", columns, items);
 }

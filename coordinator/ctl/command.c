@@ -110,6 +110,15 @@ static const struct ctl_option preview_options[] = {
     END,
 };
 
+static const struct ctl_option ramp_options[] = {
+    {"target", "N", "messages a day in the end (required)"},
+    {"sent", "N", "what the domain sends a day already; default 0"},
+    {"days", "Mon-Fri", "its sending days"},
+    {"from", "DATE", "its first day; default today (UTC)"},
+    {"for", "60", "so many calendar days"},
+    END,
+};
+
 static const struct ctl_option exchange_ls_options[] = {
     {"account", "ACCOUNT", "of one account"},
     {"limit", "N", "the newest N; default 100"},
@@ -223,6 +232,12 @@ static const struct ctl_command commands[] = {
      "are not met, move what follows back.\n\n"
      "  fluenzrctl plan preview --profile existing --intensity high --volume 40\n",
      preview_options, cmd_plan_preview},
+    {"plan ramp", "", 0, 0, "how a domain's real mail may grow, without any warming",
+     "For domains that cannot be warmed here, Google's among them, and for campaigns: 20 messages\n"
+     "on the first day, a quarter more each sending day, the most engaged recipients first. Asks\n"
+     "no daemon, sends nothing.\n\n"
+     "  fluenzrctl plan ramp --target 500\n",
+     ramp_options, cmd_plan_ramp},
     {"exchange ls", "", 0, 0, "conversations, newest first", "", exchange_ls_options,
      cmd_exchange_ls},
     {"exchange show", "ID", 1, 1, "one conversation, task by task", "", NULL, cmd_exchange_show},

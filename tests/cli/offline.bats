@@ -24,15 +24,11 @@ setup()
 }
 
 @test "every command of the overview has help" {
-    while read -r first second _; do
-        case $second in
-            ls | show | invite | revoke | import | preview | add | why | reachable | export | rm | erase | retry | \
-                release | set | certify)
-                run -0 ctl "$first" "$second" --help ;;
-            *) run -0 ctl "$first" --help ;;
-        esac
-        [[ $output == "usage: fluenzrctl $first"* ]]
-    done < <(ctl help | sed -n '/^commands:/,/^$/p' | sed 1d | grep .)
+    # Names are small letters; then come words like FILE.csv, or two spaces and the summary.
+    while read -r -a name; do
+        run -0 ctl "${name[@]}" --help
+        [[ $output == "usage: fluenzrctl ${name[*]}"* ]]
+    done < <(ctl help | sed -n '/^commands:/,/^$/s/^  \([a-z]*\( [a-z]*\)\?\)\( [^a-z ].*\|  .*\)$/\1/p')
 }
 
 @test "the manual page is roff without warnings" {
@@ -319,4 +315,20 @@ setup()
     [[ $output == *"from 1 to 366"* ]]
     run -64 ctl plan preview --from tomorrow
     [[ $output == *"not a date"* ]]
+}
+
+@test "plan ramp: 20 at first, a quarter more each sending day, the engaged first" {
+    run --separate-stderr -0 ctl plan ramp --target 60 --from 2026-06-01 --for 14 -o json
+    [ "$(jq -c '[.items[].messages]' <<< "$output")" = "[20,25,31,38,47,58,60,60,60,60]" ]
+    jq -e '.kind == "PlanRamp" and .items[5].date == "2026-06-08"
+        and (.items[0].audience | test("30 days")) and (.items[9].audience | test("90 days"))' \
+        <<< "$output"
+    run --separate-stderr -0 ctl plan ramp --target 60 --sent 50 --days Mon --for 21
+    [[ ${lines[1]} == *" 60 "* && -z $stderr ]]
+    run --separate-stderr -0 ctl plan ramp --target 5000 --for 7
+    [[ $stderr == *"5000 messages a day are not reached"* ]]
+    run -64 ctl plan ramp
+    [[ $output == *"needs --target N"* ]]
+    run -64 ctl plan ramp --target 0
+    [[ $output == *"from 1 to 1000000"* ]]
 }
