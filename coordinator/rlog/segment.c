@@ -7,8 +7,8 @@
 #include <errno.h>
 #include <string.h>
 
-static const char magic[] = "FZL1";
-#define HEADER_LEN (4 + 8 + 8 + 16 + 8 + 4 + 8 + 16 + 32 + 32)
+static const char magic[] = "FZL2";
+static const char magic_v1[] = "FZL1";
 
 /* ---- The Merkle tree ---- */
 
@@ -115,7 +115,7 @@ int segment_finish(const struct segment_builder *builder, struct segment *header
     if (r < 0)
         return r;
     header->digest = flz_digest_of(
-        (struct flz_view){.data = ret_bytes->data + start, .len = ret_bytes->len - start});
+        (struct flz_view){.data = ret_bytes->data + start, .len = SEGMENT_HEADER_LEN});
     flz_buf_add(ret_bytes, header->digest.b, sizeof header->digest.b);
     return flz_buf_error(ret_bytes);
 }
@@ -139,7 +139,8 @@ static void read_header(const uint8_t *p, struct segment *segment)
 /* The events' part of bytes whose frame was checked. */
 static struct flz_view body_of(struct flz_view bytes)
 {
-    return (struct flz_view){.data = bytes.data + HEADER_LEN, .len = bytes.len - HEADER_LEN - 32};
+    return (struct flz_view){.data = bytes.data + SEGMENT_HEADER_LEN,
+                             .len = bytes.len - SEGMENT_HEADER_LEN - 32};
 }
 
 /* Cuts the next event off; -EBADMSG when the lengths do not fit. */
@@ -174,18 +175,44 @@ static int read_leaves(struct flz_view body, uint32_t count, struct flz_digest *
     return 0;
 }
 
+static bool is_v1(struct flz_view bytes)
+{
+    return memcmp(bytes.data, magic_v1, 4) == 0;
+}
+
+struct flz_view segment_header(struct flz_view bytes)
+{
+    if (is_v1(bytes))
+        return FLZ_VIEW_NULL;
+    return (struct flz_view){.data = bytes.data, .len = SEGMENT_HEADER_LEN};
+}
+
+int segment_parse_header(struct flz_view header, struct segment *ret_segment)
+{
+    struct segment segment;
+    if (header.len != SEGMENT_HEADER_LEN || memcmp(header.data, magic, 4) != 0)
+        return flz_fail(-EBADMSG);
+    read_header(header.data, &segment);
+    if (segment.count > SEGMENT_EVENTS_MAX)
+        return flz_fail(-EBADMSG);
+    segment.digest = flz_digest_of(header);
+    *ret_segment = segment;
+    return 0;
+}
+
 int segment_parse(struct flz_view bytes, struct segment *ret_segment)
 {
     struct segment segment;
-    if (bytes.len < HEADER_LEN + 32 || bytes.len > SEGMENT_SIZE_MAX + HEADER_LEN + 32 ||
-        memcmp(bytes.data, magic, 4) != 0)
+    if (bytes.len < SEGMENT_HEADER_LEN + 32 ||
+        bytes.len > SEGMENT_SIZE_MAX + SEGMENT_HEADER_LEN + 32 ||
+        (memcmp(bytes.data, magic, 4) != 0 && !is_v1(bytes)))
         return flz_fail(-EBADMSG);
     read_header(bytes.data, &segment);
     if (segment.count > SEGMENT_EVENTS_MAX)
         return flz_fail(-EBADMSG);
     memcpy(segment.digest.b, bytes.data + bytes.len - 32, 32);
-    struct flz_digest digest =
-        flz_digest_of((struct flz_view){.data = bytes.data, .len = bytes.len - 32});
+    struct flz_digest digest = flz_digest_of((struct flz_view){
+        .data = bytes.data, .len = is_v1(bytes) ? bytes.len - 32 : SEGMENT_HEADER_LEN});
     if (!flz_digest_equal(digest, segment.digest))
         return flz_fail(-EBADMSG);
     _cleanup_(flz_freep) struct flz_digest *leaves = NULL;

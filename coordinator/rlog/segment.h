@@ -1,12 +1,14 @@
 /*
  * A segment of the log: the events of one group commit, chained to the segment before by its
- * digest. Big-endian, version 1:
+ * digest. Big-endian, version 2:
  *
- *     "FZL1" · seq u64 · epoch u64 · generation 16 · first event u64 · events u32
+ *     "FZL2" · seq u64 · epoch u64 · generation 16 · first event u64 · events u32
  *     · network time i64 · nonce 16 · previous digest 32 · root 32
  *     · { length u32 · bytes } per event · digest 32
  *
- * `digest` is BLAKE2b-256 of all bytes before it; `root` is the Merkle root over the events (leaf:
+ * `digest` is BLAKE2b-256 of the header, which is all before the events: these are covered by the
+ * root in it, so that headers alone show how segments follow each other. Of version 1, "FZL1", which
+ * is read and not written any more, it is the digest of all bytes before it. `root` is the Merkle root over the events (leaf:
  * BLAKE2b-256 of 0x00 ‖ event, node: of 0x01 ‖ left ‖ right, an odd one moves up), so that one
  * event can be shown to be in the log without the others.
  */
@@ -19,6 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define SEGMENT_HEADER_LEN 136
 #define SEGMENT_EVENTS_MAX 65536
 #define SEGMENT_SIZE_MAX (16u << 20)
 #define SEGMENT_PATH_MAX 20 /* digests in a proof: log2 of the events, and some */
@@ -56,6 +59,11 @@ int segment_finish(const struct segment_builder *builder, struct segment *header
 
 /* Reads and checks bytes: lengths, count, root and digest. 0 or -EBADMSG. */
 int segment_parse(struct flz_view bytes, struct segment *ret_segment);
+
+/* The header of parsed bytes; empty for version 1, whose header proves nothing. Borrows `bytes`. */
+struct flz_view segment_header(struct flz_view bytes);
+/* Reads a header alone; its digest follows from it. 0 or -EBADMSG. */
+int segment_parse_header(struct flz_view header, struct segment *ret_segment);
 
 /* Each event of parsed bytes, in order, until on_event answers other than 0. */
 int segment_each(struct flz_view bytes, int (*on_event)(struct flz_view event, void *data),

@@ -40,16 +40,22 @@ static void check(struct flz_view bytes)
         assert(segment_prove(bytes, 0, &proof) < 0);
         return;
     }
+    struct flz_view header = segment_header(bytes);
+    struct segment alone;
+    assert(header.len == 0 || (segment_parse_header(header, &alone) == 0 &&
+                               flz_digest_equal(alone.digest, segment.digest)));
     struct seen seen = {.bytes = bytes, .segment = &segment};
     assert(segment_each(bytes, on_event, &seen) == 0);
     assert(seen.count == segment.count);
     assert(segment_prove(bytes, segment.count, &proof) < 0);
 }
 
-/* Puts the digest right. */
+/* Puts the digest right, for either version. */
 static void reseal(uint8_t *bytes, size_t size)
 {
-    struct flz_digest digest = flz_digest_of((struct flz_view){bytes, size - 32});
+    bool is_v1 = bytes[3] == '1' || size < SEGMENT_HEADER_LEN + 32;
+    struct flz_digest digest =
+        flz_digest_of((struct flz_view){bytes, is_v1 ? size - 32 : SEGMENT_HEADER_LEN});
     memcpy(bytes + size - 32, digest.b, 32);
 }
 

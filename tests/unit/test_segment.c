@@ -37,16 +37,66 @@ static void the_layout_is_golden(void **state)
     assert_int_equal(segment_finish(&builder, &header, &bytes), 0);
     assert_int_equal(bytes.len, 136 + 4 + 3 + 32);
     const uint8_t *p = bytes.data;
-    assert_memory_equal(p, "FZL1\0\0\0\0\0\0\0\2\0\0\0\0\0\0\0\3\x11", 21);
+    assert_memory_equal(p, "FZL2\0\0\0\0\0\0\0\2\0\0\0\0\0\0\0\3\x11", 21);
     assert_memory_equal(p + 36, "\0\0\0\0\0\0\0\5\0\0\0\1\1\2\3\4\5\6\7\x08\x22", 21);
     assert_memory_equal(p + 72, header.previous.b, 32);
     struct flz_digest root = flz_digest_of((struct flz_view){(const uint8_t *)"\0one", 4});
     assert_memory_equal(p + 104, root.b, 32);
     assert_memory_equal(p + 136, "\0\0\0\3one", 7);
-    struct flz_digest digest = flz_digest_of((struct flz_view){p, bytes.len - 32});
+    struct flz_digest digest = flz_digest_of((struct flz_view){p, SEGMENT_HEADER_LEN});
     assert_memory_equal(p + bytes.len - 32, digest.b, 32);
     assert_true(flz_digest_equal(header.root, root));
     assert_true(flz_digest_equal(header.digest, digest));
+}
+
+/* Version 1 as it was written: one digest over all of it. */
+static void the_old_layout_is_read(void **state)
+{
+    _cleanup_(chain_deinit) struct chain chain = {.nonce = 0};
+    struct flz_view bytes = chain_make(&chain, 3, 20);
+    _cleanup_(flz_freep) uint8_t *old = exact_copy(bytes);
+    struct flz_view view = {old, bytes.len};
+    struct segment segment;
+    (void)state;
+    memcpy(old, "FZL1", 4);
+    assert_int_equal(segment_parse(view, &segment), -EBADMSG);
+    struct flz_digest digest = flz_digest_of((struct flz_view){old, bytes.len - 32});
+    memcpy(old + bytes.len - 32, digest.b, 32);
+    assert_int_equal(segment_parse(view, &segment), 0);
+    assert_int_equal(segment.count, 3);
+    assert_true(flz_digest_equal(segment.digest, digest));
+    assert_int_equal(segment_header(view).len, 0);
+    for (size_t bit = 0; bit < bytes.len * 8; bit++) {
+        old[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        assert_int_equal(segment_parse(view, &segment), -EBADMSG);
+        old[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    }
+}
+
+static void a_header_alone_is_believed_for_its_digest(void **state)
+{
+    _cleanup_(chain_deinit) struct chain chain = {.nonce = 0};
+    struct flz_view bytes = chain_make(&chain, 3, 20);
+    struct flz_view header = segment_header(bytes);
+    struct segment whole, segment;
+    (void)state;
+    assert_int_equal(header.len, SEGMENT_HEADER_LEN);
+    assert_int_equal(segment_parse(bytes, &whole), 0);
+    _cleanup_(flz_freep) uint8_t *copy = exact_copy(header);
+    struct flz_view view = {copy, header.len};
+    assert_int_equal(segment_parse_header(view, &segment), 0);
+    assert_int_equal(segment.seq, whole.seq);
+    assert_int_equal(segment.count, 3);
+    assert_true(flz_digest_equal(segment.root, whole.root));
+    assert_true(flz_digest_equal(segment.digest, whole.digest));
+    copy[100] ^= 1;
+    assert_int_equal(segment_parse_header(view, &segment), 0);
+    assert_false(flz_digest_equal(segment.digest, whole.digest));
+    view.len--;
+    assert_int_equal(segment_parse_header(view, &segment), -EBADMSG);
+    view.len++;
+    copy[3] = '1';
+    assert_int_equal(segment_parse_header(view, &segment), -EBADMSG);
 }
 
 static int count_event(struct flz_view event, void *data)
@@ -127,7 +177,9 @@ static void each_cut_and_a_tail_are_refused(void **state)
 static int parse_resealed(uint8_t *bytes, size_t len)
 {
     struct segment segment;
-    struct flz_digest digest = flz_digest_of((struct flz_view){bytes, len - 32});
+    bool is_v1 = memcmp(bytes, "FZL1", 4) == 0;
+    struct flz_digest digest =
+        flz_digest_of((struct flz_view){bytes, is_v1 ? len - 32 : SEGMENT_HEADER_LEN});
     memcpy(bytes + len - 32, digest.b, 32);
     return segment_parse((struct flz_view){bytes, len}, &segment);
 }
@@ -273,6 +325,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_layout_is_golden),
+        cmocka_unit_test(the_old_layout_is_read),
+        cmocka_unit_test(a_header_alone_is_believed_for_its_digest),
         cmocka_unit_test(what_was_finished_is_parsed),
         cmocka_unit_test(a_finished_segment_is_appended_to_the_buffer),
         cmocka_unit_test(each_flipped_bit_is_refused),
