@@ -189,3 +189,32 @@ int flz_cert_check_revocation(const struct flz_trust *trust, struct flz_view byt
     *ret_revocation = revocation;
     return 0;
 }
+
+int flz_cert_check_log_head(const struct flz_trust *trust, struct flz_view bytes,
+                            struct flz_log_head *ret_head, struct flz_msg *msg)
+{
+    _cleanup_(flz_arena_deinit) struct flz_arena arena = FLZ_ARENA_NULL;
+    struct flz_signed message;
+    struct flz_log_head head;
+    struct flz_certificate issuer;
+    if (bytes.len > FLZ_LOG_HEAD_BYTES_MAX || flz_open_signed(bytes, &arena, &message) < 0 ||
+        message.kind != FLZ_KIND_LOG_HEAD ||
+        flz_decode(&flz_codec_log_head, message.payload, &arena, &head) < 0)
+        return refuse(msg, "not a log head");
+    int r = flz_cert_check_any_time(trust, head.issuer_certificate, &issuer, msg);
+    if (r < 0) {
+        flz_msg_wrap(msg, "coordinator's certificate");
+        return r;
+    }
+    if (flz_verify_signed(&message, &issuer.key) < 0)
+        return refuse(msg, "the signature does not verify");
+    if (issuer.role != FLZ_ROLE_ISSUER)
+        return refuse(msg, "the log head was signed by a key that is no coordinator's");
+    if (!flz_id_equal(head.network, trust->network))
+        return refuse(msg, "the log head belongs to another network");
+    if (head.at < issuer.not_before || head.at >= issuer.not_after)
+        return refuse(msg, "the coordinator's certificate was not valid when it was signed");
+    head.issuer_certificate = FLZ_VIEW_NULL;
+    *ret_head = head;
+    return 0;
+}

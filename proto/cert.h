@@ -4,6 +4,7 @@
  *     root ──signs──> ISSUER certificate (a coordinator)
  *     root ──signs──> ADMIN certificate ──signs──> invite ──its token key signs──> node certificate
  *     ADMIN ──signs──> revocation ("this node is cut off")
+ *     ISSUER ──signs──> log head ("the log holds this, up to here")
  *     node ──signs──> attestation ("this address is a consenting member")
  *
  * Each function checks the whole chain down from the root's public key, on the received bytes, and
@@ -65,6 +66,13 @@ int flz_cert_check_attestation(const struct flz_trust *trust, struct flz_view by
  */
 int flz_cert_check_revocation(const struct flz_trust *trust, struct flz_view bytes,
                               struct flz_revocation *ret_revocation, struct flz_msg *msg);
+
+/*
+ * A log head, signed by an ISSUER while its certificate was valid. The certificate's end does not
+ * end what was stated before. The view in *ret_head is left empty. 0 or -EKEYREJECTED.
+ */
+int flz_cert_check_log_head(const struct flz_trust *trust, struct flz_view bytes,
+                            struct flz_log_head *ret_head, struct flz_msg *msg);
 
 /* True when a certificate of this role and scope may act on `target` ("network", "node/n1",
  * "owner/acme"): a "network" scope covers all, others only themselves. */

@@ -27,6 +27,7 @@ extern const struct flz_codec flz_codec_invite;
 extern const struct flz_codec flz_codec_node_certificate;
 extern const struct flz_codec flz_codec_attestation;
 extern const struct flz_codec flz_codec_revocation;
+extern const struct flz_codec flz_codec_log_head;
 extern const struct flz_codec flz_codec_task;
 extern const struct flz_codec flz_codec_receipt;
 extern const struct flz_codec flz_codec_account;

@@ -30,6 +30,7 @@ const char *flz_kind_name(uint32_t kind)
         [FLZ_KIND_ADMIN_REPLY] = "admin-reply",
         [FLZ_KIND_REVOCATION] = "revocation",
         [FLZ_KIND_REVOCATIONS] = "revocations",
+        [FLZ_KIND_LOG_HEAD] = "log-head",
     };
     return kind <= FLZ_KIND_MAX ? names[kind] : NULL;
 }

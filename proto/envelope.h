@@ -33,8 +33,9 @@ enum flz_kind {
     FLZ_KIND_ADMIN_REPLY = 15,
     FLZ_KIND_REVOCATION = 16,
     FLZ_KIND_REVOCATIONS = 17,
+    FLZ_KIND_LOG_HEAD = 18,
 };
-#define FLZ_KIND_MAX FLZ_KIND_REVOCATIONS
+#define FLZ_KIND_MAX FLZ_KIND_LOG_HEAD
 
 struct flz_signed {
     uint32_t kind;             /* enum flz_kind */

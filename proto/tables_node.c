@@ -31,6 +31,12 @@ CODEC(revocation, flz__revocation, flz_revocation,
       FIXED_REQUIRED(flz_revocation, network), FIXED_REQUIRED(flz_revocation, node),
       S64(flz_revocation, at), VIEW(flz_revocation, admin_certificate, FLZ_REVOCATION_BYTES_MAX));
 
+CODEC(log_head, flz__log_head, flz_log_head,
+      FIXED_REQUIRED(flz_log_head, network), FIXED_REQUIRED(flz_log_head, generation),
+      U64(flz_log_head, segment), U64(flz_log_head, last_event),
+      FIXED_REQUIRED(flz_log_head, digest), S64(flz_log_head, at),
+      VIEW(flz_log_head, issuer_certificate, FLZ_LOG_HEAD_BYTES_MAX));
+
 CODEC(attestation, flz__attestation, flz_attestation,
       FIXED_REQUIRED(flz_attestation, network), FIXED_REQUIRED(flz_attestation, node),
       FIXED_REQUIRED(flz_attestation, account), FIXED_REQUIRED(flz_attestation, address),

@@ -31,6 +31,7 @@
 #define FLZ_PACKS_MAX 16
 #define FLZ_MSG_BYTES_MAX 512
 #define FLZ_REVOCATION_BYTES_MAX 1024 /* one Signed(REVOCATION) */
+#define FLZ_LOG_HEAD_BYTES_MAX 1024   /* one Signed(LOG_HEAD) */
 #define FLZ_REVOCATIONS_MAX 65536     /* of one network, ever */
 #define FLZ_FRAME_REVOCATIONS_MAX 200
 
@@ -406,6 +407,17 @@ struct flz_attestation {
     struct flz_digest address; /* flz_address_digest() */
     int64_t consent_until;
     uint32_t actions;
+};
+
+/* What a coordinator states of its log: that this segment, with all before it, is in it. */
+struct flz_log_head {
+    struct flz_id network;
+    struct flz_id generation; /* of the segment */
+    uint64_t segment;
+    uint64_t last_event;
+    struct flz_digest digest;
+    int64_t at;                         /* real time of the statement */
+    struct flz_view issuer_certificate; /* Signed(CERTIFICATE) by the root */
 };
 
 /*

@@ -18,7 +18,7 @@ static const struct flz_codec *const codecs[] = {
     &flz_codec_heartbeat,   &flz_codec_pulse,         &flz_codec_tasks,
     &flz_codec_reports,     &flz_codec_ack,           &flz_codec_join,
     &flz_codec_joined,      &flz_codec_admin_request, &flz_codec_admin_reply,
-    &flz_codec_revocation,  &flz_codec_revocations,
+    &flz_codec_revocation,  &flz_codec_revocations, &flz_codec_log_head,
 };
 #define CODECS (sizeof codecs / sizeof *codecs)
 

@@ -254,6 +254,80 @@ static void a_revocation_that_no_administrator_signed_is_refused(void **state)
     assert_int_equal(flz_cert_check_revocation(&t, view, &got, &r.msg), -EKEYREJECTED);
 }
 
+/* ---- Log heads: root 1, coordinator 2 ---- */
+
+struct heading {
+    uint8_t root, issuer;
+    struct flz_certificate certificate;
+    struct flz_log_head head;
+    struct flz_msg msg;
+};
+
+static struct heading heading(void)
+{
+    struct heading h = {.root = 1,
+                        .issuer = 2,
+                        .certificate = chain().certificate,
+                        .head = {.network = an_id(1), .generation = an_id(3), .segment = 70,
+                                 .last_event = 900, .digest = {.b = {5}}, .at = 500}};
+    h.certificate.role = FLZ_ROLE_ISSUER;
+    return h;
+}
+
+static int check_log_head(struct heading *h, enum flz_kind kind, size_t cut,
+                          struct flz_log_head *ret_head)
+{
+    _cleanup_(flz_buf_deinit) struct flz_buf issuer = FLZ_BUF_NULL;
+    _cleanup_(flz_buf_deinit) struct flz_buf bytes = FLZ_BUF_NULL;
+    seal(&flz_codec_certificate, &h->certificate, FLZ_KIND_CERTIFICATE, h->root, &issuer);
+    h->head.issuer_certificate = flz_buf_view(&issuer);
+    seal(&flz_codec_log_head, &h->head, kind, h->issuer, &bytes);
+    struct flz_trust t = trust();
+    struct flz_view view = flz_buf_view(&bytes);
+    view.len -= cut;
+    h->msg = FLZ_MSG_NULL;
+    return flz_cert_check_log_head(&t, view, ret_head, &h->msg);
+}
+
+static void a_coordinator_states_its_log_for_good(void **state)
+{
+    struct heading h = heading();
+    struct flz_log_head got;
+    assert_int_equal(check_log_head(&h, FLZ_KIND_LOG_HEAD, 0, &got), 0);
+    assert_int_equal(got.segment, 70);
+    assert_int_equal(got.last_event, 900);
+    assert_int_equal(got.digest.b[0], 5);
+    assert_true(flz_id_equal(got.generation, an_id(3)));
+    assert_null(got.issuer_certificate.data);
+}
+
+static void a_log_head_that_no_coordinator_signed_is_refused(void **state)
+{
+#define NO_HEAD(change, words)                                                                     \
+    do {                                                                                           \
+        struct heading h = heading();                                                              \
+        struct flz_log_head got;                                                                   \
+        h.change;                                                                                  \
+        assert_int_equal(check_log_head(&h, FLZ_KIND_LOG_HEAD, 0, &got), -EKEYREJECTED);           \
+        if (!strstr(h.msg.text, words))                                                            \
+            fail_msg("%s: \"%s\" lacks \"%s\"", #change, h.msg.text, words);                       \
+    } while (0)
+    NO_HEAD(root = 9, "coordinator's certificate: the signature");
+    NO_HEAD(issuer = 9, "the signature does not verify");
+    NO_HEAD(certificate.role = FLZ_ROLE_ADMIN, "no coordinator's");
+    NO_HEAD(head.network = an_id(2), "another network");
+    NO_HEAD(head.at = 9, "not valid when it was signed");
+    NO_HEAD(head.at = YEAR, "not valid when it was signed");
+    struct heading h = heading();
+    struct flz_log_head got;
+    assert_int_equal(check_log_head(&h, FLZ_KIND_REVOCATION, 0, &got), -EKEYREJECTED);
+    assert_int_equal(check_log_head(&h, FLZ_KIND_LOG_HEAD, 1, &got), -EKEYREJECTED);
+    uint8_t large[FLZ_LOG_HEAD_BYTES_MAX + 1] = {0};
+    struct flz_view view = {.data = large, .len = sizeof large};
+    struct flz_trust t = trust();
+    assert_int_equal(flz_cert_check_log_head(&t, view, &got, &h.msg), -EKEYREJECTED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -264,6 +338,8 @@ int main(void)
         cmocka_unit_test(an_attestation_proves_one_address_of_one_node),
         cmocka_unit_test(an_administrator_revokes_a_node_for_good),
         cmocka_unit_test(a_revocation_that_no_administrator_signed_is_refused),
+        cmocka_unit_test(a_coordinator_states_its_log_for_good),
+        cmocka_unit_test(a_log_head_that_no_coordinator_signed_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
