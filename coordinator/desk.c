@@ -17,6 +17,8 @@ static const struct {
     {"alert ls", desk_alerts},
     {"events", desk_events},
     {"stats", desk_stats},
+    {"audit verify", desk_audit_verify},
+    {"audit prove", desk_audit_prove},
     {"plan show", desk_plan_show},
     {"exchange ls", desk_exchange_ls},
     {"exchange show", desk_exchange_show},

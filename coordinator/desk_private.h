@@ -37,6 +37,10 @@ void desk_suppress_ls(struct desk *desk);
 void desk_suppress_add(struct desk *desk);
 void desk_suppress_rm(struct desk *desk);
 
+/* desk_audit.c */
+void desk_audit_verify(struct desk *desk);
+void desk_audit_prove(struct desk *desk);
+
 /* desk_node.c */
 void desk_node_invite(struct desk *desk);
 void desk_node_ls(struct desk *desk);

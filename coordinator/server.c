@@ -8,6 +8,7 @@
 #include "common/sys/clock.h"
 #include "common/sys/fsutil.h"
 #include "common/sys/service.h"
+#include "coordinator/auditor.h"
 #include "coordinator/days.h"
 #include "coordinator/desk.h"
 #include "coordinator/door.h"
@@ -591,6 +592,8 @@ static int open_doors(struct server *server, struct flz_msg *msg)
     if (r == 0)
         r = keeper_open(server, &server->keeper);
     if (r == 0)
+        r = auditor_open(&server->loop, server->rlog, &server->auditor);
+    if (r == 0)
         r = door_open(server, &server->door, msg);
     if (r == 0)
         r = admin_new(server->bus, config->listen_admin, &server->identity.curve, server->log,
@@ -651,6 +654,7 @@ static void server_deinit(struct server *server)
         server->handles = false;
     }
     server->keeper = keeper_close(server->keeper);
+    server->auditor = auditor_close(server->auditor);
     (void)committer_free(server->committer);
     /* What still waits was never committed: nobody is told that it was. */
     for (size_t i = server->outputs_head; i < server->outputs_count; i++)
@@ -773,10 +777,10 @@ int server_ready(const struct server *server, struct flz_msg *msg)
     return server_admission(server, msg) == ADMISSION_OPEN ? 0 : -ENOSPC;
 }
 
-int server_verify_log(struct server *server, struct flz_msg *ret_finding)
+int server_audit(struct server *server, const struct audit_request *request,
+                 void (*on_done)(const struct audit_result *result, void *data), void *data)
 {
-    *ret_finding = FLZ_MSG_NULL;
-    return rlog_verify(server->rlog, ret_finding) == RLOG_OK ? 0 : flz_fail(-EUCLEAN);
+    return auditor_start(server->auditor, request, on_done, data);
 }
 
 int server_plan_now(struct server *server)

@@ -13,6 +13,7 @@
 #include "common/sys/log.h"
 #include "common/sys/metrics.h"
 #include "coordinator/admission.h"
+#include "coordinator/audit.h"
 #include "coordinator/config.h"
 #include "coordinator/core/coord.h"
 #include "coordinator/persons.h"
@@ -65,9 +66,9 @@ int server_each_old_day(struct server *server, uint32_t account,
 /* The store's and log's own health, for readyz: 0, or a sentence why not. */
 int server_ready(const struct server *server, struct flz_msg *msg);
 
-/* Walks the whole log and its hash chain; blocks: for `audit verify` on small logs, else
- * offline. */
-int server_verify_log(struct server *server, struct flz_msg *ret_finding);
+/* Runs an audit beside the loop; on_done is called once. 0; -EBUSY: one is under way. */
+int server_audit(struct server *server, const struct audit_request *request,
+                 void (*on_done)(const struct audit_result *result, void *data), void *data);
 
 /* Plans what is left of today for accounts that have no plan yet (after an import). Returns how
  * many exchanges were planned; the commit is under way. */

@@ -15,6 +15,7 @@
 #include <uv.h>
 
 struct door;
+struct auditor;
 struct days;
 struct keeper;
 
@@ -44,6 +45,7 @@ struct server {
     struct door *door;
     struct days *days;
     struct keeper *keeper;
+    struct auditor *auditor;
     struct admin *admin;
     struct web *web;
 

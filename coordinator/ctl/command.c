@@ -160,6 +160,17 @@ static const struct ctl_option certify_options[] = {
     END,
 };
 
+static const struct ctl_option prove_options[] = {
+    {"out", "FILE", "write the proof there instead of to stdout"},
+    END,
+};
+
+static const struct ctl_option check_options[] = {
+    {"network", "ID", "the network's id; with --root no admin folder is needed"},
+    {"root", "KEY", "the network's root public key"},
+    END,
+};
+
 #define TARGETS "Targets: network, node/N, provider/P, domain/D, account/A (id or address).\n"
 
 static const struct ctl_command commands[] = {
@@ -245,6 +256,21 @@ static const struct ctl_command commands[] = {
     {"events", "", 0, 0, "the log",
      "  fluenzrctl events -f -o json | jq 'select(.type==\"receipt\")'\n", events_options,
      cmd_events},
+    {"audit verify", "", 0, 0, "hold the whole log against its hash chain",
+     "Reads all events that are kept, archived ones too; the network works on meanwhile. Exit\n"
+     "code 2 and the name of the first bad segment when one is missing or was changed. With\n"
+     "-o json the head that it ends at comes signed, to be kept elsewhere.\n",
+     NULL, cmd_audit_verify},
+    {"audit prove", "TASK|EVENT", 1, 1, "a proof that a receipt, or any event, is in the log",
+     "TASK is a task's id, 32 hex digits: its receipt is proved; EVENT is an event's number. The\n"
+     "proof is JSON: the event, its way to the hash chain, and the chain's head, signed by the\n"
+     "coordinator. It names accounts by their ids, no address.\n\n"
+     "  fluenzrctl audit prove 4711 --out receipt.json\n",
+     prove_options, cmd_audit_prove},
+    {"audit check", "FILE", 1, 1, "check a proof; no daemon is asked",
+     "Needs the network's id and root key, of the admin folder or as 'key show' tells them. Exit\n"
+     "code 2 when it proves nothing.\n",
+     check_options, cmd_audit_check},
     {"pause", "TARGET", 1, 1, "stop a part of the network",
      TARGETS "\n  fluenzrctl pause domain/acme.example --reason 'DNS change' --for 2h\n",
      pause_options, cmd_pause},

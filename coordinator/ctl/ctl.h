@@ -15,6 +15,7 @@
 #include <stdio.h>
 
 #define CTL_TIMEOUT_MS 10000
+#define CTL_TIMEOUT_AUDIT_MS 3600000  /* all that was ever written is read */
 #define CTL_TIMEOUT_IMPORT_MS 180000 /* names are looked up, and servers answer slowly */
 #define CTL_WORDS_MAX 8
 #define CTL_OPTIONS_MAX 32
@@ -230,6 +231,9 @@ int cmd_node_invite(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_node_ls(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_node_show(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_node_revoke(struct ctl *ctl, const struct ctl_arguments *arguments);
+int cmd_audit_verify(struct ctl *ctl, const struct ctl_arguments *arguments);
+int cmd_audit_prove(struct ctl *ctl, const struct ctl_arguments *arguments);
+int cmd_audit_check(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_account_import(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_account_add(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_account_retry(struct ctl *ctl, const struct ctl_arguments *arguments);

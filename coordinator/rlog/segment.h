@@ -7,10 +7,10 @@
  *     · { length u32 · bytes } per event · digest 32
  *
  * `digest` is BLAKE2b-256 of the header, which is all before the events: these are covered by the
- * root in it, so that headers alone show how segments follow each other. Of version 1, "FZL1", which
- * is read and not written any more, it is the digest of all bytes before it. `root` is the Merkle root over the events (leaf:
- * BLAKE2b-256 of 0x00 ‖ event, node: of 0x01 ‖ left ‖ right, an odd one moves up), so that one
- * event can be shown to be in the log without the others.
+ * root in it, so that headers alone show how segments follow each other. Of version 1, "FZL1",
+ * which is read and not written any more, it is the digest of all bytes before it. `root` is the
+ * Merkle root over the events (leaf: BLAKE2b-256 of 0x00 ‖ event, node: of 0x01 ‖ left ‖ right, an
+ * odd one moves up), so that one event can be shown to be in the log without the others.
  */
 #pragma once
 

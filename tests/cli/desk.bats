@@ -14,7 +14,7 @@ teardown()
     [ ! -s "$D/deskd.err" ] || { cat "$D/deskd.err"; false; }
 }
 
-# start_desk [one-owner|refused|empty]
+# start_desk [one-owner|refused|empty|damaged]
 start_desk()
 {
     "$FLUENZR_BIN/deskd" "$D/coordinator" "ipc://$D/c.sock" "$@" > "$D/port" 2> "$D/deskd.err" 3>&- &
@@ -238,6 +238,8 @@ bob@beta.test" ]
     run -77 ctl node revoke n1 --yes
     run -77 ctl node invite n1
     run -77 ctl events
+    run -77 ctl audit verify
+    run -77 ctl audit prove 1
     run -0 ctl account rm bob@beta.test --yes
 }
 
@@ -272,6 +274,81 @@ bob@beta.test" ]
     [[ $output == *"paused"*"text=follow-me"* ]]
     [ "$(grep -c follow-me <<< "$output")" -eq 1 ]
     wait $! || true
+}
+
+@test "audit verify: the whole log, and its head" {
+    start_desk
+    run -0 ctl -o json audit verify
+    jq -e '.kind == "Audit" and .item.result == "whole" and .item.firstEvent == 1 and
+        .item.headEvent > 5 and (.item.headDigest | length) == 64' <<< "$output"
+    run -0 ctl audit verify
+    [[ $output == *whole* && $output != *logHead* ]]
+    run -0 ctl -q audit verify
+    [ -z "$output" ]
+}
+
+@test "audit verify: exit 2 and the first bad segment" {
+    start_desk damaged
+    run -2 ctl audit verify
+    [[ $output == *"segment 2 "* ]]
+    run -2 ctl audit prove 1
+    [[ $output == *"segment 2 "* ]]
+}
+
+@test "audit prove: a receipt, by its task, that anybody can check" {
+    start_desk
+    task=$(ctl -o json events --type receipt | jq -r '.items[0].taskId')
+    run -0 ctl audit prove "$task" --out "$D/proof"
+    [[ $output == *"fluenzrctl audit check"* ]]
+    run -1 ctl audit prove "$task" --out "$D/proof"
+    [[ $output == *"there already"* ]]
+    run ! grep -q "@" "$D/proof"
+    kill "$DESKD" && wait "$DESKD"
+    unset DESKD
+    run -0 ctl -o json audit check "$D/proof"
+    jq -e --arg task "$task" '.kind == "CheckedProof" and .item.taskId == $task and
+        .item.type == "receipt" and .item.task == "send"' <<< "$output"
+    network=$(ctl -o json key show | jq -r .item.networkId)
+    root=$(ctl -o json key show | jq -r .item.rootKey)
+    run -0 env FLUENZR_ADMIN=/nowhere "$FLUENZR_BIN/fluenzrctl" audit check "$D/proof" \
+        --network "$network" --root "$root"
+    [[ $output == *"$task"* ]]
+    run -64 ctl audit check "$D/proof" --root "$root"
+}
+
+@test "audit prove: any event, by its number; what is not there is not proved" {
+    start_desk
+    run -0 ctl audit prove 3
+    jq -e '.kind == "Proof" and .item.event == 3' <<< "$output"
+    run -1 ctl audit prove 99999
+    [[ $output == *"no such event"* ]]
+    run -1 ctl audit prove 00112233445566778899aabbccddeeff
+    [[ $output == *"no receipt of this task"* ]]
+    run -64 ctl audit prove ann@alpha.test
+}
+
+@test "audit check: what was changed proves nothing" {
+    start_desk
+    ctl audit prove 3 > "$D/proof"
+    run -0 ctl audit check "$D/proof"
+    for change in '.item.event = 4' '.item.index = 1' '.item.path = ["00"]' 'del(.item.logHead)' \
+        '.item.bytes |= ("AAAA" + .[4:])' '.item.headers |= .[0:-4]' \
+        '.item.headers |= (.[0:100] + "AAAA" + .[104:])'; do
+        jq "$change" "$D/proof" > "$D/forged"
+        run -2 ctl audit check "$D/forged"
+    done
+    # A chain that ends before the head that was signed: six headers, of 136 bytes, cut to three.
+    ctl audit prove $(($(jq .item.headEvent "$D/proof") - 5)) > "$D/six"
+    jq '.item.headers |= .[0:-544]' "$D/six" > "$D/forged"
+    run -2 ctl audit check "$D/forged"
+    [[ $output == *"not where the chain leads"* ]]
+    echo "{}" > "$D/forged"
+    run -2 ctl audit check "$D/forged"
+    run -1 ctl audit check "$D/absent"
+    mkdir "$D/other"
+    make_network "$D/other"
+    run -2 ctl -i "$D/other/admin" audit check "$D/proof"
+    [[ $output == *"certificate"* ]]
 }
 
 @test "wait: ready when all are, exit 4 when not" {

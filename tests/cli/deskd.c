@@ -3,7 +3,7 @@
  * and the dashboard are tested against. deskd IDENTITY_DIR ADMIN_ENDPOINT [KIND [HTTP_ADDRESS]];
  * prints its HTTP port when it is ready; ends by SIGTERM. KIND: "" three accounts, one-owner,
  * refused (two accounts' logins are), empty, lively (two weeks of a network of 18 accounts),
- * hostile (the same with names that are HTML).
+ * hostile (the same with names that are HTML), damaged (a log).
  */
 #include "common/base/cleanup.h"
 #include "common/base/time.h"
@@ -93,6 +93,8 @@ static void populate(struct server *world, const char *kind)
         world_refuse(world, 1, FLZ_LOGIN_TRIES_MAX);
     }
     world_plan(world);
+    if (strcmp(kind, "damaged") == 0)
+        world_damage(world);
     if (!one && coord_exchange_limit(server_core(world)) > 0)
         world_settle_first(world, 0, FLZ_PLACEMENT_JUNK);
 }

@@ -6,6 +6,7 @@
 #include "common/base/rng.h"
 #include "common/base/time.h"
 #include "common/sys/clock.h"
+#include "coordinator/rlog/model.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -42,6 +43,7 @@ struct server {
     int64_t started;
     bool broken;
     enum admission admission;
+    bool damaged;
 };
 
 static struct flz_id id_of(uint32_t kind, uint32_t n)
@@ -240,6 +242,55 @@ enum admission server_admission(const struct server *world, struct flz_msg *ret_
     if (world->admission != ADMISSION_OPEN)
         flz_msg_set(ret_why, "the disk of the coordinator is nearly full");
     return world->admission;
+}
+
+/* The events so far, one a segment. */
+static void fill_log(const struct server *world, struct rlog *log)
+{
+    struct segment header = {.seq = 0};
+    struct rlog_bounds bounds;
+    struct flz_msg msg;
+    enum rlog_result result = rlog_campaign(log, "world", &header.epoch, &msg);
+    for (size_t i = 0; i < world->events_count && result == RLOG_OK; i++) {
+        _cleanup_(flz_buf_deinit) struct flz_buf bytes = FLZ_BUF_NULL;
+        struct segment_builder builder = {.count = 0};
+        (void)rlog_bounds(log, &bounds);
+        header.seq = bounds.last + 1;
+        header.generation = bounds.generation;
+        header.first_event = bounds.last_event + 1;
+        header.previous = bounds.head;
+        segment_add(&builder, flz_buf_view(&world->events[i]));
+        int r = segment_finish(&builder, &header, &bytes);
+        assert(r == 0);
+        result = rlog_append(log, header.epoch, flz_buf_view(&bytes), NULL);
+        segment_builder_deinit(&builder);
+    }
+    assert(result == RLOG_OK);
+}
+
+int server_audit(struct server *world, const struct audit_request *request,
+                 void (*on_done)(const struct audit_result *result, void *data), void *data)
+{
+    struct rlog_model_options options = {.seed = 1};
+    struct audit_result audited;
+    struct rlog_model *model;
+    struct rlog *log;
+    atomic_bool stop = false;
+    if (world->broken)
+        return -EBUSY;
+    int r = rlog_model_new(&options, &model);
+    assert(r == 0);
+    r = rlog_model_open(model, &log);
+    assert(r == 0);
+    fill_log(world, log);
+    if (world->damaged)
+        (void)rlog_model_flip(model, 2, 50, 1);
+    audit_run(log, request, &stop, &audited);
+    on_done(&audited, data);
+    audit_result_deinit(&audited);
+    (void)rlog_close(log);
+    (void)rlog_model_free(model);
+    return 0;
 }
 
 int server_ready(const struct server *world, struct flz_msg *msg)
@@ -541,6 +592,11 @@ void world_live(struct server *world, int days, int64_t hours)
 void world_disconnect(struct server *world, uint32_t node)
 {
     world->connected[node] = false;
+}
+
+void world_damage(struct server *world)
+{
+    world->damaged = true;
 }
 
 void world_break(struct server *world)

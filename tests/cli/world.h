@@ -35,6 +35,8 @@ void world_live(struct server *world, int days, int64_t hours);
 /* What people call an account from now on. */
 void world_rename(struct server *world, uint32_t account, const char *address, const char *owner);
 void world_disconnect(struct server *world, uint32_t node);
+/* The second segment of the log is not as it was written. */
+void world_damage(struct server *world);
 /* The log refuses from now on. */
 void world_break(struct server *world);
 /* Its disk is nearly full from now on, or is not any more. */

@@ -479,6 +479,8 @@ static void old_events_are_archived_and_still_shown(void **state)
     start(world, NULL);
     assert_int_equal(run(world, "$B/fluenzrctl -q -i $D/net/admin pause network --reason old"), 0);
     (void)usleep(2500000);
+    /* A restarted lab goes on from the newest event's time. */
+    assert_int_equal(run(world, "$B/fluenzrctl -q -i $D/net/admin resume network"), 0);
     stop(world, SIGTERM);
     start(world, NULL);
     assert_int_equal(run(world, "for i in $(seq 100); do ls $D/state/archive/*.segments && exit 0; "
@@ -488,11 +490,16 @@ static void old_events_are_archived_and_still_shown(void **state)
                                 "grep -q ' 1 .*lead' $D/events && "
                                 "grep -q 'paused .*text=old' $D/events"),
                      0);
+    assert_int_equal(run(world, "$B/fluenzrctl -i $D/net/admin audit verify >/dev/null && "
+                                "$B/fluenzrctl -q -i $D/net/admin audit prove 1 --out $D/proof && "
+                                "$B/fluenzrctl -i $D/net/admin audit check $D/proof >/dev/null"),
+                     0);
     stop(world, SIGTERM);
     assert_int_equal(run(world, "rm $D/state/archive/*.segments"), 0);
     start(world, NULL);
-    assert_int_equal(run(world, "grep -q 'archive_damaged.*[.]segments' $D/coord.log"),
-                     0);
+    assert_int_equal(run(world, "grep -q 'archive_damaged.*[.]segments' $D/coord.log"), 0);
+    assert_int_equal(run(world, "$B/fluenzrctl -i $D/net/admin audit verify 2>$D/audit"), 2);
+    assert_int_equal(run(world, "grep -q 'segment 1 is missing' $D/audit"), 0);
 }
 
 /* ---- A full disk (I14, I19) ---- */
