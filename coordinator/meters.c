@@ -3,11 +3,13 @@
 #include "common/base/time.h"
 #include "common/sys/clock.h"
 #include "common/sys/log.h"
+#include "coordinator/core/plan.h"
 #include "coordinator/server.h"
 #include "coordinator/view_json.h"
 #include "coordinator/words.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define NODES_SERIES_MAX 256
 
@@ -45,6 +47,12 @@ static const struct metrics_family families[METERS_COUNT] = {
     [METER_READY] = {"fluenzr_coordinator_ready", "1 when /readyz answers 200.", GAUGE},
     [METER_HELD_BACK] = {"fluenzr_coordinator_held_back",
                          "1 while nothing new is decided, for want of disk.", GAUGE},
+    [METER_DISK_FREE] = {"fluenzr_disk_free_bytes", "Bytes free where the log and the store are.",
+                         GAUGE},
+    [METER_CLOCK_STEP] = {"fluenzr_network_clock_refused_step_seconds",
+                          "A step of the host's clock that waits for an administrator's word; 0 "
+                          "when none does.",
+                          GAUGE},
     [METER_NODES] = {"fluenzr_nodes", "Nodes by state.", GAUGE, .labels = {"state"}},
     [METER_NODE_UP] = {"fluenzr_node_up", "1 while the node is connected.", GAUGE,
                        .labels = {"node"}, .series_max = NODES_SERIES_MAX},
@@ -66,6 +74,12 @@ static const struct metrics_family families[METERS_COUNT] = {
     [METER_DUE] = {"fluenzr_scheduler_due_actions", "Tasks due now and not reported.", GAUGE},
     [METER_DAY_PLANNED] = {"fluenzr_sends_planned",
                            "Messages planned for today (UTC date of network time).", GAUGE},
+    [METER_DAY_WANTED] = {"fluenzr_sends_wanted",
+                          "Messages that the curves of the accounts planned for today ask for.",
+                          GAUGE},
+    [METER_DAY_UNPLANNED] = {"fluenzr_sends_unplanned",
+                             "Messages that today's quotas allow and the plan left out, by reason.",
+                             GAUGE, .labels = {"reason"}},
     [METER_DAY_MESSAGES] = {"fluenzr_day_messages", "Today's messages by outcome.", GAUGE,
                             .labels = {"outcome"}},
     [METER_DAY_PLACEMENTS] = {"fluenzr_day_placements",
@@ -115,30 +129,69 @@ int meters_new(struct metrics **ret_metrics)
 
 /* ---- At the scrape ---- */
 
-static void collect_accounts(struct metrics *metrics, const struct view *view)
+/* What the walk over the accounts under way has found. */
+struct meters_sums {
+    double readiness[VIEW_READINESS_COUNT];
+    double phases[RAMP_RECOVERY + 1];
+    double wanted;
+    double unplanned[PLAN_NO_CONTENT + 1];
+    size_t nodes;
+    double by_node[]; /* `nodes` of them */
+};
+
+static void look_at_account(const struct view *view, uint32_t account, struct meters_sums *sums)
 {
-    double readiness[VIEW_READINESS_COUNT] = {0};
-    double phases[RAMP_RECOVERY + 1] = {0};
-    size_t nodes = coord_node_count(view->core);
-    double *by_node = calloc(nodes + 1, sizeof *by_node);
-    for (uint32_t i = 0; i < coord_account_count(view->core); i++) {
-        const struct row_account *row = coord_account(view->core, i);
-        if (row->state != ACCOUNT_LIVE)
-            continue;
-        readiness[view_readiness(view, i)]++;
-        phases[view_phase(row)]++;
-        if (by_node && row->node < nodes)
-            by_node[row->node]++;
-    }
+    const struct row_account *row = coord_account(view->core, account);
+    if (row->state != ACCOUNT_LIVE)
+        return;
+    const struct row_day *day = coord_day(view->core, account, (int32_t)(view->now / FLZ_DAY_MS));
+    sums->readiness[view_readiness(view, account)]++;
+    sums->phases[view_phase(row)]++;
+    if (row->node < sums->nodes)
+        sums->by_node[row->node]++;
+    if (!day || !day->planned_day)
+        return;
+    sums->wanted += view_curve(row);
+    if (day->shortfall_reason <= PLAN_NO_CONTENT)
+        sums->unplanned[day->shortfall_reason] += day->shortfall;
+}
+
+static void publish_accounts(struct metrics *metrics, const struct view *view,
+                             const struct meters_sums *sums)
+{
     for (enum view_readiness i = VIEW_READY; i < VIEW_READINESS_COUNT; i++)
-        metrics_set(metrics, METER_ACCOUNTS, METRICS_LABELS(view_readiness_word(i)), readiness[i]);
+        metrics_set(metrics, METER_ACCOUNTS, METRICS_LABELS(view_readiness_word(i)),
+                    sums->readiness[i]);
     for (uint32_t i = RAMP_START; i <= RAMP_RECOVERY; i++)
-        metrics_set(metrics, METER_ACCOUNTS_PHASE, METRICS_LABELS(words_phase(i)), phases[i]);
+        metrics_set(metrics, METER_ACCOUNTS_PHASE, METRICS_LABELS(words_phase(i)), sums->phases[i]);
+    for (uint32_t i = PLAN_FULL + 1; i <= PLAN_NO_CONTENT; i++)
+        metrics_set(metrics, METER_DAY_UNPLANNED, METRICS_LABELS(words_shortfall(i)),
+                    sums->unplanned[i]);
+    metrics_set(metrics, METER_DAY_WANTED, METRICS_NO_LABELS, sums->wanted);
     metrics_clear(metrics, METER_NODE_ACCOUNTS);
-    for (uint32_t i = 0; by_node && i < nodes; i++)
+    for (uint32_t i = 0; i < sums->nodes; i++)
         metrics_set(metrics, METER_NODE_ACCOUNTS, METRICS_LABELS(view_node_name(view, i)),
-                    by_node[i]);
-    free(by_node);
+                    sums->by_node[i]);
+}
+
+static void collect_accounts(struct metrics *metrics, const struct view *view,
+                             struct meters_walk *walk)
+{
+    size_t nodes = coord_node_count(view->core);
+    size_t end = coord_account_count(view->core);
+    if (walk->account == 0) {
+        free(walk->sums);
+        walk->sums = calloc(1, sizeof *walk->sums + nodes * sizeof *walk->sums->by_node);
+        if (!walk->sums)
+            return;
+        walk->sums->nodes = nodes;
+    }
+    for (size_t looks = 0; looks < walk->looks && walk->account < end; looks++)
+        look_at_account(view, walk->account++, walk->sums);
+    if (walk->account < end)
+        return;
+    publish_accounts(metrics, view, walk->sums);
+    walk->account = 0;
 }
 
 static void collect_node(struct metrics *metrics, const struct view *view, uint32_t node)
@@ -170,18 +223,25 @@ static void collect_nodes(struct metrics *metrics, const struct view *view)
         metrics_set(metrics, METER_NODES, METRICS_LABELS(words_node_state(i)), states[i]);
 }
 
-static void collect_exchanges(struct metrics *metrics, const struct view *view)
+static void collect_exchanges(struct metrics *metrics, const struct view *view,
+                              struct meters_walk *walk)
 {
-    double states[EXCHANGE_ENDED + 1] = {0};
-    for (size_t i = 0; i < coord_exchange_limit(view->core); i++) {
-        const struct row_exchange *x = coord_exchange(view->core, (uint32_t)i);
+    size_t end = coord_exchange_limit(view->core);
+    if (walk->exchange == 0)
+        memset(walk->exchange_states, 0, sizeof walk->exchange_states);
+    for (size_t looks = 0; looks < walk->looks && walk->exchange < end; looks++) {
+        const struct row_exchange *x = coord_exchange(view->core, walk->exchange++);
         if (x && x->state < EXCHANGE_ENDED)
-            states[x->state]++;
+            walk->exchange_states[x->state]++;
     }
-    for (uint32_t i = EXCHANGE_LIVE; i < EXCHANGE_ENDED; i++)
-        metrics_set(metrics, METER_EXCHANGES, METRICS_LABELS(words_exchange_state(i)), states[i]);
     metrics_set(metrics, METER_DUE, METRICS_NO_LABELS,
                 (double)coord_due_unreported(view->core, view->now));
+    if (walk->exchange < end)
+        return;
+    for (uint32_t i = EXCHANGE_LIVE; i < EXCHANGE_ENDED; i++)
+        metrics_set(metrics, METER_EXCHANGES, METRICS_LABELS(words_exchange_state(i)),
+                    walk->exchange_states[i]);
+    walk->exchange = 0;
 }
 
 static void collect_day(struct metrics *metrics, const struct view *view)
@@ -248,21 +308,30 @@ static void collect_server(struct metrics *metrics, struct server *server)
                 (double)server_rate_milli(server) / 1000);
     metrics_set(metrics, METER_UPTIME, METRICS_NO_LABELS,
                 (double)(flz_boottime_ms() - server_started_boot(server)) / 1000);
+    metrics_set(metrics, METER_DISK_FREE, METRICS_NO_LABELS, (double)server_free_bytes(server));
+    metrics_set(metrics, METER_CLOCK_STEP, METRICS_NO_LABELS,
+                (double)server_refused_step_ms(server) / 1000);
     for (size_t i = 0; log && i < FLZ_LOG_LEVELS; i++)
         metrics_set_total(metrics, METER_LOG_MESSAGES, METRICS_LABELS(flz_log_level_words[i]),
                           atomic_load(&log->count[i]));
 }
 
-void meters_collect(struct metrics *metrics, struct server *server)
+void meters_collect(struct metrics *metrics, struct server *server, struct meters_walk *walk)
 {
     struct view view;
     collect_server(metrics, server);
     if (view_init(&view, server, "", false) < 0)
         return;
     collect_nodes(metrics, &view);
-    collect_accounts(metrics, &view);
-    collect_exchanges(metrics, &view);
+    collect_accounts(metrics, &view, walk);
+    collect_exchanges(metrics, &view, walk);
     collect_day(metrics, &view);
     collect_pauses(metrics, &view);
     view_deinit(&view);
+}
+
+void meters_walk_deinit(struct meters_walk *walk)
+{
+    free(walk->sums);
+    *walk = METERS_WALK_NULL;
 }

@@ -7,6 +7,9 @@
 
 #include "common/sys/metrics.h"
 
+#include <stddef.h>
+#include <stdint.h>
+
 struct server;
 
 enum meter {
@@ -15,11 +18,11 @@ enum meter {
     METER_BUS_ERRORS,   /* reason=decode|auth|replay */
     METER_STORE_WRITE,  /* histogram: one group commit */
     METER_STORE_ERRORS,
-    METER_LOOP_LAG,       /* histogram: how late a timer of the loop came */
-    METER_LATENESS,       /* histogram: issue after a task became due, real seconds */
-    METER_LEASES,         /* reason=join|renew|expire|revoke */
-    METER_EVENTS,         /* type=flz_event_name() */
-    METER_TASKS,          /* kind=send|reply|…, outcome=sent|…: receipts taken */
+    METER_LOOP_LAG, /* histogram: how late a timer of the loop came */
+    METER_LATENESS, /* histogram: issue after a task became due, real seconds */
+    METER_LEASES,   /* reason=join|renew|expire|revoke */
+    METER_EVENTS,   /* type=flz_event_name() */
+    METER_TASKS,    /* kind=send|reply|…, outcome=sent|…: receipts taken */
     /* Read at the scrape. */
     METER_BUILD_INFO,
     METER_LEADER,
@@ -30,6 +33,8 @@ enum meter {
     METER_SEQ,
     METER_READY,
     METER_HELD_BACK,
+    METER_DISK_FREE,
+    METER_CLOCK_STEP,
     METER_NODES,
     METER_NODE_UP,
     METER_NODE_HEARTBEAT,
@@ -41,6 +46,8 @@ enum meter {
     METER_EXCHANGES,
     METER_DUE,
     METER_DAY_PLANNED,
+    METER_DAY_WANTED,
+    METER_DAY_UNPLANNED,
     METER_DAY_MESSAGES,
     METER_DAY_PLACEMENTS,
     METER_DAY_ENGAGEMENTS,
@@ -54,5 +61,25 @@ enum meter {
 /* 0 or -ENOMEM. Freed by metrics_free(). */
 int meters_new(struct metrics **ret_metrics);
 
+/*
+ * Where the walks over accounts and exchanges stand. One scrape looks at METERS_LOOKS_MAX of each
+ * at most, and what a walk counts is published when it is through: with more accounts than that the
+ * numbers of accounts are some scrapes old, and a scrape takes no longer.
+ */
+#define METERS_LOOKS_MAX 50000
+
+struct meters_sums;
+
+struct meters_walk {
+    size_t looks; /* METERS_LOOKS_MAX */
+    uint32_t account;
+    uint32_t exchange;
+    double exchange_states[8]; /* by enum row_exchange_state */
+    struct meters_sums *sums;  /* owned */
+};
+
+#define METERS_WALK_NULL ((struct meters_walk){.looks = METERS_LOOKS_MAX})
+
 /* Brings all that is read at the scrape up to date. */
-void meters_collect(struct metrics *metrics, struct server *server);
+void meters_collect(struct metrics *metrics, struct server *server, struct meters_walk *walk);
+void meters_walk_deinit(struct meters_walk *walk);

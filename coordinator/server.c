@@ -777,6 +777,16 @@ int server_ready(const struct server *server, struct flz_msg *msg)
     return server_admission(server, msg) == ADMISSION_OPEN ? 0 : -ENOSPC;
 }
 
+uint64_t server_free_bytes(const struct server *server)
+{
+    return store_free_bytes(server->store);
+}
+
+int64_t server_refused_step_ms(const struct server *server)
+{
+    return netclock_leader_refused_step(&server->clock);
+}
+
 int server_audit(struct server *server, const struct audit_request *request,
                  void (*on_done)(const struct audit_result *result, void *data), void *data)
 {

@@ -66,6 +66,11 @@ int server_each_old_day(struct server *server, uint32_t account,
 /* The store's and log's own health, for readyz: 0, or a sentence why not. */
 int server_ready(const struct server *server, struct flz_msg *msg);
 
+/* Bytes free on the state's disk; 0 when that cannot be told. */
+uint64_t server_free_bytes(const struct server *server);
+/* A step of the host's clock that waits for confirmation, in ms (signed); 0: none does. */
+int64_t server_refused_step_ms(const struct server *server);
+
 /* Runs an audit beside the loop; on_done is called once. 0; -EBUSY: one is under way. */
 int server_audit(struct server *server, const struct audit_request *request,
                  void (*on_done)(const struct audit_result *result, void *data), void *data);

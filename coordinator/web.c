@@ -24,7 +24,8 @@ struct web {
     struct http *http; /* owned */
     struct server *server;
     struct metrics *metrics;
-    bool names;                 /* the door is on a loopback address: persons may be named */
+    bool names; /* the door is on a loopback address: persons may be named */
+    struct meters_walk walk;
     struct keep kept[KEPT_MAX]; /* by the index of the document */
 };
 
@@ -93,7 +94,7 @@ static void serve_metrics(struct page *page)
     for (int i = 2; i <= 5; i++)
         metrics_set_total(web->metrics, METER_HTTP_REQUESTS, METRICS_LABELS(classes[i]),
                           http_count(web->http, i));
-    meters_collect(web->metrics, web->server);
+    meters_collect(web->metrics, web->server, &web->walk);
     page->response->status = 200;
     page->response->content_type = METRICS_CONTENT_TYPE;
     metrics_expose(web->metrics, &page->response->body);
@@ -382,6 +383,7 @@ int web_new(struct uv_loop_s *loop, const char *address, struct server *server,
         return flz_fail(-ENOMEM);
     web->server = server;
     web->metrics = metrics;
+    web->walk = METERS_WALK_NULL;
     web->names = is_loopback(address);
     int r = http_new(loop, address, on_request, web, &web->http, msg);
     if (r < 0)
@@ -398,6 +400,7 @@ struct web *web_free(struct web *web)
         (void)http_free(web->http);
     for (size_t i = 0; i < KEPT_MAX; i++)
         keep_deinit(&web->kept[i]);
+    meters_walk_deinit(&web->walk);
     free(web);
     return NULL;
 }

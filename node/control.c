@@ -19,11 +19,14 @@ enum metric {
     METRIC_OUTBOX,
     METRIC_LINK,
     METRIC_LEASE,
+    METRIC_ADMITS,
+    METRIC_DISK_FREE,
     METRIC_SENT,
     METRIC_FOUND,
     METRIC_ENGAGED,
     METRIC_SESSIONS,
     METRIC_VISITS,
+    METRIC_LOG_MESSAGES,
     METRIC_COUNT,
 };
 
@@ -39,6 +42,11 @@ static const struct metrics_family families[METRIC_COUNT] = {
                      METRICS_GAUGE},
     [METRIC_LEASE] = {"fluenzr_lease_seconds", "Real time for which this node may still act.",
                       METRICS_GAUGE},
+    [METRIC_ADMITS] = {"fluenzr_journal_admits",
+                       "1 while the journal takes new tasks; 0 on a nearly full disk.",
+                       METRICS_GAUGE},
+    [METRIC_DISK_FREE] = {"fluenzr_disk_free_bytes", "Bytes free where the journal is.",
+                          METRICS_GAUGE},
     [METRIC_SENT] = {"fluenzr_messages_sent_total", "Messages by how they ended.", METRICS_COUNTER,
                      .labels = {"outcome"}},
     [METRIC_FOUND] = {"fluenzr_messages_received_total", "Messages looked for, by where they lay.",
@@ -49,6 +57,8 @@ static const struct metrics_family families[METRIC_COUNT] = {
                          .labels = {"result"}},
     [METRIC_VISITS] = {"fluenzr_imap_visits_total", "IMAP visits by result.", METRICS_COUNTER,
                        .labels = {"result"}},
+    [METRIC_LOG_MESSAGES] = {"fluenzr_log_messages_total", "Log lines by level.", METRICS_COUNTER,
+                             .labels = {"level"}},
 };
 
 struct control {
@@ -304,6 +314,9 @@ static void fill_metrics(struct control *control)
     metrics_set(metrics, METRIC_OUTBOX, METRICS_NO_LABELS, (double)outbox_pending(parts->outbox));
     metrics_set(metrics, METRIC_LINK, METRICS_NO_LABELS, link_welcomed(parts->link) ? 1 : 0);
     metrics_set(metrics, METRIC_LEASE, METRICS_NO_LABELS, lease > 0 ? (double)lease / 1000 : 0);
+    metrics_set(metrics, METRIC_ADMITS, METRICS_NO_LABELS, journal_admits(parts->journal) ? 1 : 0);
+    metrics_set(metrics, METRIC_DISK_FREE, METRICS_NO_LABELS,
+                (double)journal_free_bytes(parts->journal));
     total(control, METRIC_SENT, "accepted", stats.sent);
     total(control, METRIC_SENT, "rejected", stats.rejected);
     total(control, METRIC_SENT, "withdrawn", stats.withdrawn);
@@ -323,6 +336,9 @@ static void fill_metrics(struct control *control)
     total(control, METRIC_SESSIONS, "failed", stats.session_failures);
     total(control, METRIC_VISITS, "ok", stats.visits - stats.visit_failures);
     total(control, METRIC_VISITS, "failed", stats.visit_failures);
+    for (size_t i = 0; parts->log && i < FLZ_LOG_LEVELS; i++)
+        total(control, METRIC_LOG_MESSAGES, flz_log_level_words[i],
+              atomic_load(&parts->log->count[i]));
 }
 
 static void ready(struct control *control, struct http_response *response)

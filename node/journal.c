@@ -199,6 +199,11 @@ bool journal_admits(const struct journal *journal)
     return !journal->broken && store_admits(journal->store);
 }
 
+uint64_t journal_free_bytes(const struct journal *journal)
+{
+    return store_free_bytes(journal->store);
+}
+
 struct flz_id journal_incarnation(const struct journal *journal)
 {
     return journal->incarnation;

@@ -62,6 +62,8 @@ void journal_flush(struct journal *journal);
 
 /* False while the free space is below the limit: nothing new is accepted then. */
 bool journal_admits(const struct journal *journal);
+/* Bytes free on its disk; 0 when that cannot be told. */
+uint64_t journal_free_bytes(const struct journal *journal);
 
 /* Reads all pairs of a family in key order. The views live during the call. 0 or the first negative
  * answer. Sees what is durable, not what is still gathered. */

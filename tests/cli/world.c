@@ -301,6 +301,16 @@ int server_ready(const struct server *world, struct flz_msg *msg)
     return -EIO;
 }
 
+uint64_t server_free_bytes(const struct server *world)
+{
+    return UINT64_C(64) << 30;
+}
+
+int64_t server_refused_step_ms(const struct server *world)
+{
+    return 0;
+}
+
 int64_t server_first_slot(const struct server *world, uint32_t account)
 {
     int64_t first = FLZ_NEVER;

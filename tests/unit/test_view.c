@@ -3,6 +3,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/time.h"
 #include "coordinator/meters.h"
+#include "coordinator/view_json.h"
 #include "coordinator/words.h"
 #include "tests/cli/world.h"
 
@@ -529,6 +530,68 @@ static void every_word_is_found_again(void **state)
         assert_int_equal(words_find(flz_event_name, flz_event_name(type)), type);
 }
 
+static bool exposes(const struct metrics *metrics, const char *line)
+{
+    _cleanup_(flz_buf_deinit) struct flz_buf text = FLZ_BUF_NULL;
+    metrics_expose((struct metrics *)(uintptr_t)metrics, &text);
+    return strstr(flz_buf_str(&text), line) != NULL;
+}
+
+static void a_scrape_looks_at_so_many_accounts_and_tells_when_it_is_through(void **state)
+{
+    struct fixture *fixture = *state;
+    struct metrics *metrics;
+    struct meters_walk walk = METERS_WALK_NULL;
+    walk.looks = 2;
+    world_plan(fixture->world);
+    assert_int_equal(meters_new(&metrics), 0);
+    meters_collect(metrics, fixture->world, &walk);
+    assert_false(exposes(metrics, "fluenzr_accounts{"));
+    meters_collect(metrics, fixture->world, &walk);
+    assert_true(exposes(metrics, "fluenzr_accounts{state=\"ready\"} 2\n"));
+    assert_true(exposes(metrics, "fluenzr_accounts{state=\"node-not-connected\"} 1\n"));
+    assert_true(exposes(metrics, "fluenzr_node_accounts{node=\"n1\"} 2\n"));
+    world_probe(fixture->world, 0, false);
+    meters_collect(metrics, fixture->world, &walk);
+    assert_true(exposes(metrics, "fluenzr_accounts{state=\"ready\"} 2\n"));
+    meters_collect(metrics, fixture->world, &walk);
+    assert_true(exposes(metrics, "fluenzr_accounts{state=\"ready\"} 1\n"));
+    assert_true(exposes(metrics, "fluenzr_accounts{state=\"login-failed\"} 1\n"));
+    meters_walk_deinit(&walk);
+    (void)metrics_free(metrics);
+}
+
+static void metrics_tell_what_the_curves_want_and_the_plan_leaves_out(void **state)
+{
+    struct fixture *fixture = *state;
+    struct metrics *metrics;
+    struct meters_walk walk = METERS_WALK_NULL;
+    char line[96];
+    world_plan(fixture->world);
+    assert_int_equal(meters_new(&metrics), 0);
+    meters_collect(metrics, fixture->world, &walk);
+    uint32_t wanted = 0;
+    uint32_t unplanned = 0;
+    for (uint32_t i = 0; i < 3; i++) {
+        const struct row_day *day = coord_day(fixture->view.core, i, WORLD_DATE);
+        if (day && day->planned_day)
+            wanted += view_curve(coord_account(fixture->view.core, i));
+        if (day && day->planned_day &&
+            strcmp(words_shortfall(day->shortfall_reason), "cooldown") == 0)
+            unplanned += day->shortfall;
+    }
+    assert_true(wanted > 0);
+    (void)snprintf(line, sizeof line, "fluenzr_sends_wanted %u\n", wanted);
+    assert_true(exposes(metrics, line));
+    (void)snprintf(line, sizeof line, "fluenzr_sends_unplanned{reason=\"cooldown\"} %u\n",
+                   unplanned);
+    assert_true(exposes(metrics, line));
+    assert_true(exposes(metrics, "fluenzr_disk_free_bytes 68719476736\n"));
+    assert_true(exposes(metrics, "fluenzr_network_clock_refused_step_seconds 0\n"));
+    meters_walk_deinit(&walk);
+    (void)metrics_free(metrics);
+}
+
 static void metrics_hold_no_address(void **state)
 {
     struct fixture *fixture = *state;
@@ -536,7 +599,8 @@ static void metrics_hold_no_address(void **state)
     _cleanup_(flz_buf_deinit) struct flz_buf text = FLZ_BUF_NULL;
     world_plan(fixture->world);
     assert_int_equal(meters_new(&metrics), 0);
-    meters_collect(metrics, fixture->world);
+    struct meters_walk walk = METERS_WALK_NULL;
+    meters_collect(metrics, fixture->world, &walk);
     metrics_expose(metrics, &text);
     const char *exposed = flz_buf_str(&text);
     assert_null(strchr(exposed, '@'));
@@ -544,6 +608,7 @@ static void metrics_hold_no_address(void **state)
     assert_non_null(strstr(exposed, "fluenzr_node_up{node=\"n2\"} 0\n"));
     assert_non_null(strstr(exposed, "fluenzr_accounts{state=\"ready\"} 2\n"));
     assert_non_null(strstr(exposed, "fluenzr_nodes{state=\"joined\"} 2\n"));
+    meters_walk_deinit(&walk);
     (void)metrics_free(metrics);
 }
 
@@ -575,6 +640,8 @@ int main(void)
         VIEW_TEST(events_come_newest_or_behind_a_number),
         VIEW_TEST(texts_that_are_not_utf8_do_not_lose_a_document),
         VIEW_TEST(every_word_is_found_again),
+        VIEW_TEST(a_scrape_looks_at_so_many_accounts_and_tells_when_it_is_through),
+        VIEW_TEST(metrics_tell_what_the_curves_want_and_the_plan_leaves_out),
         VIEW_TEST(metrics_hold_no_address),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
