@@ -157,20 +157,42 @@ enum flz_reason attest_task(const struct identity *identity, const struct flz_ta
     return check_recipient(identity, frame, task, &to, time.now, msg);
 }
 
+/* The X-FluenzR of a header block; false (msg) when there is none to believe in. */
+static bool read_found(const struct header *header, struct xheader *ret_found, struct flz_msg *msg)
+{
+    if (header->doubled) {
+        flz_msg_set(msg, "a field stands twice that must stand once");
+        return false;
+    }
+    if (xheader_parse(flz_view_str(header->x_fluenzr), ret_found) < 0) {
+        flz_msg_set(msg, "no X-FluenzR that can be read");
+        return false;
+    }
+    return true;
+}
+
+/* Signed for the From and To that stand there. */
+static bool check_found(const struct identity *identity, const struct xheader *found,
+                        const struct header *header, struct attest_time time,
+                        struct flz_address *ret_from, struct flz_address *ret_to,
+                        struct flz_msg *msg)
+{
+    if (flz_address_parse(header->from, ret_from) < 0 ||
+        flz_address_parse(header->to, ret_to) < 0) {
+        flz_msg_set(msg, "From or To is not one plain address");
+        return false;
+    }
+    return check_mail_signature(identity, found, ret_from, ret_to, time, msg) == 0;
+}
+
 bool attest_found_header(const struct identity *identity, const struct flz_task *task,
                          uint32_t turn, const struct header *header, struct attest_time time,
                          struct flz_msg *msg)
 {
     struct xheader found;
     struct flz_address from, to;
-    if (header->doubled) {
-        flz_msg_set(msg, "a field stands twice that must stand once");
+    if (!read_found(header, &found, msg))
         return false;
-    }
-    if (xheader_parse(flz_view_str(header->x_fluenzr), &found) < 0) {
-        flz_msg_set(msg, "no X-FluenzR that can be read");
-        return false;
-    }
     if (!flz_id_equal(found.network, identity->trust.network) ||
         !flz_id_equal(found.exchange, task->exchange) || found.step != turn) {
         flz_msg_set(msg, "another exchange's message");
@@ -180,11 +202,7 @@ bool attest_found_header(const struct identity *identity, const struct flz_task 
         flz_msg_set(msg, "the message has expired");
         return false;
     }
-    if (flz_address_parse(header->from, &from) < 0 || flz_address_parse(header->to, &to) < 0) {
-        flz_msg_set(msg, "From or To is not one plain address");
-        return false;
-    }
-    if (check_mail_signature(identity, &found, &from, &to, time, msg) < 0)
+    if (!check_found(identity, &found, header, time, &from, &to, msg))
         return false;
     /* A copied header passes its own signature: the message must also be the one announced. */
     bool to_us =
@@ -193,6 +211,30 @@ bool attest_found_header(const struct identity *identity, const struct flz_task 
                   !flz_ascii_equal_nocase(to.text, task->to) ||
                   strcmp(found.message_id, task->message_id) != 0)) {
         flz_msg_set(msg, "From, To or the original Message-ID are not the announced ones");
+        return false;
+    }
+    return true;
+}
+
+bool attest_kept_header(const struct identity *identity, const char *address, int64_t before,
+                        const struct header *header, struct attest_time time, struct flz_msg *msg)
+{
+    struct xheader found;
+    struct flz_address from, to;
+    if (!read_found(header, &found, msg))
+        return false;
+    if (!flz_id_equal(found.network, identity->trust.network)) {
+        flz_msg_set(msg, "another network's message");
+        return false;
+    }
+    if (found.time_ms >= before || found.expiry_ms > time.now) {
+        flz_msg_set(msg, "the message is to be kept for now");
+        return false;
+    }
+    if (!check_found(identity, &found, header, time, &from, &to, msg))
+        return false;
+    if (!flz_ascii_equal_nocase(from.text, address) && !flz_ascii_equal_nocase(to.text, address)) {
+        flz_msg_set(msg, "neither From nor To is this account");
         return false;
     }
     return true;

@@ -50,3 +50,11 @@ int attest_mail_header(const struct identity *identity, const struct flz_task *t
 bool attest_found_header(const struct identity *identity, const struct flz_task *task,
                          uint32_t turn, const struct header *header, struct attest_time time,
                          struct flz_msg *msg);
+
+/*
+ * Is this a message of the network that this account sent or received, and is it older than
+ * `before`, and expired, so that no task can be about it any more? By its X-FluenzR alone, whatever
+ * its exchange. True, or false with the reason in msg.
+ */
+bool attest_kept_header(const struct identity *identity, const char *address, int64_t before,
+                        const struct header *header, struct attest_time time, struct flz_msg *msg);

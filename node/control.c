@@ -332,6 +332,7 @@ static void fill_metrics(struct control *control)
     total(control, METRIC_ENGAGED, "unspam", stats.rescued);
     total(control, METRIC_ENGAGED, "reply", stats.replied);
     total(control, METRIC_ENGAGED, "tidy", stats.tidied);
+    total(control, METRIC_ENGAGED, "remove", stats.removed);
     total(control, METRIC_SESSIONS, "ok", stats.sessions - stats.session_failures);
     total(control, METRIC_SESSIONS, "failed", stats.session_failures);
     total(control, METRIC_VISITS, "ok", stats.visits - stats.visit_failures);

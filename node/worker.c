@@ -32,6 +32,7 @@
 #define LOGIN_FLOOR_MS 60000       /* real time between SMTP logins for a probe's sake */
 #define VISIT_FLOOR_MS 1000        /* what is left of the lease must be worth a visit */
 #define DAYS_KEPT 15               /* local dates whose dots are remembered */
+#define RETENTION_MS (14 * FLZ_DAY_MS) /* filed messages; then they go, if the owner agreed */
 #define TIMER_MS_MAX 1000
 #define PROBE_RETRIES 4
 
@@ -55,7 +56,8 @@ struct queue {
 
 /* Which job the visit jobs [first, first + n) of the running visit belong to. */
 struct errand {
-    struct job *job; /* NULL: the probe, or settled */
+    struct job *job; /* NULL: the probe, the sweep, or settled */
+    bool sweep;
     size_t first;
     size_t n;
     size_t settled;
@@ -99,6 +101,9 @@ struct desk {
     struct errand *errands; /* owned */
     size_t errands_count;
     bool probing; /* the visit ends with a look at the account itself */
+    int64_t sweep_before; /* what is older is removed by this visit */
+    int32_t sweep_today;
+    int32_t sweep_date; /* the local date on which our folder was swept last, in this process */
 
     struct line smtp;
     struct line imap;
@@ -805,12 +810,47 @@ static struct errand *errand_of(struct desk *desk, size_t visit_job)
     return NULL;
 }
 
+/* A message in our own folder: one of the network's, of this account, and old enough? */
+static bool may_be_removed(struct desk *desk, const struct header *header)
+{
+    struct worker *worker = desk->worker;
+    const struct member *member = members_find(worker->parts.members, desk->account);
+    struct flz_msg why = FLZ_MSG_NULL;
+    if (!member)
+        return false;
+    bool old = attest_kept_header(worker->parts.identity, member->record.account.address,
+                                  desk->sweep_before, header, attest_time_of(worker), &why);
+    if (!old)
+        flz_log(worker->parts.log, FLZ_LOG_NOTICE, "message_kept", "account=%s reason=%s",
+                flz_id_str(desk->account), why.text);
+    return old;
+}
+
+static void swept(struct desk *desk, const struct visit_outcome *outcome)
+{
+    struct worker *worker = desk->worker;
+    worker->stats.removed += outcome->removed;
+    if (outcome->reason == VISIT_REASON_SESSION)
+        return;
+    /* The rest is left to the account's next visit; what does not go today is tried tomorrow. */
+    if (!outcome->more || outcome->removed == 0)
+        desk->sweep_date = desk->sweep_today;
+    enum flz_log_level level = outcome->result == VISIT_FAILED ? FLZ_LOG_WARNING
+                               : outcome->result == VISIT_DONE ? FLZ_LOG_INFO
+                                                               : FLZ_LOG_DEBUG;
+    flz_log(worker->parts.log, level, "mailbox_swept",
+            "account=%s removed=%u more=%d reason=%d text=%s", flz_id_str(desk->account),
+            outcome->removed, outcome->more, (int)outcome->reason, outcome->text);
+}
+
 static bool on_verify(struct visitor *visitor, size_t visit_job, const struct header *header,
                       void *userdata)
 {
     struct desk *desk = userdata;
     struct worker *worker = desk->worker;
     const struct errand *errand = errand_of(desk, visit_job);
+    if (errand && errand->sweep)
+        return may_be_removed(desk, header);
     if (!errand || !errand->job)
         return false;
     struct flz_msg why = FLZ_MSG_NULL;
@@ -830,6 +870,10 @@ static void on_outcome(struct visitor *visitor, const struct visit_outcome *outc
     struct errand *errand = errand_of(desk, outcome->job);
     if (!errand)
         return;
+    if (errand->sweep) {
+        swept(desk, outcome);
+        return;
+    }
     if (!errand->job) {
         if (outcome->reason != VISIT_REASON_SESSION) {
             desk->probing = false;
@@ -938,20 +982,49 @@ static void add_errand(struct desk *desk, struct job *job, struct job_clock cloc
     *count += n;
 }
 
-static size_t gather_errands(struct desk *desk, struct visit_job *jobs, bool probe)
+/*
+ * Retention: once on each local day, in a visit that is made anyway, what is older than 14 days is
+ * removed from our own folder; only with the owner's consent to that, and never of an account that
+ * is stopped.
+ */
+static bool wants_sweep(struct desk *desk, const struct member *member, struct job_clock clock)
+{
+    struct worker *worker = desk->worker;
+    const struct flz_account *account = &member->record.account;
+    bool refused = true;
+    if (member->record.released || account->consent.until <= clock.network_now ||
+        !(account->consent.actions & FLZ_ACTION_DELETE) ||
+        link_paused(worker->link, account->id, account->provider, domain_of(account->address)) ||
+        domain_refuses(worker, account->address, &refused) != 0 || refused)
+        return false;
+    int32_t today;
+    if (tz_local_day(worker->parts.tz, account->zone, clock.network_now, &today) < 0)
+        return false;
+    desk->sweep_today = today;
+    desk->sweep_before = clock.network_now - RETENTION_MS;
+    return today != desk->sweep_date;
+}
+
+static size_t gather_errands(struct desk *desk, const struct member *member,
+                             struct visit_job *jobs, bool probe)
 {
     struct job_clock clock = clock_of(desk->worker);
     size_t count = 0;
     desk->errands = calloc(VISIT_JOBS_MAX, sizeof *desk->errands);
     if (!desk->errands)
         return 0;
-    /* Five visit jobs are the most that one task has; one place is the probe's. */
-    while (desk->visit.count > 0 && count + FLZ_TURNS_MAX + 1 <= VISIT_JOBS_MAX)
+    /* Five visit jobs are the most that one task has; two places are for probe and sweep. */
+    while (desk->visit.count > 0 && count + FLZ_TURNS_MAX + 2 <= VISIT_JOBS_MAX)
         add_errand(desk, dequeue(&desk->visit), clock, jobs, &count);
     if (probe) {
         jobs[count] = (struct visit_job){.kind = VISIT_PROBE};
         desk->errands[desk->errands_count++] = (struct errand){.first = count++, .n = 1};
         desk->probing = true;
+    }
+    if (count > 0 && wants_sweep(desk, member, clock)) {
+        jobs[count] = (struct visit_job){.kind = VISIT_SWEEP, .before_ms = desk->sweep_before};
+        desk->errands[desk->errands_count++] =
+            (struct errand){.sweep = true, .first = count++, .n = 1};
     }
     return count;
 }
@@ -967,7 +1040,7 @@ static void open_visit(struct desk *desk, const struct member *member, bool prob
 {
     struct worker *worker = desk->worker;
     _cleanup_(flz_freep) struct visit_job *jobs = calloc(VISIT_JOBS_MAX, sizeof *jobs);
-    size_t n = jobs ? gather_errands(desk, jobs, probe) : 0;
+    size_t n = jobs ? gather_errands(desk, member, jobs, probe) : 0;
     if (n == 0) {
         free_errands(desk);
         desk->probing = false;

@@ -80,7 +80,7 @@ uint32_t worker_credit(const struct worker *worker);
 struct worker_stats {
     uint64_t sent, rejected, withdrawn, ambiguous;
     uint64_t found_inbox, found_junk, found_other, missing, unobserved;
-    uint64_t opened, rescued, replied, tidied, declined, expired, failed;
+    uint64_t opened, rescued, replied, tidied, removed, declined, expired, failed;
     uint64_t sessions, session_failures, visits, visit_failures;
     size_t jobs_open, sessions_open, visits_open;
 };

@@ -47,7 +47,7 @@ enum flz_task_kind {
     FLZ_TASK_FIND = 3,   /* look for a message and say where it lies; changes nothing */
     FLZ_TASK_UNSPAM = 4, /* take a found message out of Junk */
     FLZ_TASK_OPEN = 5,   /* mark it \Seen */
-    FLZ_TASK_TIDY = 6,   /* file both mailboxes' copies, expire old ones */
+    FLZ_TASK_TIDY = 6,   /* file both mailboxes' copies */
 };
 #define FLZ_TASK_KIND_MAX FLZ_TASK_TIDY
 
@@ -179,7 +179,7 @@ enum flz_action { /* what an owner consents to; bits */
     FLZ_ACTION_OPEN = 2,
     FLZ_ACTION_REPLY = 4,
     FLZ_ACTION_MOVE = 8, /* out of Junk, into our folder */
-    FLZ_ACTION_DELETE = 16,
+    FLZ_ACTION_DELETE = 16, /* from our folder, after 14 days */
 };
 
 enum flz_intensity { FLZ_INTENSITY_LOW = 1, FLZ_INTENSITY_MEDIUM = 2, FLZ_INTENSITY_HIGH = 3 };

@@ -62,7 +62,7 @@ static const struct ctl_option release_options[] = {
 #define CONSENT_OPTIONS                                                                            \
     {"consent-by", "NAME", "who gave the owners' consent (required)"},                             \
         {"consent-until", "DATE", "when it ends; default 180 days from now"},                      \
-        {"consent", "LIST", "what it covers; default send,open,reply,move"},                       \
+        {"consent", "LIST", "what it covers; default send,open,reply,move; also: delete"},         \
         {"accept", "ask", "you have the mail provider's permission where its policy asks"},        \
         {"dry-run", NULL, "check everything, change nothing"}, NODE_ENDPOINT_OPTION
 

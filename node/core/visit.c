@@ -43,7 +43,9 @@ static void add_job(struct visit *visit, size_t i)
 {
     const struct visit_job *job = &visit->jobs[i];
     visit->job_targets[i] = FOLDER_NONE;
-    if (job->kind == VISIT_PROBE)
+    if (job->kind == VISIT_SWEEP)
+        visit->sweep = i;
+    if (job->kind == VISIT_PROBE || job->kind == VISIT_SWEEP)
         return;
     struct target *target = target_of(visit, i, job->in_sent || job->kind == VISIT_SENTFIND);
     visit->job_targets[i] = (uint32_t)(target - visit->targets);
@@ -118,7 +120,7 @@ struct visit *visit_new(const struct visit_options *options, const struct visit_
         !visit->settled)
         return visit_free(visit);
     memcpy(visit->jobs, jobs, n * sizeof *jobs);
-    visit->n_jobs = n;
+    visit->n_jobs = visit->sweep = visit->targets_capacity = n;
     if (take_options(visit, options) < 0)
         return visit_free(visit);
     for (size_t i = 0; i < n; i++)
@@ -254,6 +256,7 @@ static void conclude(struct visit *visit, struct target *target, struct visit_ou
                           : SLOT_TRASH,
                       outcome);
         break;
+    case VISIT_SWEEP:
     case VISIT_PROBE: break;
     }
     if (outcome->result != VISIT_FAILED)
@@ -281,6 +284,12 @@ void visit_settle(struct visit *visit, struct target *target, enum visit_job_kin
         describe(visit, target, outcome);
         conclude(visit, target, outcome);
     }
+}
+
+static void settle_sweep(struct visit *visit)
+{
+    if (visit->sweep < visit->n_jobs && !visit->settled[visit->sweep])
+        sweep_conclude(visit, outcome_of(visit, visit->sweep));
 }
 
 static void copy_folder(const struct visit *visit, enum folder_role role,
@@ -388,7 +397,12 @@ static bool plan(struct visit *visit)
         if (!act_plan(visit))
             enter(visit, visit->phase + 1);
         return true;
+    case PHASE_SWEEP:
+        enter(visit, PHASE_TIDY);
+        sweep_plan(visit);
+        return true;
     case PHASE_PROBE:
+        settle_sweep(visit);
         if (wants_probe(visit) && visit->cursor++ == 0) {
             visit_push(visit, (struct op){.kind = OP_QUOTA});
             return true;
@@ -432,6 +446,7 @@ static int op_begin(struct visit *visit, struct op *op)
     case OP_SCAN: return look_scan(visit, op);
     case OP_FETCH: return look_fetch(visit, op);
     case OP_VERIFY: return look_verify(visit, op);
+    case OP_SWEEP: return sweep_begin(visit, op);
     case OP_LOOK:
     case OP_CREATE:
     case OP_SUBSCRIBE:
@@ -489,6 +504,8 @@ static void op_ended(struct visit *visit, const struct imap_result *result)
         end_open(visit, &op, result);
     else if (op.kind == OP_SEARCH || op.kind == OP_SCAN || op.kind == OP_FETCH)
         look_ended(visit, &op, result);
+    else if (op.kind == OP_SWEEP)
+        sweep_ended(visit, &op, result);
     else if (op.kind != OP_ID && op.kind != OP_NAMESPACE)
         act_ended(visit, &op, result);
 }
@@ -579,6 +596,8 @@ static void heard(struct visit *visit, const struct imap_event *event)
             visit->folders.incomplete = true;
         return;
     }
+    if (event->type == IMAP_EVENT_FETCH && visit->current.kind == OP_SWEEP)
+        sweep_heard(visit, &event->fetch);
     look_heard(visit, &visit->current, event);
     act_heard(visit, &visit->current, event);
 }

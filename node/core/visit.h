@@ -13,7 +13,8 @@
  *  login ─► folders ─► look: search ─► look: scan ─► look everywhere ─► act ─► probe ─► logout
  *          (NAMESPACE,  INBOX, Junk,    the newest    (final looks)      │
  *           LIST)       own folder      headers                          └ unspam, open, answered,
- *                                                                          tidy; each is re-read
+ *                                                                          sweep, tidy; each is
+ *                                                                          re-read
  * Invariants
  *  V1  A message is acted on only when the caller said yes to its header block in this visit.
  *  V2  Foreign mail is seen by PEEK of the named header fields, in a folder opened by EXAMINE (or
@@ -44,6 +45,8 @@
 #define VISIT_SCAN_DEFAULT 200 /* newest headers read per folder when searching found nothing */
 #define VISIT_SCAN_FINAL 2000  /* the same for a final look */
 #define VISIT_INPUT_FINAL_MAX (32 * 1024 * 1024) /* bytes of a visit with a final look */
+#define VISIT_SWEEP_MAX 50        /* messages that one visit removes */
+#define VISIT_SWEEP_SCAN_MAX 2000 /* headers it reads for that */
 #define VISIT_WALL_MS_MAX (120 * 1000) /* real time a visit may take; the shell watches it */
 
 enum visit_job_kind {
@@ -54,6 +57,8 @@ enum visit_job_kind {
     VISIT_ANSWERED, /* +\Answered: the message named is the one that was replied to */
     VISIT_TIDY,     /* file into our own folder */
     VISIT_EXPIRE,   /* out of our own folder: into Trash, or removed when `may_delete` */
+    VISIT_SWEEP,    /* removes the old messages of the network that were filed into our folder, with
+                       the owner's consent; one of a visit. Without UIDPLUS nothing is removed */
     VISIT_PROBE,    /* login, folders, capabilities, quota; needs no message */
 };
 
@@ -74,7 +79,8 @@ struct visit_look {
 struct visit_job {
     struct flz_id id; /* the task's; copied into the outcome */
     enum visit_job_kind kind;
-    struct visit_look look;        /* unused by PROBE */
+    struct visit_look look;        /* unused by SWEEP and PROBE */
+    int64_t before_ms;             /* SWEEP: what is older, by the t= of X-FluenzR, goes */
     char folder[VISIT_FOLDER_MAX]; /* where an earlier look saw it, or "": looked at as well */
     bool in_sent;                  /* TIDY, EXPIRE: the sender's own copy, in the Sent folder */
     bool search_all;               /* FIND: the final look, past the deadline: all folders */
@@ -139,6 +145,8 @@ struct visit_outcome {
     char message_id[HEADER_MESSAGE_ID_MAX]; /* as found, when it is not ours any more; else "" */
     char authentication[HEADER_AUTHENTICATION_MAX]; /* topmost Authentication-Results; or "" */
     struct visit_probe probe;                       /* PROBE only */
+    uint32_t removed;                               /* SWEEP: messages, re-read and gone */
+    bool more;                                      /* SWEEP: more of them may be there */
 };
 
 /* How the visit ended. Worse ones come with jobs failed for VISIT_REASON_SESSION. */

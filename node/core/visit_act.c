@@ -219,6 +219,7 @@ static bool concerns(const struct target *target, enum phase phase)
     case PHASE_SCAN:
     case PHASE_ALL:
     case PHASE_FOUND:
+    case PHASE_SWEEP:
     case PHASE_PROBE:
     case PHASE_END: break;
     }
@@ -416,6 +417,7 @@ int act_begin(struct visit *visit, struct op *op)
     case OP_SEARCH:
     case OP_SCAN:
     case OP_FETCH:
+    case OP_SWEEP:
     case OP_VERIFY: break;
     }
     assert(!"an operation of another file");

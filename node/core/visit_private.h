@@ -1,6 +1,7 @@
 /*
  * What the files of a visit share: visit.c (session, jobs, outcomes), visit_look.c (finding
- * messages), visit_act.c (changing them). Nobody else includes this.
+ * messages), visit_act.c (changing them), visit_sweep.c (old ones of our folder become targets).
+ * Nobody else includes this.
  *
  * A visit keeps a small stack of operations. The top one begins (gives a command, or finds that
  * there is nothing to do and is dropped), hears what the server says, and ends with its command's
@@ -16,6 +17,7 @@
 #define VISIT_CANDIDATES_MAX 64 /* headers kept for verification */
 #define VISIT_SCAN_BATCH 100
 #define VISIT_FETCH_BATCH 50
+#define VISIT_SWEEP_BATCH 50
 #define VISIT_RELOOKS_MAX 2 /* a mailbox that changes its validity more often is left alone */
 
 enum op_kind {
@@ -27,6 +29,7 @@ enum op_kind {
     OP_SCAN,      /* sequence numbers up to `number`; 0 = from the end */
     OP_FETCH,     /* the headers of the UIDs gathered, from index `number` on */
     OP_VERIFY,    /* the candidates gathered */
+    OP_SWEEP,     /* our folder's headers, by sequence numbers from `number` on */
     OP_LOOK,      /* for target in `folder`, anew */
     OP_CREATE,    /* our folder */
     OP_SUBSCRIBE, /* our folder */
@@ -113,6 +116,7 @@ enum phase {
     PHASE_UNSPAM,
     PHASE_UNSPAMMED, /* looks in INBOX for what was moved */
     PHASE_MARK,
+    PHASE_SWEEP, /* finds what PHASE_TIDY removes */
     PHASE_TIDY,
     PHASE_TIDIED,
     PHASE_PROBE,
@@ -142,8 +146,15 @@ struct visit {
     struct visit_job *jobs; /* owned */
     size_t n_jobs;
     uint32_t *job_targets;  /* owned; FOLDER_NONE for a job without message */
-    struct target *targets; /* owned */
+    struct target *targets; /* owned; those that a sweep found come last */
     size_t n_targets;
+    size_t targets_capacity;
+    size_t sweep;       /* the job that sweeps, or n_jobs */
+    size_t sweep_first; /* the first target it found */
+    bool sweep_old;     /* of the batch: something to remove was seen … */
+    bool sweep_young;   /* … and something of ours that stays */
+    bool sweep_more;
+    bool sweep_refused; /* our folder cannot be read */
 
     enum session session;
     enum visit_end end;
@@ -219,6 +230,15 @@ void look_heard(struct visit *visit, const struct op *op, const struct imap_even
 void look_ended(struct visit *visit, const struct op *op, const struct imap_result *result);
 void look_verified(struct visit *visit, bool is_ours);
 void look_forget(struct visit *visit);
+
+/* visit_sweep.c */
+/* Pushes what begins the sweep, or concludes that there is none. */
+void sweep_plan(struct visit *visit);
+int sweep_begin(struct visit *visit, struct op *op);
+void sweep_heard(struct visit *visit, const struct imap_fetch *fetch);
+void sweep_ended(struct visit *visit, const struct op *op, const struct imap_result *result);
+/* What became of it, once its targets were removed. */
+void sweep_conclude(struct visit *visit, struct visit_outcome *outcome);
 
 /* visit_act.c */
 bool act_plan(struct visit *visit);

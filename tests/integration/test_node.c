@@ -985,6 +985,112 @@ static void a_message_is_acted_on_once_whatever_its_tasks_are_called(void **stat
     stop_node(fx);
 }
 
+/* Lets this account's owner agree to these actions. */
+static void agree(struct fx *fx, const char *address, size_t account, const char *actions)
+{
+    char body[1024];
+    struct flz_argument arguments[] = {argument("consent-by", "the owner"),
+                                       argument("consent", actions)};
+    (void)snprintf(body, sizeof body, "address,smtp,imap,user,password,hours,days\n%s",
+                   row(fx, address, account));
+    assert_int_equal(ask(fx, "account import", arguments, 2, body, NULL), ADMIN_OK);
+}
+
+static unsigned sweeps_of(const struct fx *fx, struct flz_id account)
+{
+    char line[4096];
+    unsigned n = 0;
+    FILE *file = fopen(path_of(fx, "log"), "re");
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file))
+        n += strstr(line, "mailbox_swept") && strstr(line, flz_id_str(account));
+    (void)fclose(file);
+    return n;
+}
+
+/* A message from ADA to BOB that both have filed. */
+static void file_one(struct fx *fx)
+{
+    static struct flz_text all[1];
+    struct flz_id x = coordfake_id();
+    mailworld_faults(fx->world, (struct mailworld_faults){.copy_to_sent = true});
+    struct flz_task send = task(fx, FLZ_TASK_SEND, x, 0, ADA, BOB);
+    expect(fx, do_task(fx, send), FLZ_OUTCOME_SENT, FLZ_REASON_NONE);
+    memcpy(all[0].text, send.message_id, sizeof all[0].text);
+    struct flz_task tidy[] = {task(fx, FLZ_TASK_TIDY, x, 0, BOB, ADA),
+                              task(fx, FLZ_TASK_TIDY, x, 1, ADA, BOB)};
+    for (size_t i = 0; i < 2; i++) {
+        tidy[i].references = all;
+        tidy[i].references_count = 1;
+        expect(fx, do_task(fx, tidy[i]), FLZ_OUTCOME_DONE, FLZ_REASON_NONE);
+    }
+}
+
+/* Has both accounts probed, by a visit each. */
+static void visit_both(struct fx *fx)
+{
+    unsigned probes = fx->coord->probes_count;
+    struct flz_argument ada[] = {argument("account", ADA)}, bob[] = {argument("account", BOB)};
+    assert_int_equal(ask(fx, "account retry", ada, 1, "", NULL), ADMIN_OK);
+    assert_int_equal(ask(fx, "account retry", bob, 1, "", NULL), ADMIN_OK);
+    WAIT_FOR(fx, 20000, fx->coord->probes_count >= probes + 2);
+}
+
+static void jump_to(struct fx *fx, int64_t ms)
+{
+    unsigned heartbeats = fx->coord->heartbeats;
+    fx->coord->jump_ms = ms;
+    WAIT_FOR(fx, 5000, fx->coord->heartbeats > heartbeats + 2);
+}
+
+static void filed_messages_go_after_14_days_if_the_owner_agreed(void **state)
+{
+    struct fx *fx = *state;
+    settle_in(fx);
+    agree(fx, ADA, fx->ada, "send,open,reply,move,delete");
+    agree(fx, BOB, fx->bob, "send,open,reply,move");
+    struct flz_id ada = coordfake_account(fx->coord, ADA)->id;
+    struct flz_id bob = coordfake_account(fx->coord, BOB)->id;
+    file_one(fx);
+    mailworld_deliver(fx->world, fx->ada, "FluenzR",
+                      "From: a@x.test\r\nSubject: foreign\r\nMessage-ID: <1@x.test>\r\n\r\n");
+    jump_to(fx, 13 * FLZ_DAY_MS);
+    unsigned before = sweeps_of(fx, ada);
+    visit_both(fx);
+    assert_int_equal(sweeps_of(fx, ada), before + 1);
+    assert_int_equal(mailworld_count(fx->world, fx->ada, "FluenzR", "X-FluenzR"), 1);
+    jump_to(fx, 14 * FLZ_DAY_MS + FLZ_HOUR_MS);
+    visit_both(fx);
+    visit_both(fx);
+    assert_int_equal(sweeps_of(fx, ada), before + 2); /* once a day */
+    assert_int_equal(mailworld_count(fx->world, fx->ada, "FluenzR", "X-FluenzR"), 0);
+    assert_int_equal(mailworld_count(fx->world, fx->ada, "FluenzR", "foreign"), 1);
+    assert_int_equal(mailworld_count(fx->world, fx->bob, "FluenzR", "X-FluenzR"), 1);
+    assert_int_equal(sweeps_of(fx, bob), 0);
+    no_violation(fx);
+    stop_node(fx);
+}
+
+static void a_paused_mailbox_is_not_swept(void **state)
+{
+    struct fx *fx = *state;
+    settle_in(fx);
+    agree(fx, ADA, fx->ada, "send,open,reply,move,delete");
+    struct flz_id ada = coordfake_account(fx->coord, ADA)->id;
+    file_one(fx);
+    unsigned before = sweeps_of(fx, ada);
+    fx->coord->pause = (struct flz_pause){.scope = FLZ_SCOPE_ACCOUNT, .account = ada};
+    jump_to(fx, 15 * FLZ_DAY_MS);
+    visit_both(fx);
+    assert_int_equal(sweeps_of(fx, ada), before);
+    assert_int_equal(mailworld_count(fx->world, fx->ada, "FluenzR", "X-FluenzR"), 1);
+    fx->coord->pause = (struct flz_pause){.scope = 0};
+    jump_to(fx, 15 * FLZ_DAY_MS);
+    visit_both(fx);
+    assert_int_equal(mailworld_count(fx->world, fx->ada, "FluenzR", "X-FluenzR"), 0);
+    stop_node(fx);
+}
+
 /* A send to a member that another node vouches for. */
 static struct flz_receipt send_elsewhere(struct fx *fx, struct flz_id node)
 {
@@ -1086,6 +1192,8 @@ int main(int argc, char **argv)
         TEST(repeated_and_forged_frames_do_nothing),
         TEST(stranger_is_never_written_to),
         TEST(a_message_is_acted_on_once_whatever_its_tasks_are_called),
+        TEST(filed_messages_go_after_14_days_if_the_owner_agreed),
+        TEST(a_paused_mailbox_is_not_swept),
         TEST(nobody_of_a_revoked_node_is_written_to),
         TEST(without_all_revocations_nothing_is_sent),
         TEST(a_revoked_node_sends_nothing_itself),

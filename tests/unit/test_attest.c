@@ -402,6 +402,50 @@ static void key_counts_for_the_time_of_its_certificate_alone(void **state)
     expect_reason(fx, FLZ_REASON_PROTOCOL);
 }
 
+/* ---- What was filed ---- */
+
+static bool may_go(struct fx *fx, const char *address, int64_t before, const struct header *header,
+                   int64_t now)
+{
+    struct flz_msg msg = FLZ_MSG_NULL;
+    bool old = attest_kept_header(&fx->identity, address, before, header, at(now), &msg);
+    assert_true(old || msg.text[0]);
+    return old;
+}
+
+static void old_and_expired_mail_of_the_account_may_go(void **state)
+{
+    struct fx *fx = *state;
+    struct header header = header_of(fx);
+    int64_t expired = fx->task.expires;
+    assert_true(may_go(fx, "ada@a.test", NOW + 1, &header, expired)); /* sent */
+    assert_true(may_go(fx, "BOB@b.test", NOW + 1, &header, expired)); /* received */
+    assert_false(may_go(fx, "eve@b.test", NOW + 1, &header, expired));
+    assert_false(may_go(fx, "ada@a.test", NOW, &header, expired)); /* not old enough */
+    assert_false(may_go(fx, "ada@a.test", NOW + 1, &header, expired - 1)); /* tasks may come */
+}
+
+static void mail_that_is_not_ours_stays(void **state)
+{
+    struct fx *fx = *state;
+    struct header header = header_of(fx), copy = header;
+    int64_t now = fx->task.expires;
+    copy.doubled = true;
+    assert_false(may_go(fx, "ada@a.test", NOW + 1, &copy, now));
+    copy = header;
+    (void)snprintf(copy.from, sizeof copy.from, "eve@a.test");
+    assert_false(may_go(fx, "bob@b.test", NOW + 1, &copy, now));
+    copy = header;
+    copy.x_fluenzr[0] = '\0';
+    assert_false(may_go(fx, "ada@a.test", NOW + 1, &copy, now));
+    copy = header;
+    char *signature = strstr(copy.x_fluenzr, "s=");
+    signature[2] = signature[2] == 'A' ? 'B' : 'A';
+    assert_false(may_go(fx, "ada@a.test", NOW + 1, &copy, now));
+    fx->identity.trust.network.b[0]++;
+    assert_false(may_go(fx, "ada@a.test", NOW + 1, &header, now));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -420,6 +464,8 @@ int main(void)
         TEST(forged_header_is_refused),
         TEST(retired_key_still_vouches_for_its_mail),
         TEST(key_counts_for_the_time_of_its_certificate_alone),
+        TEST(old_and_expired_mail_of_the_account_may_go),
+        TEST(mail_that_is_not_ours_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,6 +32,7 @@ struct letter {
     const char *message_id; /* as it lies in the mailbox; NULL = the original */
     bool bare;              /* no X-FluenzR */
     const char *extra;
+    int64_t age_ms; /* t= of X-FluenzR lies so long before NOW */
 };
 
 static struct flz_id id_of(uint8_t n)
@@ -53,7 +54,7 @@ static void write_letter(const struct letter *letter, char ret_header[static 409
     struct xheader x = {.network = id_of(9),
                         .exchange = id_of(letter->exchange),
                         .step = letter->step,
-                        .time_ms = NOW,
+                        .time_ms = NOW - letter->age_ms,
                         .expiry_ms = NOW + FLZ_DAY_MS};
     char value[XHEADER_VALUE_MAX] = "", field[XHEADER_VALUE_MAX + 64] = "";
     x.signature.b[0] = letter->signature;
@@ -840,6 +841,253 @@ static void removal_needs_the_owners_word(void **state)
     (void)imapfake_free(fake);
 }
 
+/* ---- Sweeping our own folder ---- */
+
+#define OLD (FLZ_DAY_MS)
+
+static struct visit_job sweep_job(void)
+{
+    struct visit_job job = {.kind = VISIT_SWEEP, .before_ms = NOW - OLD / 2};
+    job.id = id_of(77);
+    return job;
+}
+
+static struct imapfake *own_folder(const struct imapfake_options *options, const char **ret_own)
+{
+    struct imapfake *fake = account(options);
+    *ret_own = in_prefix(options, "FluenzR");
+    imapfake_add_folder(fake, *ret_own, "");
+    return fake;
+}
+
+/* What must stay: strangers' mail, forged and young messages. */
+static void deliver_kept(struct imapfake *fake, const char *own)
+{
+    deliver_foreign(fake, own, 3);
+    (void)deliver(fake, own, (struct letter){.exchange = 9, .signature = 1, .age_ms = OLD});
+    (void)deliver(fake, own, (struct letter){.exchange = 8, .bare = true});
+    (void)deliver(fake, own, (struct letter){.exchange = 7, .signature = OURS});
+}
+
+/* Three old messages of ours among what must stay. */
+static struct imapfake *mixed(const struct imapfake_options *options)
+{
+    const char *own;
+    struct imapfake *fake = own_folder(options, &own);
+    for (uint8_t x = 1; x <= 2; x++)
+        (void)deliver(fake, own, (struct letter){.exchange = x, .signature = OURS, .age_ms = OLD});
+    deliver_kept(fake, own);
+    (void)deliver(fake, own,
+                  (struct letter){.exchange = 2, .step = 1, .signature = OURS, .age_ms = OLD});
+    return fake;
+}
+
+/* The same account without them. */
+static struct flz_buf kept_of(const struct imapfake_options *options)
+{
+    const char *own;
+    struct imapfake *fake = own_folder(options, &own);
+    deliver_kept(fake, own);
+    struct flz_buf text = dump_of(fake);
+    (void)imapfake_free(fake);
+    return text;
+}
+
+static void assert_dump(const struct imapfake *fake, struct flz_buf *wanted)
+{
+    _cleanup_(flz_buf_deinit) struct flz_buf got = dump_of(fake);
+    assert_string_equal(flz_buf_str(&got), flz_buf_str(wanted));
+}
+
+static void old_messages_of_ours_are_removed_and_nothing_else(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N_SERVERS; i++) {
+        struct run run = {.split = i};
+        struct visit_job job = sweep_job();
+        struct imapfake *fake = mixed(&servers[i]);
+        _cleanup_(flz_buf_deinit) struct flz_buf before = dump_of(fake);
+        _cleanup_(flz_buf_deinit) struct flz_buf wanted = kept_of(&servers[i]);
+        go(&run, fake, &job, 1);
+        assert_int_equal(run.end, VISIT_END_DONE);
+        if (servers[i].no_uidplus) {
+            expect(&run, 0, VISIT_FAILED, VISIT_REASON_NO_UIDPLUS);
+            assert_string_not_equal(outcome(&run, 0)->text, "");
+            assert_dump(fake, &before);
+        } else {
+            expect(&run, 0, VISIT_DONE, VISIT_REASON_NONE);
+            assert_int_equal(outcome(&run, 0)->removed, 3);
+            assert_false(outcome(&run, 0)->more);
+            assert_dump(fake, &wanted);
+            go(&run, fake, &job, 1);
+            expect(&run, 0, VISIT_NOOP, VISIT_REASON_NONE);
+            assert_dump(fake, &wanted);
+        }
+        (void)imapfake_free(fake);
+    }
+}
+
+static void a_sweep_cut_anywhere_is_made_good_by_the_next(void **state)
+{
+    (void)state;
+    struct visit_job job = sweep_job();
+    struct run whole = {.split = 0};
+    struct imapfake *fake = mixed(&servers[0]);
+    _cleanup_(flz_buf_deinit) struct flz_buf wanted = kept_of(&servers[0]);
+    go(&whole, fake, &job, 1);
+    unsigned commands = imapfake_commands(fake);
+    (void)imapfake_free(fake);
+    for (unsigned cut = 1; cut < commands; cut++) {
+        struct run run = {.cut_after = cut, .cut_answer = cut % 2};
+        fake = mixed(&servers[0]);
+        go(&run, fake, &job, 1);
+        run.cut_after = 0;
+        go(&run, fake, &job, 1);
+        assert_int_equal(run.end, VISIT_END_DONE);
+        assert_dump(fake, &wanted);
+        (void)imapfake_free(fake);
+    }
+}
+
+static void a_sweep_survives_any_refused_allocation(void **state)
+{
+    (void)state;
+    struct visit_job job = sweep_job();
+    _cleanup_(flz_buf_deinit) struct flz_buf wanted = kept_of(&servers[0]);
+    bool refused = true;
+    for (unsigned k = 1; refused; k++) {
+        struct run run = {.split = 0};
+        struct imapfake *fake = mixed(&servers[0]);
+        refused_in = k;
+        go(&run, fake, &job, 1);
+        refused = refused_in == 0;
+        refused_in = 0;
+        go(&run, fake, &job, 1);
+        assert_int_equal(run.end, VISIT_END_DONE);
+        assert_dump(fake, &wanted);
+        (void)imapfake_free(fake);
+        assert_true(k < 10000);
+    }
+}
+
+static void a_sweep_is_bounded_and_forged_mail_takes_no_place(void **state)
+{
+    (void)state;
+    const char *own;
+    struct run run = {.split = 0};
+    struct visit_job job = sweep_job();
+    struct imapfake *fake = own_folder(&servers[0], &own);
+    for (uint32_t i = 0; i < 3 * VISIT_SWEEP_MAX; i++)
+        (void)deliver(fake, own,
+                      (struct letter){.exchange = (uint8_t)(1 + i / 5),
+                                      .step = i % 5,
+                                      .signature = i < 2 * VISIT_SWEEP_MAX ? 1 : OURS,
+                                      .age_ms = OLD});
+    (void)deliver(fake, own, (struct letter){.exchange = 200, .signature = OURS, .age_ms = OLD});
+    go(&run, fake, &job, 1);
+    expect(&run, 0, VISIT_DONE, VISIT_REASON_NONE);
+    assert_int_equal(outcome(&run, 0)->removed, VISIT_SWEEP_MAX);
+    assert_true(outcome(&run, 0)->more);
+    go(&run, fake, &job, 1);
+    assert_int_equal(outcome(&run, 0)->removed, 1);
+    assert_false(outcome(&run, 0)->more);
+    assert_int_equal(imapfake_count(fake, own, "X-FluenzR"), 2 * VISIT_SWEEP_MAX);
+    (void)imapfake_free(fake);
+}
+
+static void strangers_mail_in_our_folder_hides_nothing(void **state)
+{
+    (void)state;
+    const char *own;
+    struct run run = {.split = 0};
+    struct visit_job job = sweep_job();
+    struct imapfake *fake = own_folder(&servers[0], &own);
+    deliver_foreign(fake, own, VISIT_SWEEP_MAX + 5);
+    (void)deliver(fake, own, (struct letter){.exchange = 1, .signature = OURS, .age_ms = OLD});
+    go(&run, fake, &job, 1);
+    expect(&run, 0, VISIT_DONE, VISIT_REASON_NONE);
+    assert_int_equal(outcome(&run, 0)->removed, 1);
+    assert_int_equal(imapfake_count(fake, own, "stranger"), VISIT_SWEEP_MAX + 5);
+    (void)imapfake_free(fake);
+}
+
+static void what_lies_behind_young_messages_is_not_read(void **state)
+{
+    (void)state;
+    const char *own;
+    struct run run = {.split = 0};
+    struct visit_job job = sweep_job();
+    struct imapfake *fake = own_folder(&servers[0], &own);
+    for (uint32_t i = 0; i < 2 * VISIT_SWEEP_MAX; i++)
+        (void)deliver(fake, own,
+                      (struct letter){
+                          .exchange = (uint8_t)(1 + i / 5), .step = i % 5, .signature = OURS});
+    go(&run, fake, &job, 1);
+    expect(&run, 0, VISIT_NOOP, VISIT_REASON_NONE);
+    assert_non_null(strstr(imapfake_transcript(fake), "FETCH 1:50"));
+    assert_null(strstr(imapfake_transcript(fake), "FETCH 51:"));
+    assert_null(strstr(imapfake_transcript(fake), "SELECT"));
+    (void)imapfake_free(fake);
+}
+
+static void a_sweep_believes_what_it_reads_not_what_it_is_told(void **state)
+{
+    (void)state;
+    struct imapfake_options options = {.empty_words = true};
+    struct run run = {.split = 0};
+    struct visit_job job = sweep_job();
+    struct imapfake *fake = mixed(&options);
+    _cleanup_(flz_buf_deinit) struct flz_buf before = dump_of(fake);
+    go(&run, fake, &job, 1);
+    expect(&run, 0, VISIT_FAILED, VISIT_REASON_NOT_SO);
+    assert_int_equal(outcome(&run, 0)->removed, 0);
+    assert_dump(fake, &before);
+    (void)imapfake_free(fake);
+}
+
+static void renumber_at_select(struct imapfake *fake, const char *command, void *userdata)
+{
+    unsigned *left = userdata;
+    if (*left > 0 && strncmp(command, "SELECT", 6) == 0) {
+        --*left;
+        imapfake_renumber(fake, "FluenzR");
+    }
+}
+
+static void a_sweep_uses_no_uid_of_another_validity(void **state)
+{
+    (void)state;
+    struct run run = {.split = 0};
+    struct visit_job job = sweep_job();
+    struct imapfake *fake = mixed(&servers[0]);
+    _cleanup_(flz_buf_deinit) struct flz_buf wanted = kept_of(&servers[0]);
+    unsigned left = 1;
+    imapfake_on_each(fake, renumber_at_select, &left);
+    go(&run, fake, &job, 1);
+    go(&run, fake, &job, 1);
+    assert_int_equal(left, 0);
+    assert_dump(fake, &wanted);
+    (void)imapfake_free(fake);
+}
+
+static void an_account_without_our_folder_is_not_swept(void **state)
+{
+    (void)state;
+    struct run run = {.split = 0};
+    struct visit_job jobs[] = {sweep_job(), job_of(VISIT_OPEN, 1), job_of(VISIT_TIDY, 1)};
+    struct imapfake *fake = account(&servers[0]);
+    (void)deliver_ours(fake, "INBOX", 1);
+    go(&run, fake, jobs, 1);
+    expect(&run, 0, VISIT_NOOP, VISIT_REASON_NONE);
+    /* Nor what the same visit files. */
+    jobs[0].before_ms = NOW + 1;
+    go(&run, fake, jobs, 3);
+    expect(&run, 0, VISIT_NOOP, VISIT_REASON_NONE);
+    expect(&run, 2, VISIT_DONE, VISIT_REASON_NONE);
+    assert_int_equal(imapfake_count(fake, "FluenzR", "m1.0@"), 1);
+    (void)imapfake_free(fake);
+}
+
 /* ---- Sessions ---- */
 
 static void gmail_is_refused_before_any_login(void **state)
@@ -1000,6 +1248,15 @@ int main(void)
         cmocka_unit_test(a_uidvalidity_that_never_rests_ends_in_failure_untouched),
         cmocka_unit_test(our_sent_copy_is_filed_and_later_expired),
         cmocka_unit_test(removal_needs_the_owners_word),
+        cmocka_unit_test(old_messages_of_ours_are_removed_and_nothing_else),
+        cmocka_unit_test(a_sweep_cut_anywhere_is_made_good_by_the_next),
+        cmocka_unit_test(a_sweep_survives_any_refused_allocation),
+        cmocka_unit_test(a_sweep_is_bounded_and_forged_mail_takes_no_place),
+        cmocka_unit_test(strangers_mail_in_our_folder_hides_nothing),
+        cmocka_unit_test(what_lies_behind_young_messages_is_not_read),
+        cmocka_unit_test(a_sweep_believes_what_it_reads_not_what_it_is_told),
+        cmocka_unit_test(a_sweep_uses_no_uid_of_another_validity),
+        cmocka_unit_test(an_account_without_our_folder_is_not_swept),
         cmocka_unit_test(gmail_is_refused_before_any_login),
         cmocka_unit_test(no_secret_goes_over_clear_text),
         cmocka_unit_test(wrong_credentials_end_the_visit_with_the_servers_words),
