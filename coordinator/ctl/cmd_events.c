@@ -2,6 +2,7 @@
 #include "coordinator/ctl/ctl.h"
 
 #include "common/base/cleanup.h"
+#include "common/base/text.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -62,27 +63,37 @@ static void print_all(const struct ctl *ctl, const json_t *items, uint64_t *last
     (void)fflush(stdout);
 }
 
-static int read_some(const struct ctl *ctl, const struct ctl_arguments *arguments, uint64_t *last,
-                     struct answer *answer)
+/* What stands behind `last`; 0: the newest ones. */
+static int read_some(const struct ctl *ctl, const struct ctl_arguments *arguments, uint64_t last,
+                     bool silent, struct answer *answer)
 {
-    struct ask ask = {.verb = "events"};
+    struct ask ask = {.verb = "events", .silent = silent};
     char after[24];
-    (void)snprintf(after, sizeof after, "%" PRIu64, *last);
-    ask_add(&ask, "after", *last ? after : NULL);
+    (void)snprintf(after, sizeof after, "%" PRIu64, last);
+    ask_add(&ask, "after", last ? after : NULL);
     ask_add_option(&ask, arguments, "limit");
     ask_add_option(&ask, arguments, "type");
     return ask_do(ctl, &ask, answer);
 }
 
-/* An empty log has no newest event: all that comes is behind its revision. */
+/* A coordinator that is being started again answers a little later: it is asked until it does, and
+ * nothing is left out, since all that comes is behind the last event seen. */
 static int follow(const struct ctl *ctl, const struct ctl_arguments *arguments, uint64_t last)
 {
     const struct timespec pause = {.tv_sec = POLL_MS / 1000};
+    bool away = false;
     while (nanosleep(&pause, NULL) == 0) {
         _cleanup_(answer_deinit) struct answer answer = ANSWER_NULL;
-        int code = read_some(ctl, arguments, &last, &answer);
-        if (!answer.json)
-            return code;
+        int code = read_some(ctl, arguments, last, away, &answer);
+        bool passes = code == ADMIN_UNREACHABLE || code == ADMIN_TRY_AGAIN;
+        if (!answer.json && !passes)
+            return !away ? code
+                         : talk_fail(ctl, (enum admin_exit)code, answer.error, answer.message, "");
+        if (!answer.json && !away)
+            talk(ctl, "asking again until it answers; after event %" PRIu64, last);
+        else if (answer.json && away)
+            talk(ctl, "it answers again");
+        away = !answer.json;
         print_all(ctl, json_object_get(answer.json, "items"), &last);
         if (ferror(stdout))
             return ADMIN_FAILED;
@@ -95,7 +106,11 @@ int cmd_events(struct ctl *ctl, const struct ctl_arguments *arguments)
     _cleanup_(answer_deinit) struct answer answer = ANSWER_NULL;
     uint64_t last = 0;
     bool follows = arguments_get(arguments, "follow") != NULL;
-    int code = read_some(ctl, arguments, &last, &answer);
+    const char *after = arguments_get(arguments, "after");
+    if (after && (flz_parse_u64(after, INT64_MAX, &last) < 0 || last == 0))
+        return talk_usage(ctl, "the first number of each line, or .seq with -o json",
+                          "--after '%s' is not the number of an event", after);
+    int code = read_some(ctl, arguments, last, false, &answer);
     if (!answer.json)
         return code;
     if (ctl->output == CTL_JSON && !follows) {
@@ -103,6 +118,7 @@ int cmd_events(struct ctl *ctl, const struct ctl_arguments *arguments)
         return code;
     }
     print_all(ctl, json_object_get(answer.json, "items"), &last);
+    /* No event of that kind as yet: all that comes is behind the log's end. */
     if (last == 0)
         last = (uint64_t)show_integer(answer.json, "revision");
     return follows ? follow(ctl, arguments, last) : code;

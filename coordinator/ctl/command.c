@@ -136,7 +136,8 @@ static const struct ctl_option stats_options[] = {
 };
 
 static const struct ctl_option events_options[] = {
-    {"follow", NULL, "-f: go on with what comes"},
+    {"follow", NULL, "-f: go on with what comes; a coordinator that restarts is waited for"},
+    {"after", "SEQ", "those behind an event, oldest first: go on where one stopped"},
     {"limit", "N", "the newest N; default 100"},
     {"type", "TYPE", "only these: receipt, paused, joined …"},
     END,

@@ -351,6 +351,48 @@ bob@beta.test" ]
     [[ $output == *"certificate"* ]]
 }
 
+@test "events: --after goes on where one stopped" {
+    start_desk
+    run -0 ctl -o json events
+    seqs=$(jq -c '[.items[].seq]' <<< "$output")
+    third=$(jq '.[2]' <<< "$seqs")
+    run -0 ctl -o json events --after "$third"
+    [ "$(jq -c '[.items[].seq]' <<< "$output")" = "$(jq -c '.[3:]' <<< "$seqs")" ]
+    run -0 ctl -o json events --after "$third" --limit 2
+    [ "$(jq -c '[.items[].seq]' <<< "$output")" = "$(jq -c '.[3:5]' <<< "$seqs")" ]
+    for slip in x -1 0 1.5 ''; do
+        run -64 ctl events --after "$slip"
+        [[ $output == *"is not the number of an event"* ]]
+    done
+}
+
+@test "events: following goes on when the coordinator is started again" {
+    start_desk
+    timeout 20 "$FLUENZR_BIN/fluenzrctl" --timeout 1s events -f --limit 1 \
+        > "$D/seen" 2> "$D/said" 3>&- &
+    following=$!
+    sleep 1.5
+    kill "$DESKD" && wait "$DESKD"
+    for _ in $(seq 50); do
+        ! grep -q 'asking again until it answers' "$D/said" || break
+        sleep 0.2
+    done
+    grep -q 'cannot reach\|no answer from' "$D/said"
+    start_desk
+    for _ in $(seq 50); do
+        ! grep -q 'it answers again' "$D/said" || break
+        sleep 0.2
+    done
+    ctl -q pause network --reason still-here
+    for _ in $(seq 30); do
+        ! grep -q still-here "$D/seen" || break
+        sleep 0.2
+    done
+    kill "$following" && wait "$following" || true
+    [ "$(grep -c 'asking again until it answers' "$D/said")" -eq 1 ]
+    [ "$(grep -c still-here "$D/seen")" -eq 1 ]
+}
+
 @test "wait: ready when all are, exit 4 when not" {
     start_desk one-owner
     run -0 ctl wait --for ready --timeout 5s
