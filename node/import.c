@@ -2,6 +2,7 @@
 
 #include "common/base/cleanup.h"
 #include "common/base/hash.h"
+#include "common/base/map.h"
 #include "common/base/text.h"
 #include "common/base/time.h"
 #include "common/sys/clock.h"
@@ -293,6 +294,73 @@ static json_t *row_json(const struct item *item)
                      "text", item->text.text);
 }
 
+/* ---- Who can be paired with whom ---- */
+
+/* What all accounts of this node, and those that a dry run would take, have in common. */
+struct kinship {
+    const char *owner; /* borrowed; NULL: none as yet */
+    const char *domain;
+    bool one_owner;
+    bool one_domain;
+    size_t count;
+};
+
+static void kinship_add(struct kinship *kinship, const struct flz_account *account)
+{
+    const char *at = strchr(account->address, '@');
+    const char *domain = at ? at + 1 : "";
+    const char *owner = account->owner[0] ? account->owner : domain;
+    bool first = kinship->count++ == 0;
+    kinship->one_owner =
+        first || (kinship->one_owner && flz_ascii_equal_nocase(kinship->owner, owner));
+    kinship->one_domain =
+        first || (kinship->one_domain && flz_ascii_equal_nocase(kinship->domain, domain));
+    kinship->owner = owner;
+    kinship->domain = domain;
+}
+
+static struct kinship kinship_of(const struct import *import)
+{
+    struct kinship kinship = {.count = 0};
+    for (size_t i = 0; i < members_count(import->parts.members); i++) {
+        const struct member *member = members_at(import->parts.members, i);
+        if (!member->record.released)
+            kinship_add(&kinship, &member->record.account);
+    }
+    for (size_t i = 0; i < import->count; i++) {
+        const struct item *item = &import->items[i];
+        if (item->verdict == VERDICT_WOULD &&
+            !members_find_address(import->parts.members, &item->row.address))
+            kinship_add(&kinship, &item->row.record.account);
+    }
+    return kinship;
+}
+
+/* This node knows its own accounts only; whether others have partners for them is told by the
+ * coordinator. */
+static json_t *pairing_note(const struct import *import)
+{
+    struct kinship kinship = kinship_of(import);
+    struct flz_msg msg = FLZ_MSG_NULL;
+    if (kinship.count > 1 && kinship.one_domain)
+        flz_msg_set(&msg,
+                    "all %zu accounts of this node are of one domain and cannot be paired with one "
+                    "another: unless other nodes have accounts of other owners and domains, "
+                    "nothing is planned (fluenzrctl account why ADDRESS counts the partners)",
+                    kinship.count);
+    else if (kinship.count > 1 && kinship.one_owner)
+        flz_msg_set(&msg,
+                    "all %zu accounts of this node share one owner and cannot be paired with one "
+                    "another: unless other nodes have accounts of other owners, nothing is planned "
+                    "(fluenzrctl account why ADDRESS counts the partners). An administrator may "
+                    "allow a share of pairs within one owner: fluenzrctl policy set "
+                    "same_owner_percent 20",
+                    kinship.count);
+    return msg.text[0] ? json_string(msg.text) : json_null();
+}
+
+/* ---- The answer ---- */
+
 static void answer(struct import *import)
 {
     json_t *rows = json_array();
@@ -301,8 +369,9 @@ static void answer(struct import *import)
         refused += import->items[i].verdict == VERDICT_REFUSED;
         json_array_append_new(rows, row_json(&import->items[i]));
     }
-    json_t *json = json_pack("{s:s,s:o,s:I,s:I}", "kind", "AccountImport", "rows", rows, "taken",
-                             (json_int_t)(import->count - refused), "refused", (json_int_t)refused);
+    json_t *json = json_pack("{s:s,s:o,s:I,s:I,s:o}", "kind", "AccountImport", "rows", rows,
+                             "taken", (json_int_t)(import->count - refused), "refused",
+                             (json_int_t)refused, "note", pairing_note(import));
     enum admin_exit code = refused == 0              ? ADMIN_OK
                            : refused < import->count ? ADMIN_PARTLY
                                                      : ADMIN_FAILED;
@@ -327,14 +396,31 @@ static void on_timer(uv_timer_t *timer)
         answer(import);
 }
 
-/* A second row of the same address says nothing about which one is meant: it is refused. */
-static bool is_doubled(const struct import *import, const struct item *item)
+/* Two rows of one address do not say which of them is meant: both are refused. */
+static int refuse_doubled(struct import *import)
 {
-    for (size_t i = 0; i < import->count; i++)
-        if (&import->items[i] != item &&
-            flz_ascii_equal_nocase(import->items[i].row.address.text, item->row.address.text))
-            return true;
-    return false;
+    _cleanup_(flz_map_deinit) struct flz_map lines = FLZ_MAP_NULL;
+    for (size_t i = 0; i < import->count; i++) {
+        struct item *item = &import->items[i];
+        struct flz_id key;
+        if (!item->row.address.text[0])
+            continue;
+        struct flz_digest digest = flz_address_digest(&item->row.address);
+        memcpy(key.b, digest.b, sizeof key.b);
+        uint32_t first = flz_map_get(&lines, key);
+        int r = first == FLZ_MAP_NONE ? flz_map_set(&lines, key, (uint32_t)i) : 0;
+        if (r < 0)
+            return r;
+        if (first == FLZ_MAP_NONE)
+            continue;
+        struct item *other = &import->items[first];
+        static const char text[] = "this address stands on line %d, too: leave one of them out";
+        if (item->step != STEP_DONE)
+            (void)refuse(item, text, other->row.line);
+        if (other->step != STEP_DONE)
+            (void)refuse(other, text, item->row.line);
+    }
+    return 0;
 }
 
 static int read_rows(struct import *import, char *text, struct flz_msg *msg)
@@ -368,14 +454,12 @@ static int read_rows(struct import *import, char *text, struct flz_msg *msg)
         if (row_read(&columns, fields, count, csv.line, import->parts.tz, &item->row, &item->text) <
             0)
             finish(item, VERDICT_REFUSED);
-        else if (is_doubled(import, item))
-            (void)refuse(item, "this address stands in the file twice");
     }
     if (r == CSV_E_MALFORMED) {
         flz_msg_set(msg, "line %d: a quote is left open, or there are too many fields", csv.line);
         return flz_fail(-EINVAL);
     }
-    return 0;
+    return refuse_doubled(import);
 }
 
 static int parse_actions(const char *text, uint32_t *ret_actions)

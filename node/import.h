@@ -2,7 +2,8 @@
  * `account import` and `account add`: takes accounts into the node, row by row, each with a verdict
  * of its own. A row passes: reading (node/row.h), DNS of its domain, provider policy and opt-out,
  * then the journal, then the coordinator. Idempotent by address: the same row again changes what
- * differs and keeps the account's id.
+ * differs and keeps the account's id. An address that stands in the file twice is refused on both
+ * lines. The answer's "note" says when the node's accounts cannot be paired with one another.
  */
 #pragma once
 

@@ -103,6 +103,8 @@ static void show_verdicts(const struct ctl *ctl, const struct answer *answer)
     if (!ctl->quiet)
         show_table(ctl, json_object_get(answer->json, "rows"), columns);
     talk(ctl, "%s", answer->message);
+    if (show_string(answer->json, "note")[0])
+        talk(ctl, "note: %s", show_string(answer->json, "note"));
 }
 
 /* Sends the CSV with what the command line says of consent. */

@@ -383,6 +383,58 @@ static void import_gives_each_row_its_verdict(void **state)
     stop_node(fx);
 }
 
+static void an_address_that_stands_twice_is_refused_on_both_lines(void **state)
+{
+    struct fx *fx = *state;
+    struct stat st;
+    _cleanup_(flz_buf_deinit) struct flz_buf json = FLZ_BUF_NULL;
+    start_node(fx);
+    WAIT_FOR(fx, 20000, fx->coord->heartbeats > 0 && stat(path_of(fx, "node.sock"), &st) == 0);
+    char rows[2048];
+    (void)snprintf(rows, sizeof rows, "%s%s%s", row(fx, ADA, fx->ada), row(fx, BOB, fx->bob),
+                   row(fx, "Ada@A.test", fx->ada));
+    assert_int_equal(import(fx, rows, &json), ADMIN_PARTLY);
+    assert_non_null(strstr(flz_buf_str(&json), "this address stands on line 4, too"));
+    assert_non_null(strstr(flz_buf_str(&json), "this address stands on line 2, too"));
+    assert_non_null(strstr(flz_buf_str(&json), "1 of 3 rows taken"));
+    assert_null(coordfake_account(fx->coord, ADA));
+    assert_non_null(coordfake_account(fx->coord, BOB));
+    stop_node(fx);
+}
+
+static void accounts_of_one_owner_are_told_to_find_no_partner_here(void **state)
+{
+    struct fx *fx = *state;
+    struct stat st;
+    start_node(fx);
+    WAIT_FOR(fx, 20000, fx->coord->heartbeats > 0 && stat(path_of(fx, "node.sock"), &st) == 0);
+    struct flz_argument arguments[] = {argument("consent-by", "the owner"),
+                                       argument("dry-run", "")};
+    static const struct {
+        const char *owners[2];
+        const char *second;
+        const char *note; /* NULL: none */
+    } cases[] = {
+        {{"Acme", "Else"}, "bob@b.test", NULL},
+        {{"Acme", "ACME"}, "bob@b.test", "2 accounts of this node share one owner"},
+        {{"", ""}, "bob@a.test", "2 accounts of this node are of one domain"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        _cleanup_(flz_buf_deinit) struct flz_buf json = FLZ_BUF_NULL;
+        char body[2048];
+        (void)snprintf(body, sizeof body,
+                       "owner,address,smtp,imap,user,password,hours,days\n%s,%s%s,%s",
+                       cases[i].owners[0], row(fx, ADA, fx->ada), cases[i].owners[1],
+                       row(fx, cases[i].second, fx->bob));
+        assert_int_equal(ask(fx, "account import", arguments, 2, body, &json), ADMIN_OK);
+        if (cases[i].note)
+            assert_non_null(strstr(flz_buf_str(&json), cases[i].note));
+        else
+            assert_non_null(strstr(flz_buf_str(&json), "\"note\":null"));
+    }
+    stop_node(fx);
+}
+
 static void account_takes_the_id_the_network_knows(void **state)
 {
     struct fx *fx = *state;
@@ -1173,6 +1225,8 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         TEST(node_enrols_once_and_keeps_its_accounts),
         TEST(import_gives_each_row_its_verdict),
+        TEST(an_address_that_stands_twice_is_refused_on_both_lines),
+        TEST(accounts_of_one_owner_are_told_to_find_no_partner_here),
         TEST(account_takes_the_id_the_network_knows),
         TEST(whole_exchange_leaves_two_tidy_mailboxes),
         TEST(junk_is_rescued_and_never_filed),
