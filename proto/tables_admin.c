@@ -5,7 +5,6 @@
 #include "proto/vocab.h"
 
 #define ARGUMENTS_MAX 64
-#define BODY_MAX (768 * 1024) /* a CSV of some thousand accounts; frames end at 1 MiB */
 
 static const struct flz_field argument_fields[] = {
     TEXT(flz_argument, key), VIEW(flz_argument, value, FLZ_CODEC_VIEW_MAX)};
@@ -20,7 +19,7 @@ CODEC(admin_request, flz__admin_request, flz_admin_request,
       FIXED_REQUIRED(flz_admin_request, id), S64(flz_admin_request, sent),
       TEXT(flz_admin_request, verb),
       MESSAGES(flz_admin_request, arguments, ARGUMENTS_MAX, codec_argument),
-      VIEW(flz_admin_request, body, BODY_MAX),
+      VIEW(flz_admin_request, body, FLZ_ADMIN_BODY_MAX),
       VIEW(flz_admin_request, certificate, FLZ_CODEC_VIEW_MAX));
 
 CODEC(admin_reply, flz__admin_reply, flz_admin_reply,

@@ -475,6 +475,8 @@ struct flz_argument {
     struct flz_view value;
 };
 
+#define FLZ_ADMIN_BODY_MAX (768 * 1024) /* a CSV of some thousand accounts; frames end at 1 MiB */
+
 struct flz_admin_request {
     struct flz_id id; /* random; echoed */
     int64_t sent;     /* real time */

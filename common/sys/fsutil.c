@@ -25,7 +25,10 @@ static void close_fd(int *fd)
 static int fail(const char *path, const char *what, struct flz_msg *msg)
 {
     int code = errno;
-    flz_msg_set(msg, "%s: %s: %s", path, what, strerror(code));
+    if (code == ELOOP)
+        flz_msg_set(msg, "%s: a symbolic link; name the file itself", path);
+    else
+        flz_msg_set(msg, "%s: %s: %s", path, what, strerror(code));
     return flz_fail(-code);
 }
 

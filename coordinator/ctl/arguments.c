@@ -212,6 +212,21 @@ static int take_short(struct parser *parser, const char *text)
 
 /* ---- The line ---- */
 
+static int no_second_word(const struct ctl *ctl, const char *word)
+{
+    size_t count, len = strlen(word);
+    const struct ctl_command *commands = ctl_commands(&count);
+    struct flz_msg words = FLZ_MSG_NULL;
+    for (size_t i = 0; i < count; i++)
+        if (strncmp(commands[i].name, word, len) == 0 && commands[i].name[len] == ' ') {
+            size_t n = strlen(words.text);
+            (void)snprintf(words.text + n, sizeof words.text - n, "%s%s", n > 0 ? ", " : "",
+                           commands[i].name + len + 1);
+        }
+    return talk_usage(ctl, "all commands: fluenzrctl help", "'%s' needs a second word: %s", word,
+                      words.text);
+}
+
 static int take_command(struct parser *parser, const char *word)
 {
     char name[64];
@@ -226,8 +241,7 @@ static int take_command(struct parser *parser, const char *word)
     if (!command && group && next && next[0] != '-')
         return unknown_command(parser->ctl, name);
     if (!command && group)
-        return talk_usage(parser->ctl, "all commands: fluenzrctl help", "'%s' needs a second word",
-                          word);
+        return no_second_word(parser->ctl, word);
     if (!command)
         return unknown_command(parser->ctl, word);
     parser->arguments->command = command;
@@ -239,9 +253,14 @@ static int take_word(struct parser *parser, const char *word)
     struct ctl_arguments *arguments = parser->arguments;
     if (!arguments->command)
         return take_command(parser, word);
-    if (arguments->words_count == arguments->command->words_max)
-        return talk_usage(parser->ctl, arguments->command->summary,
-                          "'%s' is one word too many for '%s'", word, arguments->command->name);
+    if (arguments->words_count == arguments->command->words_max) {
+        char hint[FLZ_MSG_MAX];
+        (void)snprintf(hint, sizeof hint,
+                       "usage: fluenzrctl %s %s; a word with blanks needs quotes",
+                       arguments->command->name, arguments->command->words);
+        return talk_usage(parser->ctl, hint, "'%s' is one word too many for '%s'", word,
+                          arguments->command->name);
+    }
     arguments->words[arguments->words_count++] = word;
     return 0;
 }

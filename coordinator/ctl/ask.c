@@ -152,6 +152,8 @@ static int run(struct exchange *x, const struct flz_signer *signer, struct answe
     _cleanup_(flz_buf_deinit) struct flz_buf bytes = FLZ_BUF_NULL;
     bool known = strncmp(x->endpoint, "ipc://", 6) == 0 || strncmp(x->endpoint, "tcp://", 6) == 0;
     randombytes_buf(x->id.b, sizeof x->id.b);
+    if (!known)
+        flz_msg_set(&x->msg, "not an endpoint");
     int r = known ? send_over(x, signer, &bytes) : flz_fail(-EINVAL);
     if (r == 0)
         r = decode(x, flz_buf_view(&bytes), ret_answer);

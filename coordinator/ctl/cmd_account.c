@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CSV_BYTES_MAX (900 * 1024) /* fits into one signed request */
+#define CSV_BYTES_MAX FLZ_ADMIN_BODY_MAX
 #define ROW_BYTES_MAX 16384
 #define PASSWORD_MAX 1024
 #define RETRY_POLL_MS 300
@@ -153,7 +153,7 @@ int cmd_account_import(struct ctl *ctl, const struct ctl_arguments *arguments)
     int r = read_private(arguments->words[0], &csv, &msg);
     if (r == -EPERM)
         return talk_fail(ctl, ADMIN_NOT_PERMITTED, "FILE_NOT_PRIVATE", msg.text,
-                         "the file holds passwords: chmod 600 FILE");
+                         "the file holds passwords: only its owner may read it");
     if (r < 0)
         return talk_fail(ctl, r == -EFBIG ? ADMIN_USAGE : ADMIN_FAILED, "FILE", msg.text, "");
     return import(ctl, arguments, &csv, consent_by);

@@ -152,6 +152,7 @@ int cmd_wait(struct ctl *ctl, const struct ctl_arguments *arguments)
     struct ctl each = *ctl;
     each.timeout_given = false;
     each.timeout_ms = 2000;
+    bool answered;
     do {
         _cleanup_(answer_deinit) struct answer answer = ANSWER_NULL;
         (void)ask_do(&each, &ask, &answer);
@@ -160,10 +161,13 @@ int cmd_wait(struct ctl *ctl, const struct ctl_arguments *arguments)
                                                  answer.message, "")
                                      : answer.code;
         const json_t *item = json_object_get(answer.json, "item");
+        answered = item != NULL;
         if (item && (ready ? is_ready(item) : is_idle(item)))
             return 0;
     } while (flz_boottime_ms() < end && nanosleep(&pause, NULL) == 0);
-    return talk_fail(ctl, ADMIN_WAIT_TIMEOUT, "WAIT_TIMEOUT", "waited in vain",
+    return talk_fail(ctl, ADMIN_WAIT_TIMEOUT, "WAIT_TIMEOUT",
+                     answered ? "waited in vain"
+                              : "waited in vain: the coordinator does not answer",
                      "fluenzrctl status tells what is missing");
 }
 

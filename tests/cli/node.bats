@@ -47,6 +47,16 @@ note: all 2 accounts of this node share one owner" ]
     [ "$(jq -r .note <<< "$output")" = "all 2 accounts of this node share one owner" ]
 }
 
+@test "account import: as large a file as is read is sent" {
+    answer account-import 1 'the node has read it'
+    (umask 077 && head -c $((768 * 1024)) /dev/zero | tr '\0' x > "$D/a.csv")
+    run -1 ctl -e "$NODE" account import "$D/a.csv" --consent-by me
+    [[ $output == *"the node has read it"* ]]
+    printf x >> "$D/a.csv"
+    run -64 ctl -e "$NODE" account import "$D/a.csv" --consent-by me
+    [[ $output == *"more than 768 KiB; import it in several files"* ]]
+}
+
 @test "account retry: waits for what both servers say" {
     answer account-retry 0 'the login will be tried again now'
     answer account-show.1 0 '' '{"item": {"address": "ann@alpha.test", "probed": ""}}'

@@ -92,6 +92,24 @@ setup()
     jq -e '.error.message and .error.hint' <<< "$stderr"
 }
 
+@test "what is missing or too much is told with what there is" {
+    run -64 ctl plan
+    [[ $output == *"'plan' needs a second word: show"* ]]
+    run -64 ctl account ls now
+    [[ $output == *"'now' is one word too many"*"usage: fluenzrctl account ls"* ]]
+}
+
+@test "a coordinator that is not there: 69, and where it was looked for" {
+    make_network "$D/net"
+    export FLUENZR_ADMIN="$D/net/admin"
+    run -69 ctl --timeout 1s status
+    [[ $output == *"$D/net/c.sock: there is no such socket"*"systemctl status fluenzr-coordinator"* ]]
+    run -64 ctl -e nonsense status
+    [[ $output == *"nonsense: not an endpoint"*"ipc:///path"* ]]
+    run -4 ctl --timeout 1s wait --for ready
+    [[ $output == *"waited in vain: the coordinator does not answer"* ]]
+}
+
 @test "version" {
     run -0 ctl version
     [[ $output =~ ^fluenzrctl\ [0-9]+\.[0-9]+ ]]

@@ -134,6 +134,7 @@ static void secrets_are_read_from_private_files_only(void **state)
     assert_int_equal(fsutil_check_private(in_dir("a"), &msg), 0);
     assert_int_equal(symlink("a", in_dir("link")), 0);
     assert_int_equal(fsutil_read_secret(in_dir("link"), 100, &secret, &msg), -ELOOP);
+    assert_non_null(strstr(msg.text, "a symbolic link; name the file itself"));
     assert_int_equal(fsutil_check_private(dir, &msg), -EPERM);
     /* A pipe must not make us wait for a writer. */
     assert_int_equal(mkfifo(in_dir("b"), 0600), 0);
