@@ -21,8 +21,10 @@ static void on_timer(uv_timer_t *timer)
     struct server *server = keeper->server;
     const struct config *config = server->config;
     int64_t now = server_now(server);
+    /* A nearly full disk has no room for a copy in the archive; to forget makes some. */
+    int64_t before = store_admits(server->store) ? now - config->keep_log_ms : INT64_MIN;
     struct committer_keep keep = {
-        .log = {.before = now - config->keep_log_ms, .bytes_max = CHUNK_BYTES},
+        .log = {.before = before, .bytes_max = CHUNK_BYTES},
         .archive_before = config->keep_archive_ms > 0 ? now - config->keep_archive_ms : INT64_MIN,
     };
     committer_keep(server->committer, &keep);

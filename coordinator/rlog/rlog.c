@@ -43,10 +43,13 @@ const char *rlog_mark_refuses(const struct rlog_mark *before, const struct segme
 
 /* ---- Archive and log as one ---- */
 
+#define EACH_BYTES (16u << 20) /* read at once: a reader holds on to what the store would let go */
+
 struct each {
     rlog_on_segment on_segment;
     void *data;
     uint64_t next;
+    size_t bytes; /* since reading began anew */
     bool answered; /* on_segment ended it */
 };
 
@@ -56,8 +59,9 @@ static int on_each(const struct segment *segment, struct flz_view bytes, void *d
     if (segment->seq != each->next)
         return 1; /* what was to come has moved into the archive: it is looked for again */
     each->next++;
+    each->bytes += bytes.len;
     each->answered = each->on_segment(segment, bytes, each->data) != 0;
-    return each->answered;
+    return each->answered || each->bytes >= EACH_BYTES;
 }
 
 enum rlog_result rlog_each(struct rlog *log, uint64_t from, rlog_on_segment on_segment, void *data,
@@ -73,6 +77,7 @@ enum rlog_result rlog_each(struct rlog *log, uint64_t from, rlog_on_segment on_s
             each.next = bounds.forgotten.seq + 1;
         if (each.next > bounds.last)
             return RLOG_OK;
+        each.bytes = 0;
         bool is_archived = each.next <= bounds.trimmed.seq;
         result = is_archived ? rlog_read_archived(log, each.next, on_each, &each, msg)
                              : rlog_read(log, each.next, on_each, &each, msg);
