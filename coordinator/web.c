@@ -237,6 +237,7 @@ static const struct document {
     const char *tail;
     json_t *(*list)(const struct view *view, const struct http_request *request);
     json_t *(*thing)(const struct view *view, const char *name);
+    const char *hint; /* when there is no such thing */
     bool kept;
 } documents[] = {
     {"/api/v1/status", "", .list = api_status, .kept = true},
@@ -246,10 +247,11 @@ static const struct document {
     {"/api/v1/exchanges", "", .list = api_exchanges},
     {"/api/v1/plan", "", .list = api_plan},
     {"/api/v1/stats", "", .list = api_stats},
-    {"/api/v1/nodes/", "", .thing = api_node},
-    {"/api/v1/accounts/", "/why", .thing = api_why},
-    {"/api/v1/accounts/", "", .thing = api_account},
-    {"/api/v1/exchanges/", "", .thing = api_exchange},
+    {"/api/v1/nodes/", "", .thing = api_node, .hint = "fluenzrctl node ls"},
+    {"/api/v1/accounts/", "/why", .thing = api_why, .hint = "fluenzrctl account ls --all"},
+    {"/api/v1/accounts/", "", .thing = api_account, .hint = "fluenzrctl account ls --all"},
+    {"/api/v1/exchanges/", "", .thing = api_exchange,
+     .hint = "if it has ended: fluenzrctl exchange show ID"},
 };
 
 #define DOCUMENTS_COUNT (sizeof documents / sizeof *documents)
@@ -283,8 +285,7 @@ static void put_document(struct page *page, const struct document *document, con
     } else if (document->list) {
         put_json(page, document->list(&view, page->request));
     } else if (!(json = document->thing(&view, name))) {
-        put_error(page, 404, "NOT_FOUND", "nothing with that name is known here",
-                  "ended exchanges: fluenzrctl exchange show ID");
+        put_error(page, 404, "NOT_FOUND", "nothing with that name is known here", document->hint);
     } else {
         put_json(page, json);
     }

@@ -1,7 +1,7 @@
 // The page's life: which page is shown, when it asks again, what it says when nobody answers.
 
 import { ask, item, list, number, read, text } from './data.js';
-import { el, moment } from './draw.js';
+import { el, hint, moment } from './draw.js';
 import { pages } from './pages.js';
 
 const STATUS_MS = 5000;
@@ -91,6 +91,7 @@ function drawFailure(error) {
   if (shown.documents && error.status === undefined) return; // the banner says it; the data stay
   const gone = error.status === 404;
   main.replaceChildren(el('h1', {}, gone ? 'Not here' : 'Not to be had'), el('p', {}, text(error.message)),
+    text(error.hint) ? el('p', {}, '→ ', hint(error.hint)) : '',
     gone ? el('p', {}, el('a', { href: '#/' }, 'To the overview')) : el('p', { class: 'quiet' }, 'Trying again.'));
   shown.drawn = '';
 }

@@ -25,6 +25,7 @@ export async function ask(path) {
   if (!answer.ok) {
     const failure = new Error(text(read(document, 'error.message'), `answer ${answer.status}`));
     failure.status = answer.status;
+    failure.hint = text(read(document, 'error.hint'));
     throw failure;
   }
   return document;

@@ -277,6 +277,8 @@ function accountFacts(one) {
     ['node', text(one.node, '–')], ['phase', phaseCell(one)], ['profile', `${text(one.profile, '–')}, ${text(one.intensity, '–')}`],
     ['language', text(one.language, '–')], ['hours', hours], ['time zone', text(one.zone, '–')],
     ['last login', read(one, 'probe.at') ? [moment(read(one, 'probe.at')), ' ', read(one, 'probe.loginOk') === true ? badge('ok', 'good') : badge(text(read(one, 'probe.reason'), 'failed'), 'bad')] : 'none yet'],
+    number(read(one, 'probe.refusedLogins')) || text(read(one, 'probe.troubleSince')) ? ['login trouble', [
+      'since ', moment(read(one, 'probe.troubleSince')), `, refused ${count(read(one, 'probe.refusedLogins'))} times, next try `, moment(read(one, 'probe.nextTryAt'))]] : null,
     ['consent until', moment(read(one, 'consent.until'))],
     ['id', el('code', {}, text(one.id, '–'))],
   ]);

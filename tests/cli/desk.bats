@@ -443,6 +443,8 @@ bob@beta.test" ]
         run -0 curl -s -w ' %{http_code}' "$URL/api/v1/$path"
         [[ $output == *'"NOT_FOUND"'*" 404" ]]
     done
+    curl -s "$URL/api/v1/exchanges/$id" | jq -e '.error.hint | contains("exchange show")'
+    curl -s "$URL/api/v1/accounts/nobody" | jq -e '.error.hint | contains("account ls")'
 }
 
 @test "HTTP: lists are bounded, and say how they go on" {
