@@ -522,6 +522,7 @@ struct event_plan_seal {
     uint32_t accounts;
     uint32_t exchanges;
     uint32_t messages;
+    bool more; /* other seals of the same unit follow: old days are archived with the last */
 };
 
 struct event_issued {

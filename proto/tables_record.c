@@ -186,7 +186,8 @@ CODEC(event_plan_part, flz__event_plan_part, event_plan_part,
 CODEC(event_plan_seal, flz__event_plan_seal, event_plan_seal,
       U32(event_plan_seal, plan), U32(event_plan_seal, parts), S32(event_plan_seal, date),
       FIXED(event_plan_seal, hash), U32(event_plan_seal, accounts),
-      U32(event_plan_seal, exchanges), U32(event_plan_seal, messages));
+      U32(event_plan_seal, exchanges), U32(event_plan_seal, messages),
+      BOOL(event_plan_seal, more));
 
 CODEC(event_issued, flz__event_issued, event_issued,
       U32(event_issued, exchange), U32(event_issued, turn), U32(event_issued, kind),

@@ -32,6 +32,7 @@
 #define COORD_NONE UINT32_MAX /* no handle */
 
 struct coord;
+struct planning;
 
 /* id_key keys the derivation of exchange ids (DESIGN 4); borrowed during the call. 0 or -ENOMEM. */
 int coord_new(struct flz_id network, struct flz_view id_key, const struct policy *policy,
@@ -122,9 +123,12 @@ struct coord_command {
             char domain_name[FLZ_DOMAIN_MAX];
         } report;
         struct {
-            int32_t date; /* local date of the senders of this unit */
-            const struct coord_civil *civil; /* borrowed; all accounts that may take part */
+            /* A planning under way (planning.h), one piece of it; NULL: all of a new one in this
+             * step, as `date` … `seed` say. Borrowed. */
+            struct planning *planning;
+            const struct coord_civil *civil; /* borrowed; of accounts that may take part */
             size_t civil_count;
+            int32_t date; /* local date of the senders of this unit */
             const struct coord_pack *packs; /* content packs both nodes may have; borrowed */
             size_t packs_count;
             uint64_t seed;

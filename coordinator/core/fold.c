@@ -325,6 +325,7 @@ static int fold_account(struct coord *core, const struct event *event)
     }
 
     struct account_state *account = &core->accounts[e->account];
+    account->changes++;
     bool bound = account->row.state == ACCOUNT_LIVE;
     if (bound)
         r = state_presence_add(core, &account->row, -1);
@@ -772,7 +773,7 @@ static int fold_plan_seal(struct coord *core, const struct event *event)
     core->network.plans++;
     if (e->date > core->network.newest_date)
         core->network.newest_date = e->date;
-    return archive_days(core);
+    return e->more ? 0 : archive_days(core);
 }
 
 /* ---- Exchanges ---- */

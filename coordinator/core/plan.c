@@ -542,12 +542,15 @@ static bool can_receive(void *data, uint32_t account)
 /* One first message of each sender that has one left to draw. */
 static int draw_round(struct drawing *drawing)
 {
+    const atomic_bool *cancelled = drawing->input->cancelled;
     size_t kept = 0;
     shuffle_senders(drawing);
     if (drawing->input->accounts_count >= COMPACT_MIN)
         pool_compact(&drawing->pool, can_receive, drawing);
     for (size_t i = 0; i < drawing->senders_count; i++) {
         bool more;
+        if (cancelled && atomic_load_explicit(cancelled, memory_order_relaxed))
+            return -ECANCELED;
         int r = draw_one(drawing, drawing->senders[i], &more);
         if (r < 0)
             return r;

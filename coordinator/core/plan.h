@@ -37,6 +37,7 @@
 #include "coordinator/core/policy.h"
 #include "proto/vocab.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -90,6 +91,7 @@ struct plan_input {
     const struct plan_pack *packs;
     size_t packs_count;
     uint64_t seed;
+    const atomic_bool *cancelled; /* borrowed; may be NULL. True: the draw ends soon */
 };
 
 struct plan_turn {
@@ -152,6 +154,6 @@ void plan_output_deinit(struct plan_output *output);
  * `days`: the sender's mask of sending days, 0 = every day. */
 bool plan_cooled(uint32_t days, int32_t contact_date, int32_t date, int64_t cooldown_days);
 
-/* Draws the plan. Exchanges come in the order they were drawn. 0 or -ENOMEM (ret_output is
- * unchanged). */
+/* Draws the plan. Exchanges come in the order they were drawn. 0, -ENOMEM or -ECANCELED (ret_output
+ * is unchanged). */
 int plan_day(const struct plan_input *input, struct plan_output *ret_output);

@@ -31,7 +31,9 @@ struct account_state {
     bool dirty;
     uint32_t paused;
     uint32_t contacts; /* first of its contacts as `from`, or COORD_NONE */
-    /* Volatile: its hours of the newest plan that named it. */
+    /* Volatile. */
+    uint32_t changes; /* how often its owner or node changed its settings */
+    /* Its hours of the newest plan that named it. */
     struct coord_window hours;
 };
 
