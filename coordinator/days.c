@@ -7,6 +7,8 @@
 #include "common/sys/clock.h"
 #include "common/sys/fsutil.h"
 #include "common/content/content.h"
+#include "coordinator/civil.h"
+#include "coordinator/core/planning.h"
 
 #include <errno.h>
 #include <glob.h>
@@ -18,27 +20,44 @@
 #define TRIED_MAX 64
 /* Real time before a unit that left accounts without a plan is tried again. */
 #define TRIED_MS 60000
-
-struct unit {
-    int32_t date;
-    int offset_minutes;
-};
+#define LOOK_SLICE 2000 /* accounts looked at in one turn of the loop */
 
 struct tried {
-    struct unit unit;
+    struct civil_unit unit;
     int64_t boot; /* 0: free */
 };
+
+/*
+ *            a reason             a unit without a plan
+ *     IDLE ───────────► LOOKS ◄─────────────────────────► PLANS
+ *       ▲  days_run       │ all accounts have theirs        │ sealed, or in vain
+ *       └─────────────────┘                                 └ days_run, on_soon
+ */
+enum doing { DAYS_IDLE, DAYS_LOOKS, DAYS_PLANS };
 
 struct days {
     struct server *server;
     struct coord_pack packs[FLZ_PACKS_MAX];
     size_t packs_count;
+    struct civil *civil;  /* owned */
     int64_t changed_boot; /* newest change not yet looked at; 0 = none */
     int64_t waiting_boot; /* the first of them */
     int64_t look_at;      /* network time of the next day to be planned; 0: look now */
     int64_t retry_boot;   /* accounts were left without a plan: look again then; 0 = none */
     struct tried *tried;  /* owned ring: units planned lately */
     size_t tried_next;
+
+    enum doing doing;
+    uint32_t next;    /* account to be looked at, or to be given to the planning */
+    int64_t next_day; /* the earliest next day that this look has found */
+    struct civil_unit unit;
+    struct planning *planning; /* owned; the pool thread's while `drawing` */
+    uv_work_t work;
+    int drawn;        /* what the draw answered */
+    bool drawing;
+    bool committing;  /* an instalment */
+    bool stopping;
+    uv_idle_t *soon; /* owned, freed in its close callback: the next slice, in the next turn */
 };
 
 /* ---- Content ---- */
@@ -83,24 +102,7 @@ static int load_packs(struct days *days, const char *dir, struct flz_msg *msg)
     return 0;
 }
 
-/* ---- One unit ---- */
-
-static struct tz_hours hours_of(const struct row_account *account)
-{
-    return (struct tz_hours){.start_minute = (int)account->start_minute,
-                             .end_minute = (int)account->end_minute,
-                             .days = account->days};
-}
-
-/* The date to be planned now for an account, and its cohort. */
-static int unit_of(struct days *days, const struct row_account *account, int64_t now,
-                   struct unit *ret_unit)
-{
-    struct tz *tz = days->server->tz;
-    int r = tz_local_day(tz, account->zone, now + LEAD_MS, &ret_unit->date);
-    return r < 0 ? r
-                 : tz_offset_minutes(tz, account->zone, now + LEAD_MS, &ret_unit->offset_minutes);
-}
+/* ---- Who waits for a plan ---- */
 
 static bool is_live(const struct row_account *account)
 {
@@ -113,28 +115,53 @@ static bool is_ready(const struct row_account *account)
     return is_live(account) && account->probe_at > 0 && account->login_ok;
 }
 
-static void fill_civil(struct days *days, const struct row_account *account, int32_t date,
-                       bool sends, struct coord_civil *civil)
+static bool is_unit(struct civil_unit a, struct civil_unit b)
 {
-    *civil = (struct coord_civil){.account = account->handle, .sends = sends};
-    for (int i = 0; i < COORD_WINDOW_DAYS; i++) {
-        struct tz_window window;
-        if (tz_window(days->server->tz, account->zone, date + i, hours_of(account), &window) == 0)
-            civil->windows[i] =
-                (struct coord_window){.start = window.start, .end = window.end};
+    return a.date == b.date && a.offset_minutes == b.offset_minutes;
+}
+
+/* An account that found no partner stays without a plan: its unit is tried again, but not in each
+ * turn of the loop. */
+static bool was_tried(const struct days *days, struct civil_unit unit, int64_t boot)
+{
+    for (size_t i = 0; i < TRIED_MAX; i++) {
+        const struct tried *tried = &days->tried[i];
+        if (tried->boot && boot - tried->boot < TRIED_MS && is_unit(tried->unit, unit))
+            return true;
     }
+    return false;
 }
 
-static bool sends_in(struct days *days, const struct row_account *account, struct unit unit,
-                     int64_t now)
+/* ---- The next slice ---- */
+
+static void on_soon(uv_idle_t *idle);
+
+static void go_on(struct days *days)
 {
-    struct unit own;
-    return is_ready(account) && account->planned_date < unit.date &&
-           unit_of(days, account, now, &own) == 0 && own.date == unit.date &&
-           own.offset_minutes == unit.offset_minutes;
+    if (days->doing != DAYS_IDLE && !days->drawing && !days->committing && !days->stopping)
+        (void)uv_idle_start(days->soon, on_soon);
 }
 
-static uint64_t seed_of(const struct server *server, struct unit unit)
+static void begin_look(struct days *days)
+{
+    int64_t now = server_now(days->server);
+    days->doing = DAYS_LOOKS;
+    days->next = 0;
+    days->next_day = now + FLZ_DAY_MS;
+    civil_look(days->civil, now + LEAD_MS);
+}
+
+/* In vain, or for the last time: whoever has no plan yet is looked at again after a while. */
+static void end_planning(struct days *days)
+{
+    days->planning = planning_free(days->planning);
+    days->retry_boot = flz_boottime_ms() + TRIED_MS;
+    begin_look(days);
+}
+
+/* ---- One unit ---- */
+
+static uint64_t seed_of(const struct server *server, struct civil_unit unit)
 {
     struct flz_hash hash;
     flz_hash_init_id(&hash, flz_secret_view(&server->identity.network_key), "fluenzr/plan/v1");
@@ -143,36 +170,132 @@ static uint64_t seed_of(const struct server *server, struct unit unit)
     return flz_be64(flz_hash_id(&hash).b);
 }
 
-static int plan_unit(struct days *days, struct unit unit, int64_t now)
+static int begin_planning(struct days *days, struct civil_unit unit, int64_t boot)
 {
-    struct server *server = days->server;
-    size_t n = coord_account_count(server->core), count = 0;
-    _cleanup_(flz_freep) struct coord_civil *civil = calloc(n ? n : 1, sizeof *civil);
-    if (!civil)
-        return flz_fail(-ENOMEM);
-    for (uint32_t i = 0; i < n; i++) {
-        const struct row_account *account = coord_account(server->core, i);
-        if (is_live(account))
-            fill_civil(days, account, unit.date, sends_in(days, account, unit, now),
-                       &civil[count++]);
-    }
-    struct coord_command command = {.kind = COORD_PLAN};
-    command.plan.date = unit.date;
-    command.plan.civil = civil;
-    command.plan.civil_count = count;
-    command.plan.packs = days->packs;
-    command.plan.packs_count = days->packs_count;
-    command.plan.seed = seed_of(server, unit);
-    struct coord_update update;
-    int r = server_step(server, &command, &update);
+    struct planning_options options = {.date = unit.date,
+                                       .packs = days->packs,
+                                       .packs_count = days->packs_count,
+                                       .seed = seed_of(days->server, unit)};
+    days->tried[days->tried_next++ % TRIED_MAX] = (struct tried){.unit = unit, .boot = boot};
+    int r = planning_new(&options, &days->planning);
     if (r < 0)
         return r;
+    days->unit = unit;
+    days->next = 0;
+    days->doing = DAYS_PLANS;
+    return 0;
+}
+
+static int step(struct days *days, const struct coord_civil *civil, size_t count)
+{
+    struct coord_command command = {.kind = COORD_PLAN};
+    command.plan.planning = days->planning;
+    command.plan.civil = civil;
+    command.plan.civil_count = count;
+    struct coord_update update;
+    return server_step(days->server, &command, &update);
+}
+
+static bool fill_civil(struct days *days, const struct row_account *account,
+                       struct coord_civil *civil)
+{
+    struct civil_unit unit;
+    int64_t day_end;
+    *civil = (struct coord_civil){.account = account->handle};
+    if (civil_unit_of(days->civil, account, &unit, &day_end) < 0 ||
+        civil_windows(days->civil, account, days->unit.date, civil->windows) < 0)
+        return false;
+    civil->sends = is_ready(account) && account->planned_date < days->unit.date &&
+                   is_unit(unit, days->unit);
+    return true;
+}
+
+/* Nothing left to be given ends the phase. */
+static int give_accounts(struct days *days)
+{
+    struct coord_civil civil[PLANNING_ACCOUNTS_STEP];
+    size_t n = 0, all = coord_account_count(days->server->core);
+    for (; n < PLANNING_ACCOUNTS_STEP && days->next < all; days->next++) {
+        const struct row_account *account = coord_account(days->server->core, days->next);
+        if (is_live(account))
+            n += fill_civil(days, account, &civil[n]);
+    }
+    return n > 0 || days->next >= all ? step(days, civil, n) : 0;
+}
+
+static void on_draw(uv_work_t *work)
+{
+    struct days *days = work->data;
+    days->drawn = planning_draw(days->planning);
+}
+
+static void on_drawn(uv_work_t *work, int status)
+{
+    struct days *days = work->data;
+    days->drawing = false;
+    if (status == 0 && days->drawn == 0) {
+        go_on(days);
+        return;
+    }
+    if (days->stopping)
+        return;
+    flz_log_failure(days->server->log, "day_not_planned", status < 0 ? status : days->drawn, NULL);
+    end_planning(days);
+    go_on(days);
+}
+
+static int draw(struct days *days)
+{
+    days->work.data = days;
+    if (uv_queue_work(&days->server->loop, &days->work, on_draw, on_drawn) < 0)
+        return flz_fail(-EINVAL);
+    days->drawing = true;
+    return 0;
+}
+
+static void on_sealed(void *data, int r)
+{
+    struct days *days = data;
+    days->committing = false;
+    if (r == 0)
+        go_on(days);
+}
+
+/* One instalment a commit: neither a group nor the rows that follow from it grow large. */
+static int seal(struct days *days)
+{
+    int r = step(days, NULL, 0);
+    if (r == 0)
+        r = server_after_commit(days->server, on_sealed, days);
+    if (r < 0)
+        return r;
+    days->committing = true;
+    server_wake(days->server);
+    return 0;
+}
+
+static void tell(const struct days *days)
+{
     char date[FLZ_TIME_TEXT_MAX];
-    flz_date_format(unit.date, date);
-    flz_log(server->log, FLZ_LOG_INFO, "day_planned",
-            "date=%s offset_minutes=%d events=%zu text=%s", date, unit.offset_minutes,
-            update.events_count, update.message.text);
-    return (int)update.events_count;
+    flz_date_format(days->unit.date, date);
+    flz_log(days->server->log, FLZ_LOG_INFO, "day_planned",
+            "date=%s offset_minutes=%d exchanges=%zu messages=%u", date, days->unit.offset_minutes,
+            planning_sealed_exchanges(days->planning), planning_sealed_messages(days->planning));
+}
+
+static int plan_slice(struct days *days)
+{
+    switch (planning_phase(days->planning)) {
+    case PLANNING_ACCOUNTS: return give_accounts(days);
+    case PLANNING_EXCHANGES:
+    case PLANNING_CONTACTS: return step(days, NULL, 0);
+    case PLANNING_DRAW: return draw(days);
+    case PLANNING_SEAL: return seal(days);
+    case PLANNING_OVER: break;
+    }
+    tell(days);
+    end_planning(days);
+    return 0;
 }
 
 /* ---- All units ---- */
@@ -185,50 +308,45 @@ void days_changed(struct days *days)
     memset(days->tried, 0, TRIED_MAX * sizeof *days->tried);
 }
 
-/* An account that found no partner stays without a plan: its unit is tried again, but not in each
- * turn of the loop. */
-static bool was_tried(const struct days *days, struct unit unit, int64_t boot)
-{
-    for (size_t i = 0; i < TRIED_MAX; i++) {
-        const struct tried *tried = &days->tried[i];
-        if (tried->boot && boot - tried->boot < TRIED_MS && tried->unit.date == unit.date &&
-            tried->unit.offset_minutes == unit.offset_minutes)
-            return true;
-    }
-    return false;
-}
-
-/* A unit whose accounts wait for a plan at `now`; false when there is none. */
-static bool next_unit(struct days *days, int64_t now, int64_t boot, struct unit *ret_unit)
+/* Looks for a unit whose accounts wait for a plan; without one, for when the next day comes up. */
+static int look_slice(struct days *days)
 {
     const struct coord *core = days->server->core;
-    for (uint32_t i = 0; i < coord_account_count(core); i++) {
-        const struct row_account *account = coord_account(core, i);
-        struct unit unit;
-        if (is_ready(account) && unit_of(days, account, now, &unit) == 0 &&
-            account->planned_date < unit.date && !was_tried(days, unit, boot)) {
-            *ret_unit = unit;
-            return true;
-        }
+    int64_t boot = flz_boottime_ms();
+    size_t all = coord_account_count(core);
+    for (size_t i = 0; i < LOOK_SLICE && days->next < all; i++, days->next++) {
+        const struct row_account *account = coord_account(core, days->next);
+        struct civil_unit unit;
+        int64_t day_end;
+        if (!is_live(account) || civil_unit_of(days->civil, account, &unit, &day_end) < 0)
+            continue;
+        if (day_end - LEAD_MS < days->next_day)
+            days->next_day = day_end - LEAD_MS;
+        if (is_ready(account) && account->planned_date < unit.date &&
+            !was_tried(days, unit, boot))
+            return begin_planning(days, unit, boot);
     }
-    return false;
+    if (days->next < all)
+        return 0;
+    days->look_at = days->next_day;
+    days->doing = DAYS_IDLE;
+    return 0;
 }
 
-/* When the next account's next day comes up for planning. */
-static int64_t next_look(struct days *days, int64_t now)
+/* One slice in a turn of the loop: it hears others in between. */
+static void on_soon(uv_idle_t *idle)
 {
-    const struct coord *core = days->server->core;
-    int64_t next = now + FLZ_DAY_MS;
-    for (uint32_t i = 0; i < coord_account_count(core); i++) {
-        const struct row_account *account = coord_account(core, i);
-        struct unit unit;
-        struct tz_window day;
-        if (is_live(account) && unit_of(days, account, now, &unit) == 0 &&
-            tz_day(days->server->tz, account->zone, unit.date, &day) == 0 &&
-            day.end - LEAD_MS < next)
-            next = day.end - LEAD_MS;
+    struct days *days = idle->data;
+    (void)uv_idle_stop(idle);
+    if (days->stopping || (days->doing == DAYS_PLANS && !server_admits(days->server, COORD_PLAN)))
+        return; /* days_run goes on */
+    int r = days->doing == DAYS_PLANS ? plan_slice(days) : look_slice(days);
+    if (r < 0) {
+        flz_log_failure(days->server->log, "day_not_planned", r, NULL);
+        end_planning(days);
+        days->doing = DAYS_IDLE;
     }
-    return next;
+    go_on(days);
 }
 
 /* Looking is work for each account: it is done when a day comes up or something changed. */
@@ -240,25 +358,19 @@ static bool has_reason(struct days *days, int64_t now, int64_t boot)
     return now >= days->look_at || (days->retry_boot && boot >= days->retry_boot);
 }
 
-int days_run(struct days *days, int64_t now)
+void days_run(struct days *days, int64_t now)
 {
-    int64_t boot = flz_boottime_ms();
-    if (!has_reason(days, now, boot))
-        return 0;
-    days->changed_boot = days->waiting_boot = 0;
-    days->retry_boot = 0;
-    int planned = 0;
-    struct unit unit;
-    while (next_unit(days, now, boot, &unit)) {
-        days->tried[days->tried_next++ % TRIED_MAX] = (struct tried){.unit = unit, .boot = boot};
-        int r = plan_unit(days, unit, now);
-        if (r < 0)
-            return r;
-        planned += r;
-        days->retry_boot = boot + TRIED_MS;
+    if (days->doing == DAYS_IDLE && has_reason(days, now, flz_boottime_ms())) {
+        days->changed_boot = days->waiting_boot = 0;
+        days->retry_boot = 0;
+        begin_look(days);
     }
-    days->look_at = next_look(days, now);
-    return planned;
+    go_on(days);
+}
+
+bool days_is_idle(const struct days *days)
+{
+    return days->doing == DAYS_IDLE;
 }
 
 /* ---- Life ---- */
@@ -272,19 +384,49 @@ int days_open(struct server *server, struct days **ret_days, struct flz_msg *msg
         return flz_fail(-ENOMEM);
     days->server = server;
     days->tried = calloc(TRIED_MAX, sizeof *days->tried);
-    if (!days->tried)
-        return flz_fail(-ENOMEM);
-    int r = load_packs(days, server->config->content_dir, msg);
+    int r = days->tried ? civil_new(server->tz, &days->civil) : flz_fail(-ENOMEM);
+    if (r == 0)
+        r = load_packs(days, server->config->content_dir, msg);
     if (r < 0)
         return r;
+    days->soon = calloc(1, sizeof *days->soon);
+    if (!days->soon)
+        return flz_fail(-ENOMEM);
+    (void)uv_idle_init(&server->loop, days->soon);
+    days->soon->data = days;
     *ret_days = steal_ptr(&days);
     return 0;
 }
 
+void days_stop(struct days *days)
+{
+    if (!days)
+        return;
+    days->stopping = true;
+    (void)uv_idle_stop(days->soon);
+    if (!days->drawing)
+        return;
+    planning_cancel(days->planning);
+    (void)uv_cancel((uv_req_t *)&days->work);
+    while (days->drawing)
+        (void)uv_run(&days->server->loop, UV_RUN_ONCE);
+}
+
+static void free_handle(uv_handle_t *handle)
+{
+    free(handle);
+}
+
 struct days *days_close(struct days *days)
 {
-    if (days)
-        free(days->tried);
+    if (!days)
+        return NULL;
+    days_stop(days->soon ? days : NULL);
+    if (days->soon)
+        uv_close((uv_handle_t *)days->soon, free_handle);
+    (void)planning_free(days->planning);
+    (void)civil_free(days->civil);
+    free(days->tried);
     free(days);
     return NULL;
 }

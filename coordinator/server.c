@@ -390,7 +390,9 @@ static int decide(struct server *server)
         r = server_step(server, &command, &update);
     if (r == 0)
         r = server_issue(server, &update);
-    return r < 0 ? r : days_run(server->days, command.now);
+    if (r == 0)
+        days_run(server->days, command.now);
+    return r;
 }
 
 static void run_tick(struct server *server)
@@ -653,6 +655,7 @@ static void server_deinit(struct server *server)
         uv_close((uv_handle_t *)&server->housekeeping, NULL);
         server->handles = false;
     }
+    days_stop(server->days);
     server->keeper = keeper_close(server->keeper);
     server->auditor = auditor_close(server->auditor);
     (void)committer_free(server->committer);
@@ -791,11 +794,6 @@ int server_audit(struct server *server, const struct audit_request *request,
                  void (*on_done)(const struct audit_result *result, void *data), void *data)
 {
     return auditor_start(server->auditor, request, on_done, data);
-}
-
-int server_plan_now(struct server *server)
-{
-    return days_run(server->days, clock_now(server));
 }
 
 int64_t server_first_slot(const struct server *server, uint32_t account)

@@ -75,10 +75,6 @@ int64_t server_refused_step_ms(const struct server *server);
 int server_audit(struct server *server, const struct audit_request *request,
                  void (*on_done)(const struct audit_result *result, void *data), void *data);
 
-/* Plans what is left of today for accounts that have no plan yet (after an import). Returns how
- * many exchanges were planned; the commit is under way. */
-int server_plan_now(struct server *server);
-
 /* First planned send of an account from now on, network time; FLZ_NEVER: none planned. */
 int64_t server_first_slot(const struct server *server, uint32_t account);
 
