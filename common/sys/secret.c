@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <sodium.h>
 #include <stdlib.h>
@@ -152,6 +153,14 @@ void flz_secret_deinit(struct flz_secret *secret)
         (void)pthread_mutex_unlock(&arena.lock);
     }
     *secret = FLZ_SECRET_NULL;
+}
+
+void flz_wipe_free(void *memory)
+{
+    if (!memory)
+        return;
+    sodium_memzero(memory, malloc_usable_size(memory));
+    free(memory);
 }
 
 int flz_secret_copy(struct flz_view bytes, struct flz_secret *ret_secret)

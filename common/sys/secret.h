@@ -49,6 +49,9 @@ struct flz_view flz_secret_view(const struct flz_secret *secret);
 /* In constant time for equal lengths. */
 bool flz_secret_equal(const struct flz_secret *a, const struct flz_secret *b);
 
+/* free() that wipes first, for the allocators of libraries through whose hands a secret passes. */
+void flz_wipe_free(void *memory);
+
 /*
  * Reads one line (up to end of line or file, at most `max` bytes) from a descriptor; the end of
  * line is not part of it. 0, -EMSGSIZE, -errno. For passphrases from a pipe or a terminal.

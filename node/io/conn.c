@@ -1,6 +1,7 @@
 #include "node/io/conn.h"
 
 #include "common/base/cleanup.h"
+#include "node/io/curlmem.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
@@ -114,7 +115,7 @@ static void pool_release(struct conn_pool *pool)
     free(pool->ca_file);
     free(pool->read_buf);
     free(pool);
-    curl_global_cleanup();
+    curlmem_stop();
 }
 
 static void on_pool_handle_closed(uv_handle_t *handle)
@@ -255,7 +256,7 @@ int conn_pool_new(struct uv_loop_s *loop, const char *ca_file, const struct conn
     pool->loop = loop;
     pool->ca_file = strdup(ca_file);
     pool->read_buf = malloc(READ_SIZE);
-    if (!pool->ca_file || !pool->read_buf || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+    if (!pool->ca_file || !pool->read_buf || curlmem_start() < 0) {
         free(pool->ca_file);
         free(pool->read_buf);
         free(pool);
