@@ -234,6 +234,8 @@ int members_put(struct members *members, const struct journal_member *record,
         r = journal_member_put(members, record);
     if (r < 0)
         return r;
+    if (member && !secret && member->record.login != record->login)
+        journal_delete(members->journal, JOURNAL_SECRETS, id_view(&record->account.id));
     if (member)
         change_member(member, &read);
     journal_sync(members->journal, on_durable, data);
@@ -331,9 +333,10 @@ int members_rename(struct members *members, struct flz_id account, struct flz_id
     struct journal_member record = member->record;
     record.account.id = other;
     int r = members_secret(members, account, &secret);
-    if (r == 0)
+    bool sealed = r == 0; /* nobody has signed in yet: there is nothing to move */
+    if (r == 0 || r == -ENOENT)
         r = flz_map_set(&members->by_id, other, index);
-    if (r == 0)
+    if (r == 0 && sealed)
         r = journal_secret_put(members, other, &secret);
     if (r == 0)
         r = journal_member_put(members, &record);

@@ -24,6 +24,7 @@ struct member {
     bool is_loopback;             /* both endpoints */
     /* Volatile facts. */
     struct flz_probe probe; /* newest; at == 0: none since the start */
+    struct token *token;    /* what node/tokens.h knows of it; owned there */
 };
 
 /* Loads all from the journal. `kek` is borrowed while the table lives. 0 or negative (msg). */
@@ -45,8 +46,9 @@ struct endpoint member_imap(const struct member *member);
 bool members_all_loopback(const struct members *members);
 
 /*
- * Adds or changes one, with its secret (NULL: keep the one it has), durably: on_durable comes when
- * the journal has it (negative r: it has not). 0 or negative at once.
+ * Adds or changes one, with its secret, durably: on_durable comes when the journal has it (negative
+ * r: it has not). `secret` NULL: it keeps the one it has, unless that is of another kind of login,
+ * and then it has none. 0 or negative at once.
  */
 int members_put(struct members *members, const struct journal_member *record,
                 const struct flz_secret *secret, void (*on_durable)(int r, void *data), void *data);

@@ -43,7 +43,11 @@ struct journal_job {
     uint32_t outcome;                         /* ENDED: enum flz_outcome; 0 = not kept */
 };
 
-enum member_login { MEMBER_LOGIN_PASSWORD = 1 };
+enum member_login {
+    MEMBER_LOGIN_PASSWORD = 1, /* the secret is a password */
+    MEMBER_LOGIN_TOKEN = 2,    /* it is a refresh token of Microsoft's; none before the first
+                                  sign-in */
+};
 
 #define MEMBER_URL_MAX 300
 
@@ -60,6 +64,8 @@ struct journal_member {
     bool accepted;                    /* the coordinator's verdict on that report */
     char verdict[FLZ_REPLY_TEXT_MAX]; /* "" while none came */
     uint32_t login_failures;          /* in a row; at 3 a person is asked (no more tries) */
+    char needs_auth[FLZ_REPLY_TEXT_MAX]; /* why a person has to sign in; "" while nobody has to */
+    int64_t token_at; /* real time at which the newest refresh token came; 0: none yet */
 };
 
 struct journal_day {

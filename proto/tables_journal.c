@@ -17,6 +17,7 @@ CODEC(member, flz__member, journal_member,
       TEXT(journal_member, smtp_url), TEXT(journal_member, imap_url), TEXT(journal_member, user),
       U32(journal_member, login), BOOL(journal_member, released), U64(journal_member, report),
       BOOL(journal_member, accepted), TEXT(journal_member, verdict),
-      U32(journal_member, login_failures));
+      U32(journal_member, login_failures), TEXT(journal_member, needs_auth),
+      S64(journal_member, token_at));
 
 CODEC(day_count, flz__day_count, journal_day, U32(journal_day, dots));

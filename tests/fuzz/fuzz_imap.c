@@ -1,7 +1,7 @@
 /*
  * A hostile IMAP server against the machine and against a whole visit. The first byte chooses the
- * size of the pieces, the rest is what the server says; "%T" stands for the tag in flight, so that
- * deep states are reached.
+ * size of the pieces and the kind of login, the rest is what the server says; "%T" stands for the
+ * tag in flight, so that deep states are reached.
  */
 #include "node/core/mutf7.h"
 #include "node/core/visit.h"
@@ -89,7 +89,7 @@ static void take_events(struct visit *visit, bool yes)
     } while (event.type != VISIT_E_NONE && event.type != VISIT_E_END);
 }
 
-static void run_visit(const uint8_t *data, size_t size, size_t max, bool yes)
+static void run_visit(const uint8_t *data, size_t size, size_t max, bool yes, bool bearer)
 {
     static const enum visit_job_kind kinds[] = {VISIT_FIND, VISIT_UNSPAM,   VISIT_OPEN,
                                                 VISIT_TIDY, VISIT_SENTFIND, VISIT_EXPIRE,
@@ -97,6 +97,7 @@ static void run_visit(const uint8_t *data, size_t size, size_t max, bool yes)
     struct visit_job jobs[7];
     struct visit_options options = {.imap = {.tag_prefix = "abcd", .tls = true},
                                     .login = {.user = "u@a.test", .host = "a.test"}};
+    options.login.kind = bearer ? IMAP_LOGIN_BEARER : IMAP_LOGIN_PASSWORD;
     memset(jobs, 0, sizeof jobs);
     for (size_t i = 0; i < 7; i++) {
         jobs[i].kind = kinds[i];
@@ -142,7 +143,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < 1)
         return 0;
     size_t max = data[0] % 64 + 1;
-    run_visit(data + 1, size - 1, max, data[0] & 64);
+    run_visit(data + 1, size - 1, max, data[0] & 64, data[0] & 128);
     run_mutf7(data + 1, size - 1);
     return 0;
 }
