@@ -264,9 +264,7 @@ static enum view_readiness probe_readiness(const struct view *view, const struct
     if (row->probe_at == 0)
         return VIEW_UNPROBED;
     if (!row->login_ok)
-        return row->tries >= FLZ_LOGIN_TRIES_MAX ? VIEW_NEEDS_AUTH
-               : row->tries > 0                  ? VIEW_LOGIN
-                                                 : VIEW_TROUBLE;
+        return view_asks_person(row) ? VIEW_NEEDS_AUTH : row->tries > 0 ? VIEW_LOGIN : VIEW_TROUBLE;
     if (row->mx_changed)
         return VIEW_MX_CHANGED;
     if (row->quota_permille >= MAILBOX_FULL_PERMILLE && row->quota_permille < QUOTA_UNKNOWN)

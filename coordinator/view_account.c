@@ -59,6 +59,13 @@ static json_t *probe_json(const struct row_account *row)
     return json;
 }
 
+/* The node has given up until somebody acts: refused passwords, or a sign-in that is over. */
+bool view_asks_person(const struct row_account *row)
+{
+    return row->tries >= FLZ_LOGIN_TRIES_MAX ||
+           (row->probe_reason == FLZ_REASON_LOGIN && row->next_try_at == 0);
+}
+
 void view_trouble(const struct row_account *row, struct flz_msg *ret_msg)
 {
     char text[FLZ_TIME_TEXT_MAX];
@@ -68,6 +75,8 @@ void view_trouble(const struct row_account *row, struct flz_msg *ret_msg)
     flz_time_format(row->next_try_at, text);
     if (row->tries >= FLZ_LOGIN_TRIES_MAX)
         flz_msg_set(ret_msg, "login refused %u times, not tried again by itself", row->tries);
+    else if (view_asks_person(row))
+        flz_msg_set(ret_msg, "somebody has to sign in, not tried again by itself");
     else if (row->tries > 0)
         flz_msg_set(ret_msg, "login refused %u of %u, next try at %s", row->tries,
                     FLZ_LOGIN_TRIES_MAX, text);

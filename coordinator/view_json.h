@@ -60,6 +60,8 @@ json_t *view_exchange_full(const struct view *view, const struct row_exchange *x
 /* "network", "node/n1", "account/ID" … */
 json_t *view_target(const struct flz_pause *target);
 
+/* Its node does not try to log in again by itself. */
+bool view_asks_person(const struct row_account *row);
 /* What became of an account's logins, "login refused 1 of 3, next try at …"; "" when they work. In
  * whose words: row->trouble. */
 void view_trouble(const struct row_account *row, struct flz_msg *ret_msg);

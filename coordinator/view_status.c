@@ -146,7 +146,7 @@ static const char *readiness_next(enum view_readiness readiness)
     case VIEW_LOGIN: return "fluenzrctl account why ADDRESS; the node tries again by itself";
     case VIEW_NEEDS_AUTH:
         return "correct user or password and import the row again; or, on the node's host: "
-               "fluenzrctl account retry ADDRESS";
+               "fluenzrctl account retry ADDRESS (Microsoft 365: account reauth ADDRESS)";
     case VIEW_FULL: return "make room in the mailbox";
     case VIEW_MX_CHANGED: return "check the domain's MX; import the row again to confirm it";
     case VIEW_SUPPRESSED: return "fluenzrctl suppress ls";

@@ -2,6 +2,7 @@
 
 #include "common/base/time.h"
 #include "common/sys/seal.h"
+#include "node/grant.h"
 
 #include <stddef.h>
 
@@ -39,7 +40,26 @@ const struct config_key node_config_keys[] = {
      .help = "accounts are looked at again after half of it"},
     {"credit", CONFIG_INT, offsetof(struct config, credit), .fallback = "5000", .min = 1,
      .max = 20000, .help = "open tasks this node takes at most"},
+    {"oauth.microsoft.client_id", CONFIG_TEXT, offsetof(struct config, oauth_client_id),
+     .fallback = "", .help = "application id in Entra; empty: nobody signs in to Microsoft 365"},
+    {"oauth.microsoft.tenant", CONFIG_TEXT, offsetof(struct config, oauth_tenant),
+     .fallback = "organizations", .help = "directory id or domain, organizations, common"},
+    {"oauth.microsoft.authority", CONFIG_TEXT, offsetof(struct config, oauth_authority),
+     .fallback = "https://login.microsoftonline.com", .help = "another one: loopback, for labs"},
     DAEMON_KEYS(struct config),
 };
 
 const size_t node_config_keys_count = sizeof node_config_keys / sizeof *node_config_keys;
+
+struct grant_settings node_config_grant(const struct config *config)
+{
+    return (struct grant_settings){.client_id = config->oauth_client_id,
+                                   .tenant = config->oauth_tenant,
+                                   .authority = config->oauth_authority};
+}
+
+int node_config_check(const struct config *config, struct flz_msg *msg)
+{
+    struct grant_settings settings = node_config_grant(config);
+    return grant_settings_check(&settings, msg);
+}

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "common/sys/daemon.h"
+#include "node/grant.h"
 
 struct config {
     char state_dir[CONFIG_TEXT_MAX];
@@ -22,9 +23,18 @@ struct config {
     int64_t connect_timeout_ms;
     int64_t probe_age_ms;
     int64_t credit;
+    char oauth_client_id[CONFIG_TEXT_MAX]; /* of the app registration; "": nobody signs in */
+    char oauth_tenant[CONFIG_TEXT_MAX];
+    char oauth_authority[CONFIG_TEXT_MAX];
     struct daemon_settings daemon;
 };
 
 /* For config_load() and config_dump(). */
 extern const struct config_key node_config_keys[];
 extern const size_t node_config_keys_count;
+
+/* What no table of keys can say. 0 or -EINVAL (msg). */
+int node_config_check(const struct config *config, struct flz_msg *msg);
+
+/* The settings of sign-ins; borrowed from the configuration. */
+struct grant_settings node_config_grant(const struct config *config);

@@ -77,7 +77,7 @@ static const char *member_state(const struct member *member)
 {
     if (member->record.released)
         return "released";
-    if (member->record.login_failures >= FLZ_LOGIN_TRIES_MAX)
+    if (member->record.login_failures >= FLZ_LOGIN_TRIES_MAX || member->record.needs_auth[0])
         return "needs_auth";
     if (!member->record.accepted)
         return member->record.verdict[0] ? "refused" : "registering";
@@ -91,18 +91,23 @@ static json_t *member_json(const struct member *member)
     const struct flz_account *account = &member->record.account;
     const struct flz_probe *probe = &member->probe;
     char until[FLZ_TIME_TEXT_MAX], probed[FLZ_TIME_TEXT_MAX] = "", next[FLZ_TIME_TEXT_MAX] = "";
+    char token_at[FLZ_TIME_TEXT_MAX] = "";
     flz_time_format(account->consent.until, until);
     if (probe->at)
         flz_time_format(probe->at, probed);
     if (probe->next_at)
         flz_time_format(probe->next_at, next);
-    return json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:s,s:b,s:s}", "id",
+    if (member->record.token_at > 0)
+        flz_time_format(member->record.token_at, token_at);
+    return json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:s,s:b,s:s,s:s,s:s,s:s}", "id",
                      flz_id_str(account->id), "address", account->address, "owner", account->owner,
                      "provider", account->provider, "state", member_state(member), "smtp",
                      member->record.smtp_url, "imap", member->record.imap_url, "verdict",
                      member->record.verdict, "trouble", member->probe.text, "consent_until", until,
                      "login_failures", (json_int_t)member->record.login_failures, "probed", probed,
-                     "login_ok", probe->login_ok, "next_try", next);
+                     "login_ok", probe->login_ok, "next_try", next, "login",
+                     member->record.login == MEMBER_LOGIN_TOKEN ? "oauth" : "password",
+                     "needs_auth", member->record.needs_auth, "token_at", token_at);
 }
 
 static void list_accounts(struct control *control, struct admin_call *call)
@@ -185,6 +190,7 @@ static void remove_account(struct control *control, struct admin_call *call)
         admin_refuse(call, ADMIN_FAILED, "NO_MEMORY", "out of memory", "");
         return;
     }
+    tokens_forget(control->parts.tokens, member);
     /* Gathered together: it is gone here exactly when the coordinator will be told. */
     struct flz_report report = {.kind = FLZ_REPORT_RELEASE, .released = member->record.account.id};
     int r = members_remove(control->parts.members, member->record.account.id);
@@ -206,7 +212,13 @@ static void retry_account(struct control *control, struct admin_call *call)
     struct member *member = need_member(control, call);
     if (!member)
         return;
+    if (member->record.login == MEMBER_LOGIN_TOKEN && member->record.token_at == 0) {
+        admin_refuse(call, ADMIN_FAILED, "NEEDS_AUTH", "nobody has signed in yet",
+                     "fluenzrctl account reauth ADDRESS");
+        return;
+    }
     member->record.login_failures = 0;
+    member->record.needs_auth[0] = '\0';
     member->probe = (struct flz_probe){.at = 0};
     (void)members_save(control->parts.members, member);
     worker_account_changed(control->parts.worker, member->record.account.id);
@@ -214,6 +226,93 @@ static void retry_account(struct control *control, struct admin_call *call)
                  link_welcomed(control->parts.link)
                      ? "the login will be tried again now"
                      : "the login will be tried again when the coordinator has welcomed this node");
+}
+
+/* ---- Signing in ---- */
+
+static const char *argument_of(struct admin_call *call, const char *key)
+{
+    const char *value = admin_argument(call, key);
+    return value ? value : "";
+}
+
+/* What an account's row need not say, since the provider is known. */
+static void show_provider(struct control *control, struct admin_call *call)
+{
+    const struct provider *provider =
+        providers_named(control->parts.providers, argument_of(call, "provider"));
+    if (!provider) {
+        admin_refuse(call, ADMIN_FAILED, "NOT_FOUND", "this node's table has no such provider",
+                     "the names stand in its providers_file");
+        return;
+    }
+    admin_answer(call, ADMIN_OK,
+                 json_pack("{s:s,s:s,s:s,s:s}", "name", provider->name, "login",
+                           provider->login == PROVIDER_MICROSOFT ? "microsoft" : "password", "smtp",
+                           provider->smtp, "imap", provider->imap),
+                 NULL);
+}
+
+static void signin_begin_call(struct control *control, struct admin_call *call)
+{
+    struct member *member = find_member(control, argument_of(call, "account"));
+    struct flz_msg msg = FLZ_MSG_NULL;
+    struct flz_id id;
+    if (!member) {
+        admin_refuse(call, ADMIN_USAGE, "NO_SUCH_ACCOUNT", "this node has no such account",
+                     "fluenzrctl account add ADDRESS --provider microsoft365");
+        return;
+    }
+    if (member->record.login != MEMBER_LOGIN_TOKEN) {
+        admin_refuse(call, ADMIN_USAGE, "PASSWORD_ACCOUNT", "this account logs in by a password",
+                     "import its row again with the new password");
+        return;
+    }
+    int r = signin_begin(control->parts.signins, member, admin_argument(call, "device") != NULL,
+                         &id, &msg);
+    if (r < 0)
+        admin_refuse(call, r == -EBUSY ? ADMIN_TRY_AGAIN : ADMIN_FAILED, "SIGN_IN",
+                     msg.text[0] ? msg.text : strerror(-r),
+                     "deploy/OPERATING.md, \"Microsoft 365\", says what the node needs");
+    else
+        admin_answer(call, ADMIN_OK, json_pack("{s:s}", "signin", flz_id_str(id)), NULL);
+}
+
+static void refuse_signin(struct admin_call *call)
+{
+    admin_refuse(call, ADMIN_FAILED, "NO_SUCH_SIGN_IN", "this sign-in is over",
+                 "begin again: fluenzrctl account reauth ADDRESS");
+}
+
+static void signin_look_call(struct control *control, struct admin_call *call)
+{
+    struct signin_view view;
+    struct flz_id id = FLZ_ID_NULL;
+    if (flz_id_parse(argument_of(call, "signin"), &id) < 0 ||
+        signin_look(control->parts.signins, id, &view) < 0) {
+        refuse_signin(call);
+        return;
+    }
+    admin_answer(call, ADMIN_OK,
+                 json_pack("{s:s,s:s,s:s,s:i,s:s}", "state", signin_state_str(view.state), "url",
+                           view.url, "code", view.user_code, "port", (int)view.port, "text",
+                           view.text),
+                 NULL);
+}
+
+static void signin_paste_call(struct control *control, struct admin_call *call)
+{
+    struct flz_msg msg = FLZ_MSG_NULL;
+    struct flz_id id = FLZ_ID_NULL;
+    int r = flz_id_parse(argument_of(call, "signin"), &id);
+    if (r == 0)
+        r = signin_paste(control->parts.signins, id, argument_of(call, "address"), &msg);
+    if (r == 0)
+        admin_answer(call, ADMIN_OK, NULL, NULL);
+    else if (msg.text[0])
+        admin_refuse(call, ADMIN_FAILED, "NOT_SIGNED_IN", msg.text, "");
+    else
+        refuse_signin(call);
 }
 
 /* ---- Status ---- */
@@ -266,6 +365,10 @@ static const struct verb {
     {"account show", show_account},
     {"account rm", remove_account},
     {"account retry", retry_account},
+    {"provider show", show_provider},
+    {"signin begin", signin_begin_call},
+    {"signin look", signin_look_call},
+    {"signin paste", signin_paste_call},
 };
 
 static void on_call(struct admin_call *call, void *data)
@@ -393,6 +496,7 @@ int control_open(const struct control_parts *parts, struct control **ret_control
         .outbox = parts->outbox,
         .domains = parts->domains,
         .providers = parts->providers,
+        .tokens = parts->tokens,
         .tz = parts->tz,
         .identity = parts->identity,
         .link = parts->link,

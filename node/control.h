@@ -1,5 +1,6 @@
 /*
- * The node's own doors: the socket of fluenzrctl (`account import|ls|rm`, `status`) and HTTP
+ * The node's own doors: the socket of fluenzrctl (`account import|ls|rm|retry`,
+ * `signin begin|look|paste`, `status`) and HTTP
  * (/metrics, /livez, /readyz).
  */
 #pragma once
@@ -10,6 +11,7 @@
 #include "common/sys/tz.h"
 #include "node/import.h"
 #include "node/journal.h"
+#include "node/signin.h"
 #include "node/worker.h"
 
 struct control;
@@ -26,6 +28,8 @@ struct control_parts {
     struct outbox *outbox;
     struct domains *domains;
     const struct providers *providers;
+    struct tokens *tokens;
+    struct signins *signins;
     struct journal *journal;
     struct tz *tz;
     const char *listen_admin;

@@ -124,6 +124,23 @@ static int refuse(struct item *item, const char *format, ...)
     return 1;
 }
 
+/* Microsoft's own servers take no passwords, and nobody else's take Microsoft's tokens. */
+static bool passes_login(struct item *item, const struct provider *provider)
+{
+    bool token = item->row.record.login == MEMBER_LOGIN_TOKEN;
+    if (token && provider->login != PROVIDER_MICROSOFT)
+        return !refuse(item, "password: is empty, and %s has no other way to log in",
+                       provider->name);
+    if (!token && provider->login == PROVIDER_MICROSOFT &&
+        providers_owns_host(item->import->parts.providers, provider, &item->row.smtp,
+                            &item->row.imap))
+        return !refuse(item,
+                       "%s takes no passwords any more: leave it empty, name the provider in "
+                       "the row, and sign in afterwards",
+                       provider->name);
+    return true;
+}
+
 /* What the tables and DNS say. True when the row may go on. */
 static bool passes_policy(struct item *item, const struct domain_facts *facts)
 {
@@ -147,7 +164,7 @@ static bool passes_policy(struct item *item, const struct domain_facts *facts)
                        "--accept ask",
                        provider->name, provider->reason);
     memcpy(account->provider, provider->name, sizeof account->provider);
-    return true;
+    return passes_login(item, provider);
 }
 
 static void maybe_free(struct import *import)
@@ -184,6 +201,25 @@ static void on_stored(int r, void *data)
     parts->on_member(item->row.record.account.id, parts->data);
 }
 
+/* A sign-in is for the login name that it was made for. */
+static bool keeps_sign_in(const struct item *item, const struct member *known)
+{
+    return known && known->record.login == MEMBER_LOGIN_TOKEN &&
+           item->row.record.login == MEMBER_LOGIN_TOKEN &&
+           flz_ascii_equal_nocase(known->record.user, item->row.record.user);
+}
+
+static void keep_sign_in(struct item *item, const struct member *known)
+{
+    struct journal_member *record = &item->row.record;
+    if (keeps_sign_in(item, known)) {
+        memcpy(record->needs_auth, known->record.needs_auth, sizeof record->needs_auth);
+        record->token_at = known->record.token_at;
+        return;
+    }
+    (void)snprintf(record->needs_auth, sizeof record->needs_auth, "nobody has signed in yet");
+}
+
 static void store(struct item *item)
 {
     struct import *import = item->import;
@@ -195,10 +231,15 @@ static void store(struct item *item)
     else
         randombytes_buf(account->id.b, sizeof account->id.b);
     account->consent = import->consent;
+    bool token = item->row.record.login == MEMBER_LOGIN_TOKEN;
+    if (token)
+        keep_sign_in(item, known);
+    if (known && !keeps_sign_in(item, known))
+        tokens_forget(import->parts.tokens, known);
     item->step = STEP_STORING;
     import->storing++;
-    int r =
-        members_put(import->parts.members, &item->row.record, &item->row.password, on_stored, item);
+    int r = members_put(import->parts.members, &item->row.record,
+                        token ? NULL : &item->row.password, on_stored, item);
     if (r == 0)
         return;
     import->storing--;
@@ -282,6 +323,23 @@ void import_cancel_all(struct import **running)
                      "run the same import again: rows that were taken are not taken twice");
         close_import(import);
     }
+}
+
+/* Taken, and of no use before somebody has signed in. */
+static bool waits_for_sign_in(const struct item *item)
+{
+    return item->verdict != VERDICT_REFUSED && item->row.record.needs_auth[0];
+}
+
+/* One list of what is to be done next. */
+static json_t *next_json(const struct import *import)
+{
+    json_t *commands = json_array();
+    for (size_t i = 0; i < import->count; i++)
+        if (waits_for_sign_in(&import->items[i]))
+            json_array_append_new(commands, json_sprintf("fluenzrctl account reauth %s",
+                                                         import->items[i].row.address.text));
+    return commands;
 }
 
 static json_t *row_json(const struct item *item)
@@ -369,9 +427,10 @@ static void answer(struct import *import)
         refused += import->items[i].verdict == VERDICT_REFUSED;
         json_array_append_new(rows, row_json(&import->items[i]));
     }
-    json_t *json = json_pack("{s:s,s:o,s:I,s:I,s:o}", "kind", "AccountImport", "rows", rows,
+    json_t *json = json_pack("{s:s,s:o,s:I,s:I,s:o,s:o}", "kind", "AccountImport", "rows", rows,
                              "taken", (json_int_t)(import->count - refused), "refused",
-                             (json_int_t)refused, "note", pairing_note(import));
+                             (json_int_t)refused, "note", pairing_note(import), "next",
+                             next_json(import));
     enum admin_exit code = refused == 0              ? ADMIN_OK
                            : refused < import->count ? ADMIN_PARTLY
                                                      : ADMIN_FAILED;
@@ -451,8 +510,8 @@ static int read_rows(struct import *import, char *text, struct flz_msg *msg)
             return r;
         struct item *item = &import->items[import->count++];
         *item = (struct item){.import = import, .step = STEP_DNS};
-        if (row_read(&columns, fields, count, csv.line, import->parts.tz, &item->row, &item->text) <
-            0)
+        struct row_tables tables = {.tz = import->parts.tz, .providers = import->parts.providers};
+        if (row_read(&columns, fields, count, csv.line, &tables, &item->row, &item->text) < 0)
             finish(item, VERDICT_REFUSED);
     }
     if (r == CSV_E_MALFORMED) {

@@ -15,6 +15,7 @@
 #include "node/members.h"
 #include "node/outbox.h"
 #include "node/providers.h"
+#include "node/tokens.h"
 
 #define IMPORT_DNS_WAIT_MS 10000
 #define IMPORT_VERDICT_WAIT_MS 10000
@@ -27,6 +28,7 @@ struct import_parts {
     struct outbox *outbox;
     struct domains *domains;
     const struct providers *providers;
+    struct tokens *tokens;
     struct tz *tz;
     const struct identity *identity;
     struct link *link;

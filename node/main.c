@@ -6,6 +6,11 @@ const char *argp_program_version = "fluenzr-node " FLZ_VERSION;
 
 static struct config config;
 
+static int on_check(struct flz_msg *msg)
+{
+    return node_config_check(&config, msg);
+}
+
 static int on_run(struct flz_log *log)
 {
     return node_run(&config, log);
@@ -22,6 +27,7 @@ int main(int argc, char **argv)
         .keys_count = node_config_keys_count,
         .config = &config,
         .settings = &config.daemon,
+        .on_check = on_check,
         .on_run = on_run,
     };
     return daemon_main(&daemon, argc, argv);

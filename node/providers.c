@@ -25,18 +25,48 @@ struct providers {
 struct row {
     int policy;
     char reason[CONFIG_TEXT_MAX];
+    int login;
+    char smtp[CONFIG_TEXT_MAX];
+    char imap[CONFIG_TEXT_MAX];
     struct config_list domains, mx, hosts;
 };
 
 static const char *const policy_words[] = {"allow", "ask", "deny", NULL};
+static const char *const login_words[] = {"password", "microsoft", NULL};
 
 static const struct config_key row_keys[] = {
     {"policy", CONFIG_ENUM, offsetof(struct row, policy), .words = policy_words},
     {"reason", CONFIG_TEXT, offsetof(struct row, reason), .fallback = ""},
+    {"login", CONFIG_ENUM, offsetof(struct row, login), .fallback = "password",
+     .words = login_words},
+    {"smtp", CONFIG_TEXT, offsetof(struct row, smtp), .fallback = ""},
+    {"imap", CONFIG_TEXT, offsetof(struct row, imap), .fallback = ""},
     {"domains", CONFIG_LIST, offsetof(struct row, domains), .fallback = ""},
     {"mx", CONFIG_LIST, offsetof(struct row, mx), .fallback = ""},
     {"hosts", CONFIG_LIST, offsetof(struct row, hosts), .fallback = ""},
 };
+
+static bool is_server(const char *url, bool smtp, struct flz_msg *why)
+{
+    struct endpoint endpoint;
+    if (endpoint_parse(url, &endpoint, why) < 0)
+        return false;
+    bool is_smtp = endpoint.scheme == CONN_SMTP || endpoint.scheme == CONN_SMTPS;
+    flz_msg_set(why, "'%s' is the other kind of server", url);
+    return is_smtp == smtp;
+}
+
+static int read_servers(const struct config_doc *doc, struct config_node node,
+                        const struct row *row, struct provider *provider, struct flz_msg *msg)
+{
+    struct flz_msg why = FLZ_MSG_NULL;
+    if ((row->smtp[0] && !is_server(row->smtp, true, &why)) ||
+        (row->imap[0] && !is_server(row->imap, false, &why)))
+        return config_node_error(doc, node, msg, "%s", why.text);
+    (void)flz_text_copy(provider->smtp, sizeof provider->smtp, row->smtp);
+    (void)flz_text_copy(provider->imap, sizeof provider->imap, row->imap);
+    return 0;
+}
 
 static int read_entry(const struct config_doc *doc, const char *name, struct config_node node,
                       struct entry *ret_entry, struct flz_msg *msg)
@@ -53,6 +83,10 @@ static int read_entry(const struct config_doc *doc, const char *name, struct con
         flz_text_copy(provider->reason, sizeof provider->reason, row->reason) < 0)
         return config_node_error(doc, node, msg, "the name or reason of a provider is too long");
     provider->policy = (enum provider_policy)row->policy;
+    provider->login = (enum provider_login)row->login;
+    r = read_servers(doc, node, row, provider, msg);
+    if (r < 0)
+        return r;
     ret_entry->domains = row->domains;
     ret_entry->mx = row->mx;
     ret_entry->hosts = row->hosts;
@@ -133,6 +167,20 @@ static bool has_suffix(const char *host, const struct config_list *suffixes)
             return true;
     }
     return false;
+}
+
+const struct provider *providers_named(const struct providers *providers, const char *name)
+{
+    const struct entry *entry = find_named(providers, name);
+    return entry ? &entry->provider : NULL;
+}
+
+bool providers_owns_host(const struct providers *providers, const struct provider *provider,
+                         const struct endpoint *smtp, const struct endpoint *imap)
+{
+    const struct entry *entry = find_named(providers, provider->name);
+    return entry &&
+           (has_suffix(smtp->host, &entry->hosts) || has_suffix(imap->host, &entry->hosts));
 }
 
 static bool matches(const struct entry *entry, const char *domain, const struct domain_facts *facts,

@@ -8,9 +8,18 @@
 #include "common/base/error.h"
 #include "node/domains.h"
 #include "node/endpoint.h"
+#include "proto/journal.h"
 #include "proto/vocab.h"
 
+#include <stdbool.h>
+
 enum provider_policy { PROVIDER_ALLOW, PROVIDER_ASK, PROVIDER_DENY };
+
+enum provider_login {
+    PROVIDER_PASSWORD,
+    PROVIDER_MICROSOFT, /* OAuth by Microsoft's authorization server; its own hosts take no
+                           password */
+};
 
 struct providers;
 
@@ -19,11 +28,21 @@ struct provider {
     char name[FLZ_NAME_MAX];
     enum provider_policy policy;
     char reason[FLZ_REPLY_TEXT_MAX]; /* why ask or deny; for people */
+    enum provider_login login;
+    char smtp[MEMBER_URL_MAX]; /* where an account's row names none; "" = it must */
+    char imap[MEMBER_URL_MAX];
 };
 
 /* 0 or negative (msg with file:line:col). */
 int providers_load(const char *path, struct providers **ret_providers, struct flz_msg *msg);
 struct providers *providers_free(struct providers *providers);
+
+/* The entry of that name, or NULL. */
+const struct provider *providers_named(const struct providers *providers, const char *name);
+
+/* True when one of the account's servers is the provider's own. */
+bool providers_owns_host(const struct providers *providers, const struct provider *provider,
+                         const struct endpoint *smtp, const struct endpoint *imap);
 
 /*
  * The provider of an account: `named` as the operator wrote it ("" = find it), the address's

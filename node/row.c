@@ -68,7 +68,8 @@ int row_columns_read(char *const *fields, size_t count, struct row_columns *ret_
         columns.index[column] = (int)i;
     }
     static const int required[] = {COLUMN_ADDRESS, COLUMN_SMTP, COLUMN_IMAP, COLUMN_PASSWORD};
-    for (size_t i = 0; i < sizeof required / sizeof *required; i++)
+    size_t needed = columns.index[COLUMN_PROVIDER] < 0 ? sizeof required / sizeof *required : 1;
+    for (size_t i = 0; i < needed; i++)
         if (columns.index[required[i]] < 0) {
             flz_msg_set(msg, "the column '%s' is missing; the first line must name the columns",
                         names[required[i]]);
@@ -212,11 +213,17 @@ static int take_address(const char *value, struct row *row, struct flz_msg *msg)
 }
 
 static int take_password(const struct row_columns *columns, char **fields, size_t count,
-                         struct row *row, struct flz_msg *msg)
+                         const struct provider *preset, struct row *row, struct flz_msg *msg)
 {
     int index = columns->index[COLUMN_PASSWORD];
-    if ((size_t)index >= count || fields[index][0] == '\0') {
-        flz_msg_set(msg, "password: is empty");
+    bool empty = index < 0 || (size_t)index >= count || fields[index][0] == '\0';
+    if (empty && preset && preset->login == PROVIDER_MICROSOFT) {
+        row->record.login = MEMBER_LOGIN_TOKEN;
+        return 0;
+    }
+    if (empty) {
+        flz_msg_set(msg, "password: is empty; accounts of Microsoft 365 have none: name the "
+                         "provider microsoft365, and sign in afterwards");
         return flz_fail(-EINVAL);
     }
     int r = flz_secret_copy(flz_view_str(fields[index]), &row->password);
@@ -258,11 +265,13 @@ static int take_settings(const struct row_columns *columns, char **fields, size_
 }
 
 static int take_servers(const struct row_columns *columns, char **fields, size_t count,
-                        struct row *row, struct flz_msg *msg)
+                        const struct provider *preset, struct row *row, struct flz_msg *msg)
 {
-    int r = take_server(VALUE(COLUMN_SMTP, ""), COLUMN_SMTP, &row->smtp, row->record.smtp_url, msg);
+    const char *smtp = VALUE(COLUMN_SMTP, preset ? preset->smtp : "");
+    const char *imap = VALUE(COLUMN_IMAP, preset ? preset->imap : "");
+    int r = take_server(smtp, COLUMN_SMTP, &row->smtp, row->record.smtp_url, msg);
     if (r == 0)
-        r = take_server(VALUE(COLUMN_IMAP, ""), COLUMN_IMAP, &row->imap, row->record.imap_url, msg);
+        r = take_server(imap, COLUMN_IMAP, &row->imap, row->record.imap_url, msg);
     if (r == 0)
         r = take_text(msg, COLUMN_USER, VALUE(COLUMN_USER, row->address.text), row->record.user,
                       sizeof row->record.user);
@@ -271,17 +280,20 @@ static int take_servers(const struct row_columns *columns, char **fields, size_t
 }
 
 int row_read(const struct row_columns *columns, char **fields, size_t count, int line,
-             struct tz *tz, struct row *ret_row, struct flz_msg *msg)
+             const struct row_tables *tables, struct row *ret_row, struct flz_msg *msg)
 {
+    const char *named = value_of(columns, fields, count, COLUMN_PROVIDER, "");
+    const struct provider *preset =
+        tables->providers ? providers_named(tables->providers, named) : NULL;
     struct row *row = ret_row;
     *row = (struct row){.line = line,
                         .record = {.version = JOURNAL_VERSION, .login = MEMBER_LOGIN_PASSWORD}};
-    int r = take_password(columns, fields, count, row, msg);
+    int r = take_password(columns, fields, count, preset, row, msg);
     if (r == 0)
         r = take_address(value_of(columns, fields, count, COLUMN_ADDRESS, ""), row, msg);
     if (r == 0)
-        r = take_servers(columns, fields, count, row, msg);
+        r = take_servers(columns, fields, count, preset, row, msg);
     if (r == 0)
-        r = take_settings(columns, fields, count, tz, row, msg);
+        r = take_settings(columns, fields, count, tables->tz, row, msg);
     return r;
 }

@@ -8,6 +8,7 @@
 #include "common/sys/secret.h"
 #include "common/sys/tz.h"
 #include "node/endpoint.h"
+#include "node/providers.h"
 #include "proto/journal.h"
 
 #include <stddef.h>
@@ -19,7 +20,7 @@ struct row {
     struct journal_member record; /* account.id null, consent not filled in */
     struct endpoint smtp;
     struct endpoint imap;
-    struct flz_secret password;
+    struct flz_secret password; /* null: MEMBER_LOGIN_TOKEN, a person signs in */
 };
 
 void row_deinit(struct row *row);
@@ -29,12 +30,20 @@ struct row_columns {
     int index[16]; /* by enum row_column; -1 = absent */
 };
 
-/* The columns of DESIGN 8, in any order; address, smtp, imap and password are required. 0 or
- * -EINVAL (unknown or doubled column: msg with a did-you-mean). */
+/* The columns of DESIGN 8, in any order; address is required, and smtp, imap and password where no
+ * provider may know better. 0 or -EINVAL (unknown or doubled column: msg with a did-you-mean). */
 int row_columns_read(char *const *fields, size_t count, struct row_columns *ret_columns,
                      struct flz_msg *msg);
 
-/* Reads and checks one record; the password field is wiped in place. 0 or -EINVAL (msg says which
- * column and why); on failure *ret_row holds the address as far as it was readable. */
+/* Borrowed. */
+struct row_tables {
+    struct tz *tz;
+    const struct providers *providers; /* NULL: none is known */
+};
+
+/* Reads and checks one record; the password field is wiped in place. What the row leaves out, the
+ * provider that it names may give: servers, and another way to log in than a password. 0 or -EINVAL
+ * (msg says which column and why); on failure *ret_row holds the address as far as it was readable.
+ */
 int row_read(const struct row_columns *columns, char **fields, size_t count, int line,
-             struct tz *tz, struct row *ret_row, struct flz_msg *msg);
+             const struct row_tables *tables, struct row *ret_row, struct flz_msg *msg);

@@ -45,8 +45,8 @@ static void session_text(const struct sender *sender, struct flz_msg *msg)
 {
     const struct smtp_result *result = smtp_result(&sender->smtp);
     if (result->reply.code)
-        flz_msg_set(msg, "%s: %d %s", smtp_stage_str(result->stage), result->reply.code,
-                    result->reply.text);
+        flz_msg_set(msg, "%s: %d %s%s%s", smtp_stage_str(result->stage), result->reply.code,
+                    result->reply.text, result->challenge[0] ? ": " : "", result->challenge);
     else
         flz_msg_set(msg, "%s: %s", smtp_stage_str(result->stage),
                     result->reason ? result->reason : "the session ended");
@@ -61,7 +61,7 @@ static void end_session(struct sender *sender)
 
 static int authenticate(struct sender *sender)
 {
-    enum smtp_mechanism mechanism = smtp_choose(&sender->smtp, false);
+    enum smtp_mechanism mechanism = smtp_choose(&sender->smtp, sender->options.token);
     if (!mechanism)
         return -EOPNOTSUPP;
     return smtp_auth(&sender->smtp, mechanism, sender->user);
@@ -76,7 +76,8 @@ static void on_session_ready(struct sender *sender)
     }
     if (authenticate(sender) < 0) {
         struct flz_msg msg;
-        flz_msg_set(&msg, "auth: the server offers no mechanism for a password");
+        flz_msg_set(&msg, "auth: the server offers no mechanism for %s",
+                    sender->options.token ? "a token (XOAUTH2, OAUTHBEARER)" : "a password");
         end(sender, CONN_END_NONE, &msg);
     }
 }

@@ -40,6 +40,7 @@ struct sender_options {
     struct endpoint endpoint;
     const char *ehlo_name; /* copied */
     const char *user;      /* copied */
+    bool token;            /* the secret is an access token, not a password */
     int64_t connect_timeout_ms;
     int64_t timeout_ms_max; /* for each reply; 0: as RFC 5321 says, ten minutes after the dot */
 };

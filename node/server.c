@@ -16,6 +16,7 @@
 #include "node/identity.h"
 #include "node/import.h"
 #include "node/io/conn.h"
+#include "node/io/oauth.h"
 #include "node/journal.h"
 #include "node/link.h"
 #include "node/members.h"
@@ -23,11 +24,15 @@
 #include "node/packs.h"
 #include "node/providers.h"
 #include "node/render.h"
+#include "node/signin.h"
+#include "node/tokens.h"
 #include "node/worker.h"
 
 #include <errno.h>
+#include <jansson.h>
 #include <malloc.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -56,6 +61,10 @@ struct server {
     struct dns *dns;
     struct domains *domains;
     struct conn_pool *pool;
+    struct grant_settings grant;
+    struct oauth_client *oauth;
+    struct tokens *tokens;
+    struct signins *signins;
     struct worker *worker;
     struct bus *bus;
     struct link *link;
@@ -84,6 +93,19 @@ static void on_domain_known(void *data)
     struct server *server = data;
     if (server->worker)
         worker_wake(server->worker);
+}
+
+static void on_token_news(struct member *member, enum flz_reason reason, const char *text,
+                          void *data)
+{
+    struct server *server = data;
+    worker_token_news(server->worker, member, reason, text);
+}
+
+static void on_signed_in(struct flz_id account, void *data)
+{
+    struct server *server = data;
+    worker_account_changed(server->worker, account);
 }
 
 static void on_tasks(const struct flz_tasks *tasks, void *data)
@@ -329,6 +351,36 @@ static int open_state(struct server *server, struct flz_msg *msg)
     return r;
 }
 
+static int open_sign_ins(struct server *server)
+{
+    server->grant = node_config_grant(server->config);
+    int r = oauth_client_new(&server->loop, server->config->ca_file, 0, &server->oauth);
+    if (r < 0)
+        return r;
+    struct tokens_parts tokens = {
+        .log = server->log,
+        .members = server->members,
+        .client = server->oauth,
+        .settings = &server->grant,
+        .on_news = on_token_news,
+        .data = server,
+    };
+    r = tokens_new(&tokens, &server->tokens);
+    if (r < 0)
+        return r;
+    struct signin_parts signins = {
+        .loop = &server->loop,
+        .log = server->log,
+        .members = server->members,
+        .tokens = server->tokens,
+        .client = server->oauth,
+        .settings = &server->grant,
+        .on_done = on_signed_in,
+        .data = server,
+    };
+    return signins_new(&signins, &server->signins);
+}
+
 static int open_worker(struct server *server, struct flz_msg *msg)
 {
     const struct config *config = server->config;
@@ -341,6 +393,8 @@ static int open_worker(struct server *server, struct flz_msg *msg)
         if (r < 0)
             flz_msg_set(msg, "%s: the CA file cannot be read: %s", config->ca_file, strerror(-r));
     }
+    if (r == 0)
+        r = open_sign_ins(server);
     if (r < 0)
         return r;
     struct worker_parts parts = {
@@ -353,6 +407,7 @@ static int open_worker(struct server *server, struct flz_msg *msg)
         .packs = server->packs,
         .tz = server->tz,
         .pool = server->pool,
+        .tokens = server->tokens,
         .identity = &server->identity,
         .ehlo_name = config->ehlo_name,
         .connect_timeout_ms = config->connect_timeout_ms,
@@ -391,6 +446,8 @@ static int open_doors(struct server *server, struct flz_msg *msg)
         .outbox = server->outbox,
         .domains = server->domains,
         .providers = server->providers,
+        .tokens = server->tokens,
+        .signins = server->signins,
         .journal = server->journal,
         .tz = server->tz,
         .listen_admin = config->listen_admin,
@@ -427,7 +484,10 @@ static void server_deinit(struct server *server)
     }
     /* Closing the journal runs the loop: what it may call back is gone and forgotten by then. */
     server->control = control_close(server->control);
+    server->signins = signins_free(server->signins);
     server->worker = worker_free(server->worker);
+    server->tokens = tokens_free(server->tokens);
+    server->oauth = oauth_client_free(server->oauth);
     server->link = link_free(server->link);
     server->bus = bus_free(server->bus);
     server->pool = conn_pool_free(server->pool);
@@ -464,6 +524,8 @@ int node_run(const struct config *config, struct flz_log *log)
         return EX_OSERR;
     server.loop_made = true;
     render_init();
+    /* Answers of the sign-in server pass through it. */
+    json_set_alloc_funcs(malloc, flz_wipe_free);
     int r = open_state(&server, &msg);
     if (r == 0)
         r = open_worker(&server, &msg);

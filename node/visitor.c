@@ -183,7 +183,7 @@ static int start(struct visitor *visitor, struct conn_pool *pool, struct uv_loop
     make_timer(visitor, loop, &visitor->wall);
     struct visit_options options = {
         .imap = {.tls = true, .greeted = true},
-        .login = {.kind = IMAP_LOGIN_PASSWORD,
+        .login = {.kind = visitor->options.token ? IMAP_LOGIN_BEARER : IMAP_LOGIN_PASSWORD,
                   .user = visitor->user,
                   .host = endpoint->host,
                   .port = endpoint->port},

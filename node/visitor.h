@@ -30,6 +30,7 @@ struct visitor_events {
 struct visitor_options {
     struct endpoint endpoint;
     const char *user; /* copied */
+    bool token;       /* the secret is an access token, not a password */
     int64_t connect_timeout_ms;
     int64_t wall_ms_max; /* 0: VISIT_WALL_MS_MAX */
     const char *version;

@@ -72,6 +72,8 @@ struct line {
     bool ok;         /* the newest login succeeded … */
     int64_t ok_boot; /* … at this boot time */
     bool refused;    /* the newest login was refused */
+    bool doubted;    /* one access token was refused since: the next refusal counts */
+    bool no_token;   /* the trouble is that there is no access token: no server was asked */
     enum flz_reason trouble;
     char text[FLZ_REPLY_TEXT_MAX]; /* protocol, host, port, stage, and the server's words */
 };
@@ -356,6 +358,7 @@ static void line_failed(struct desk *desk, struct line *line, enum flz_reason re
     line->wait_boot = flz_boottime_ms() + line->backoff_ms;
     line->ok = false;
     line->refused = reason == FLZ_REASON_LOGIN;
+    line->no_token = false;
     line->trouble = reason;
     struct flz_msg msg;
     flz_msg_set(&msg, "%s", text);
@@ -377,6 +380,26 @@ static void line_worked(struct desk *desk, struct line *line)
         member->record.login_failures = 0;
         (void)members_save(desk->worker->parts.members, member);
     }
+}
+
+/*
+ * A refused access token may have run out, or have been taken back, before its time: the first one
+ * costs a new token only. When a server refuses that one as well, the login is refused.
+ */
+static bool forgive_token(struct desk *desk, struct line *line, enum flz_reason *reason)
+{
+    struct worker *worker = desk->worker;
+    struct member *member = members_find(worker->parts.members, desk->account);
+    if (*reason != FLZ_REASON_LOGIN || !member || member->record.login != MEMBER_LOGIN_TOKEN)
+        return false;
+    tokens_refused(worker->parts.tokens, member);
+    if (line->doubted)
+        return false;
+    line->doubted = true;
+    *reason = FLZ_REASON_NETWORK;
+    flz_log(worker->parts.log, FLZ_LOG_NOTICE, "token_refused", "account=%s",
+            flz_id_str(desk->account));
+    return true;
 }
 
 static void login_failed(struct desk *desk, const struct line *line)
@@ -735,6 +758,7 @@ static void on_sender_end(struct sender *sender, bool ready, enum conn_end end,
         bool permanent = false;
         enum flz_reason reason = refusal_of_session(member ? member->record.account.provider : "",
                                                     end, result, &permanent);
+        bool forgiven = forgive_token(desk, &desk->smtp, &reason);
         worker->stats.session_failures++;
         line_failed(desk, &desk->smtp, reason, msg->text);
         login_failed(desk, &desk->smtp);
@@ -749,17 +773,27 @@ static void on_sender_end(struct sender *sender, bool ready, enum conn_end end,
             job->active = false;
             settle(worker, job, next, true, &receipt);
         }
-        send_probe(desk, false, NULL);
+        if (!forgiven)
+            send_probe(desk, false, NULL);
     } else {
         put_back_all(worker, &desk->send);
     }
     worker_wake(worker);
 }
 
+/* What the account logs in with: its password, or the access token of the hour. */
+static int desk_secret(struct desk *desk, struct flz_secret *ret_secret)
+{
+    struct worker *worker = desk->worker;
+    struct member *member = members_find(worker->parts.members, desk->account);
+    if (member && member->record.login == MEMBER_LOGIN_TOKEN)
+        return tokens_get(worker->parts.tokens, member, ret_secret);
+    return members_secret(worker->parts.members, desk->account, ret_secret);
+}
+
 static int on_sender_secret(struct sender *sender, struct flz_secret *ret_secret, void *userdata)
 {
-    struct desk *desk = userdata;
-    return members_secret(desk->worker->parts.members, desk->account, ret_secret);
+    return desk_secret(userdata, ret_secret);
 }
 
 static const struct sender_events sender_events = {
@@ -777,6 +811,7 @@ static void open_session(struct desk *desk, const struct member *member)
         .endpoint = member_smtp(member),
         .ehlo_name = worker->parts.ehlo_name,
         .user = member->record.user,
+        .token = member->record.login == MEMBER_LOGIN_TOKEN,
         .connect_timeout_ms = worker->parts.connect_timeout_ms,
     };
     int r = sender_new(worker->parts.pool, worker->parts.loop, &options, &sender_events, desk,
@@ -909,6 +944,7 @@ static void on_visitor_end(struct visitor *visitor, enum visit_end end, enum con
     desk->visitor = visitor_free(visitor);
     worker->stats.visits_open--;
     enum flz_reason reason = refusal_of_visit(end, conn);
+    bool forgiven = forgive_token(desk, &desk->imap, &reason);
     if (reason == FLZ_REASON_NONE) {
         line_worked(desk, &desk->imap);
     } else {
@@ -918,7 +954,7 @@ static void on_visitor_end(struct visitor *visitor, enum visit_end end, enum con
         flz_log(worker->parts.log, FLZ_LOG_WARNING, "visit_failed",
                 "account=%s end=%d conn=%s reason=%u text=%s", flz_id_str(desk->account), (int)end,
                 conn_end_str(conn), (unsigned)reason, desk->imap.text);
-        if (desk->probing)
+        if (desk->probing && !forgiven)
             send_probe(desk, false, NULL);
     }
     for (size_t i = 0; i < desk->errands_count; i++) {
@@ -940,8 +976,7 @@ static void on_visitor_end(struct visitor *visitor, enum visit_end end, enum con
 
 static int on_visitor_secret(struct visitor *visitor, struct flz_secret *ret_secret, void *userdata)
 {
-    struct desk *desk = userdata;
-    return members_secret(desk->worker->parts.members, desk->account, ret_secret);
+    return desk_secret(userdata, ret_secret);
 }
 
 static const struct visitor_events visitor_events = {
@@ -1049,6 +1084,7 @@ static void open_visit(struct desk *desk, const struct member *member, bool prob
     struct visitor_options options = {
         .endpoint = member_imap(member),
         .user = member->record.user,
+        .token = member->record.login == MEMBER_LOGIN_TOKEN,
         .connect_timeout_ms = worker->parts.connect_timeout_ms,
         .wall_ms_max = visit_wall_ms(worker),
         .version = FLZ_VERSION,
@@ -1101,7 +1137,8 @@ static int64_t probe_due_boot(struct desk *desk)
 /* Network time of the next look after one that failed; 0 = none by itself. */
 static int64_t next_try(struct desk *desk, const struct member *member, struct job_clock clock)
 {
-    if (desk->probes_failed == 0 || member->record.login_failures >= FLZ_LOGIN_TRIES_MAX)
+    if (desk->probes_failed == 0 || member->record.login_failures >= FLZ_LOGIN_TRIES_MAX ||
+        member->record.needs_auth[0])
         return 0;
     int64_t wait = probe_due_boot(desk) - clock.boot_now;
     return clock.network_now + (wait > 0 ? wait : 0) * clock.rate_milli / 1000;
@@ -1169,6 +1206,46 @@ static bool wants_login(const struct desk *desk)
            flz_boottime_ms() - desk->smtp.ok_boot >= probe_every_ms(desk->worker, LOGIN_FLOOR_MS);
 }
 
+/* ---- Access tokens ---- */
+
+/* No server can be asked: what is told of both of them is that there is no token. */
+static void token_failed(struct desk *desk, enum flz_reason reason, const char *text)
+{
+    struct line *lines[] = {&desk->smtp, &desk->imap};
+    struct flz_msg msg;
+    flz_msg_set(&msg, "sign-in: %s", text);
+    for (size_t i = 0; i < 2; i++) {
+        lines[i]->ok = false;
+        lines[i]->no_token = true;
+        lines[i]->trouble = reason;
+        job_set_words(lines[i]->text, sizeof lines[i]->text, msg.text);
+    }
+    send_probe(desk, false, NULL);
+}
+
+void worker_token_news(struct worker *worker, struct member *member, enum flz_reason reason,
+                       const char *text)
+{
+    struct desk *desk = desk_of(worker, member->record.account.id);
+    if (desk && reason != FLZ_REASON_NONE)
+        token_failed(desk, reason, text);
+    else if (desk && desk->imap.no_token)
+        desk->probe_boot = 0; /* what was told is over */
+    worker_wake(worker);
+}
+
+/* May a server of this account be asked? What it takes is fetched if it is not there. */
+static bool has_secret(struct desk *desk, struct member *member, bool probe)
+{
+    if (member->record.login != MEMBER_LOGIN_TOKEN)
+        return true;
+    int r = tokens_want(desk->worker->parts.tokens, member);
+    /* Known before this start, or since the row was taken: told once, and again as probes are. */
+    if (r == TOKENS_E_NEEDS_AUTH && probe)
+        token_failed(desk, FLZ_REASON_LOGIN, member->record.needs_auth);
+    return r == 0;
+}
+
 /* ---- Serving ---- */
 
 static bool may_open(const struct line *line, size_t open, int64_t boot_now)
@@ -1192,17 +1269,20 @@ static void desk_serve(struct desk *desk)
         return;
     bool probe = wants_probe(desk, member);
     bool login = probe && wants_login(desk);
-    if (!desk->sender && (desk->send.count > 0 || login) &&
-        may_open(&desk->smtp, worker->stats.sessions_open, clock.boot_now)) {
+    bool session = !desk->sender && (desk->send.count > 0 || login) &&
+                   may_open(&desk->smtp, worker->stats.sessions_open, clock.boot_now);
+    bool visit = !desk->visitor && (desk->visit.count > 0 || (probe && !login)) &&
+                 visit_wall_ms(worker) >= VISIT_FLOOR_MS &&
+                 may_open(&desk->imap, worker->stats.visits_open, clock.boot_now);
+    if ((!session && !visit) || !has_secret(desk, member, probe))
+        return;
+    if (session) {
         desk->login_only = desk->send.count == 0;
         open_session(desk, member);
     }
     /* The probe's visit comes after its session: it reports on both. */
-    probe = probe && !login;
-    if (!desk->visitor && (desk->visit.count > 0 || probe) &&
-        visit_wall_ms(worker) >= VISIT_FLOOR_MS &&
-        may_open(&desk->imap, worker->stats.visits_open, clock.boot_now))
-        open_visit(desk, member, probe);
+    if (visit)
+        open_visit(desk, member, probe && !login);
 }
 
 static void wait_for(struct worker *worker, struct job *job, int64_t ms)

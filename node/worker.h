@@ -21,6 +21,7 @@
 #include "node/members.h"
 #include "node/outbox.h"
 #include "node/packs.h"
+#include "node/tokens.h"
 
 #define WORKER_SESSIONS_MAX 64 /* SMTP sessions and IMAP visits at a time, each kind */
 
@@ -37,6 +38,7 @@ struct worker_parts {
     struct packs *packs;
     struct tz *tz;
     struct conn_pool *pool;
+    struct tokens *tokens;
     const struct identity *identity;
     const char *ehlo_name;
     int64_t connect_timeout_ms;
@@ -59,6 +61,10 @@ void worker_accept(struct worker *worker, const struct flz_tasks *tasks);
 /* An account was taken in, changed, or is to be tried again: what was known of its servers is
  * forgotten. */
 void worker_account_changed(struct worker *worker, struct flz_id account);
+
+/* tokens_parts.on_news: the account can go on, or why it cannot. */
+void worker_token_news(struct worker *worker, struct member *member, enum flz_reason reason,
+                       const char *text);
 
 /* Begins nothing new; a dot that waits for its record is withdrawn. What is behind its dot may
  * still get its answer: wait for worker_is_drained(), a few seconds at most, before the end. */

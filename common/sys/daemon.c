@@ -99,6 +99,10 @@ int daemon_main(const struct daemon *daemon, int argc, char **argv)
     if (config_load(arguments.config_path, daemon->keys, daemon->keys_count, daemon->config, NULL,
                     &msg) < 0)
         return say(daemon, &msg);
+    if (daemon->on_check && daemon->on_check(&msg) < 0) {
+        flz_msg_wrap(&msg, "%s", arguments.config_path);
+        return say(daemon, &msg);
+    }
     if (arguments.mode == MODE_RUN)
         return run(daemon);
     (void)printf("%s: good\n", arguments.config_path);

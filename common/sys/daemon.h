@@ -36,6 +36,8 @@ struct daemon {
     void *config;                           /* the struct that the keys fill */
     const struct daemon_settings *settings; /* within it */
     const struct argp *more;                /* further options; NULL: none */
+    /* What no table of keys can say of the settings; 0 or negative (msg). NULL: nothing. */
+    int (*on_check)(struct flz_msg *msg);
     /* The daemon itself, with its settings read: 0 when it was asked to stop, else a code of
      * sysexits.h, whose reason was logged. */
     int (*on_run)(struct flz_log *log);

@@ -112,6 +112,11 @@ static void say_trouble(struct explaining *e)
             "Correct user or password and import the row again; or have the same tried again, on "
             "that node's host: fluenzrctl account retry ADDRESS",
             row->tries, node);
+    else if (row->probe_reason == FLZ_REASON_LOGIN && row->next_try_at == 0)
+        say(e,
+            "node %s waits for you: somebody has to sign in as this mailbox, on that node's host: "
+            "fluenzrctl account reauth ADDRESS",
+            node);
     else if (row->tries > 0)
         say(e, "login refused %u of %u; node %s tries again at %s", row->tries, FLZ_LOGIN_TRIES_MAX,
             node, text);

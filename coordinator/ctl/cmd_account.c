@@ -77,7 +77,7 @@ static int read_private(const char *path, struct private_bytes *bytes, struct fl
     return r;
 }
 
-static const char *node_endpoint(const struct ctl *ctl, const struct ctl_arguments *arguments)
+const char *ask_node_endpoint(const struct ctl *ctl, const struct ctl_arguments *arguments)
 {
     const char *named = arguments_get(arguments, "node-endpoint");
     const char *environment = getenv("FLUENZR_NODE_ENDPOINT");
@@ -85,6 +85,18 @@ static const char *node_endpoint(const struct ctl *ctl, const struct ctl_argumen
            : ctl->endpoint ? ctl->endpoint
            : environment   ? environment
                            : CTL_NODE_ENDPOINT;
+}
+
+/* What is to be done for those that were taken and cannot be used yet. */
+static void show_next(const struct ctl *ctl, const json_t *commands)
+{
+    size_t i;
+    json_t *command;
+    if (json_array_size(commands) > 0)
+        talk(ctl,
+             "Somebody has to sign in for %zu of them, on this host:", json_array_size(commands));
+    json_array_foreach((json_t *)(uintptr_t)commands, i, command)
+        talk(ctl, "  %s", json_string_value(command));
 }
 
 static void show_verdicts(const struct ctl *ctl, const struct answer *answer)
@@ -105,6 +117,7 @@ static void show_verdicts(const struct ctl *ctl, const struct answer *answer)
     talk(ctl, "%s", answer->message);
     if (show_string(answer->json, "note")[0])
         talk(ctl, "note: %s", show_string(answer->json, "note"));
+    show_next(ctl, json_object_get(answer->json, "next"));
 }
 
 /* Sends the CSV with what the command line says of consent. */
@@ -114,7 +127,7 @@ static int import(const struct ctl *ctl, const struct ctl_arguments *arguments,
     _cleanup_(answer_deinit) struct answer answer = ANSWER_NULL;
     struct ask ask = {.verb = "account import",
                       .body = {.data = csv->data, .len = csv->len},
-                      .node_endpoint = node_endpoint(ctl, arguments),
+                      .node_endpoint = ask_node_endpoint(ctl, arguments),
                       .timeout_ms = CTL_TIMEOUT_IMPORT_MS};
     ask_add(&ask, "consent-by", consent_by);
     ask_add_option(&ask, arguments, "consent-until");
@@ -169,7 +182,7 @@ struct field {
 
 static const struct field fields[] = {
     {"owner", "Owner (person or company)", ""},
-    {"provider", "Provider, empty to find it by the servers", ""},
+    {"provider", "Provider (microsoft365 …), empty to find it by the servers", ""},
     {"smtp", "SMTP server (smtps://host:465, smtp://host:587)", NULL},
     {"imap", "IMAP server (imaps://host:993, imap://host:143)", NULL},
     {"user", "User name, empty for the address", ""},
@@ -226,6 +239,28 @@ static int get_password(const struct ctl *ctl, const struct ctl_arguments *argum
     return 0;
 }
 
+/* What the node's table of providers spares the person. */
+struct preset {
+    bool servers;
+    bool signs_in; /* there is no password */
+};
+
+static struct preset get_preset(const struct ctl *ctl, const struct ctl_arguments *arguments,
+                                const char *provider)
+{
+    _cleanup_(answer_deinit) struct answer answer = ANSWER_NULL;
+    struct ask ask = {.verb = "provider show",
+                      .node_endpoint = ask_node_endpoint(ctl, arguments),
+                      .silent = true};
+    ask_add(&ask, "provider", provider);
+    if (!*provider || ask_do(ctl, &ask, &answer) != ADMIN_OK || !answer.json)
+        return (struct preset){.servers = false};
+    return (struct preset){
+        .servers = *show_string(answer.json, "smtp") && *show_string(answer.json, "imap"),
+        .signs_in = strcmp(show_string(answer.json, "login"), "microsoft") == 0,
+    };
+}
+
 /* The value of a column: from its option, or asked, or its fallback. NULL: told as missing. */
 static char *get_field(const struct ctl *ctl, const struct ctl_arguments *arguments,
                        const struct field *field)
@@ -244,21 +279,36 @@ static char *get_field(const struct ctl *ctl, const struct ctl_arguments *argume
     return NULL;
 }
 
+/* All columns in their order; false: one is missing, and was told. */
+static bool get_fields(const struct ctl *ctl, const struct ctl_arguments *arguments,
+                       char **ret_values, struct preset *ret_preset)
+{
+    *ret_preset = (struct preset){.servers = false};
+    for (size_t i = 0; i < FIELDS_COUNT; i++) {
+        bool server = fields[i].fallback == NULL;
+        bool spared = server && ret_preset->servers && !arguments_get(arguments, fields[i].column);
+        ret_values[i] = spared ? strdup("") : get_field(ctl, arguments, &fields[i]);
+        if (!ret_values[i])
+            return false;
+        if (strcmp(fields[i].column, "provider") == 0)
+            *ret_preset = get_preset(ctl, arguments, ret_values[i]);
+    }
+    return true;
+}
+
 static int build_row(const struct ctl *ctl, const struct ctl_arguments *arguments,
-                     struct private_bytes *csv)
+                     struct private_bytes *csv, bool *ret_signs_in)
 {
     _cleanup_(flz_secret_deinit) struct flz_secret password = FLZ_SECRET_NULL;
     char *values[FIELDS_COUNT] = {NULL};
     static const char header[] = "address,password,owner,provider,smtp,imap,user,timezone,hours,"
                                  "days,intensity,profile,language,volume\n";
-    size_t i = 0;
-    int code = 0;
-    while (i < FIELDS_COUNT && (values[i] = get_field(ctl, arguments, &fields[i])) != NULL)
-        i++;
-    if (i < FIELDS_COUNT)
-        code = ADMIN_USAGE;
-    if (code == 0)
+    struct preset preset;
+    size_t i;
+    int code = get_fields(ctl, arguments, values, &preset) ? 0 : ADMIN_USAGE;
+    if (code == 0 && !preset.signs_in)
         code = get_password(ctl, arguments, &password);
+    *ret_signs_in = preset.signs_in;
     bool fits = code == 0 && add_bytes(csv, header, sizeof header - 1) &&
                 add_field(csv, flz_view_str(arguments->words[0]), ',') &&
                 add_field(csv, flz_secret_view(&password), ',');
@@ -291,8 +341,15 @@ int cmd_account_add(struct ctl *ctl, const struct ctl_arguments *arguments)
     _cleanup_(flz_freep) char *consent_by = get_consent(ctl, arguments);
     if (!consent_by)
         return ADMIN_USAGE;
-    code = build_row(ctl, arguments, &csv);
-    return code ? code : import(ctl, arguments, &csv, consent_by);
+    bool signs_in = false;
+    code = build_row(ctl, arguments, &csv, &signs_in);
+    if (code == 0)
+        code = import(ctl, arguments, &csv, consent_by);
+    /* Without a person at the terminal the list of what to do next has said it. */
+    if (code == 0 && signs_in && talk_is_terminal() && !arguments_get(arguments, "dry-run"))
+        code = sign_in(ctl, ask_node_endpoint(ctl, arguments), address.text,
+                       arguments_get(arguments, "device") != NULL);
+    return code;
 }
 
 /* ---- account retry, account release ---- */
@@ -316,6 +373,9 @@ static int show_login(const struct ctl *ctl, const json_t *document)
     (void)fputc('\n', stdout);
     if (!ok && next[0])
         talk(ctl, "the node tries again at %s", next);
+    else if (!ok && show_string(item, "needs_auth")[0])
+        talk(ctl, "the node does not try again by itself: fluenzrctl account reauth %s",
+             show_string(item, "address"));
     else if (!ok)
         talk(ctl, "the node does not try again by itself: correct user or password and import the "
                   "row again");
@@ -325,7 +385,8 @@ static int show_login(const struct ctl *ctl, const json_t *document)
 int cmd_account_retry(struct ctl *ctl, const struct ctl_arguments *arguments)
 {
     _cleanup_(answer_deinit) struct answer order = ANSWER_NULL;
-    struct ask retry = {.verb = "account retry", .node_endpoint = node_endpoint(ctl, arguments)};
+    struct ask retry = {.verb = "account retry",
+                        .node_endpoint = ask_node_endpoint(ctl, arguments)};
     ask_add(&retry, "account", arguments->words[0]);
     int code = ask_do(ctl, &retry, &order);
     if (code != 0)
@@ -350,7 +411,7 @@ int cmd_account_retry(struct ctl *ctl, const struct ctl_arguments *arguments)
 int cmd_account_release(struct ctl *ctl, const struct ctl_arguments *arguments)
 {
     _cleanup_(answer_deinit) struct answer answer = ANSWER_NULL;
-    struct ask ask = {.verb = "account rm", .node_endpoint = node_endpoint(ctl, arguments)};
+    struct ask ask = {.verb = "account rm", .node_endpoint = ask_node_endpoint(ctl, arguments)};
     char question[FLZ_MSG_MAX];
     (void)snprintf(question, sizeof question,
                    "%s: delete its password and give it up at this node? (yes/no)",

@@ -71,6 +71,7 @@ static const struct ctl_option import_options[] = {CONSENT_OPTIONS, END};
 static const struct ctl_option add_options[] = {
     CONSENT_OPTIONS,
     {"password-file", "FILE", "a file (0600) with the password"},
+    {"device", NULL, "Microsoft 365: sign in by a code typed in elsewhere, not by a browser"},
     {"owner", "NAME", "person or company; default: the domain"},
     {"provider", "NAME", "default: found by the servers"},
     {"smtp", "URL", "smtps://host:465 or smtp://host:587 (STARTTLS)"},
@@ -83,6 +84,12 @@ static const struct ctl_option add_options[] = {
     {"profile", "new|existing|low_use|recovery", "where the account comes from"},
     {"language", "en|fr", "of its conversations"},
     {"volume", "N", "the owner's own messages a day"},
+    END,
+};
+
+static const struct ctl_option reauth_options[] = {
+    {"device", NULL, "by a code typed in elsewhere, where the directory's policy allows that"},
+    {"node-endpoint", "ENDPOINT", "the node's socket; default " CTL_NODE_ENDPOINT},
     END,
 };
 
@@ -222,6 +229,12 @@ static const struct ctl_command commands[] = {
      "The node deletes its password. Its consent and history stay, and another node may take it;\n"
      "'account rm' ends the consent, too.\n",
      release_options, cmd_account_release},
+    {"account reauth", "ADDRESS", 1, 1, "sign in (again) for an account of Microsoft 365",
+     "Prints an address; whoever opens it in a browser signs in as the mailbox and lets the node\n"
+     "use it. The browser may run elsewhere: paste the address of the page at which it ends, or\n"
+     "forward the port that is named. The account keeps its id and its ramp. No token passes\n"
+     "through this program. Run it on the node's host.\n",
+     reauth_options, cmd_account_reauth},
     {"account ls", "", 0, 0, "accounts and their day", "", account_ls_options, cmd_account_ls},
     {"account show", "ACCOUNT", 1, 1, "all about one account (id or address)", "", NULL,
      cmd_account_show},

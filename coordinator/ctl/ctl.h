@@ -155,6 +155,12 @@ void ask_add_option(struct ask *ask, const struct ctl_arguments *arguments, cons
 int ask_do(const struct ctl *ctl, const struct ask *ask, struct answer *ret_answer);
 void answer_deinit(struct answer *answer);
 
+/* Where this host's node is asked: --node-endpoint, -e, the environment, or its usual socket. */
+const char *ask_node_endpoint(const struct ctl *ctl, const struct ctl_arguments *arguments);
+
+/* Lets a person sign in for an account of a node (cmd_reauth.c). An exit code. */
+int sign_in(const struct ctl *ctl, const char *node_endpoint, const char *address, bool device);
+
 /* ---- Showing (show.c) ---- */
 
 enum show_cell {
@@ -235,6 +241,7 @@ int cmd_audit_verify(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_audit_prove(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_audit_check(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_account_import(struct ctl *ctl, const struct ctl_arguments *arguments);
+int cmd_account_reauth(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_account_add(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_account_retry(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_account_release(struct ctl *ctl, const struct ctl_arguments *arguments);

@@ -288,6 +288,14 @@ setup()
     [[ $output != *secret* ]]
 }
 
+@test "reauth speaks to the node alone, and takes an address" {
+    run -64 ctl account reauth
+    run -64 ctl account reauth nobody
+    run -64 ctl account reauth ann@alpha.test --browser
+    run --separate-stderr -69 ctl account reauth ann@alpha.test --node-endpoint "ipc://$D/node.sock" --timeout 1s
+    [[ $stderr == *"cannot reach the node"* && -z $output ]]
+}
+
 @test "invites: names and durations are checked before anything else" {
     make_network "$D/net"
     run -64 ctl -i "$D/net/admin" node invite 'n 1'

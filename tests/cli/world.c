@@ -434,13 +434,15 @@ uint32_t world_add_account(struct server *world, uint32_t node, const char *addr
 void world_probe(struct server *world, uint32_t account, bool login_ok)
 {
     const struct row_account *row = coord_account(world->core, account);
-    struct flz_report message = {.kind = FLZ_REPORT_PROBE,
-                                 .probe = {.account = row->id,
-                                           .at = world->now,
-                                           .login_ok = login_ok,
-                                           .reason = login_ok ? 0 : FLZ_REASON_LOGIN,
-                                           .quota_permille = 1001,
-                                           .mx = digest_of("mx")}};
+    struct flz_report message = {
+        .kind = FLZ_REPORT_PROBE,
+        .probe = {.account = row->id,
+                  .at = world->now,
+                  .login_ok = login_ok,
+                  .reason = login_ok ? 0 : FLZ_REASON_LOGIN,
+                  .quota_permille = 1001,
+                  .mx = digest_of("mx"),
+                  .next_at = login_ok ? 0 : world->now + 5 * FLZ_MINUTE_MS}};
     (void)report(world, row->node, &message);
 }
 
@@ -454,7 +456,7 @@ void world_rename(struct server *world, uint32_t account, const char *address, c
 void world_refuse(struct server *world, uint32_t account, uint32_t tries)
 {
     const struct row_account *row = coord_account(world->core, account);
-    bool last = tries == FLZ_LOGIN_TRIES_MAX;
+    bool last = tries == FLZ_LOGIN_TRIES_MAX || tries == 0;
     struct flz_report message = {.kind = FLZ_REPORT_PROBE,
                                  .probe = {.account = row->id,
                                            .at = world->now,

@@ -23,7 +23,7 @@ uint32_t world_add_account(struct server *world, uint32_t node, const char *addr
 /* The node logged in, or could not. */
 void world_probe(struct server *world, uint32_t account, bool login_ok);
 /* A refused login, the `tries`th in a row; its node tries again in five minutes, or not after the
- * last one. */
+ * last one. 0: none was refused, somebody has to sign in. */
 void world_refuse(struct server *world, uint32_t account, uint32_t tries);
 /* Plans WORLD_DATE for all accounts. */
 void world_plan(struct server *world);

@@ -44,7 +44,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         r = row_columns_read(fields, count, &columns, &msg);
     while (r == 0 && csv_next(&csv, fields, &count) == 0) {
         struct row row;
-        if (row_read(&columns, fields, count, csv.line, tz, &row, &msg) == 0)
+        struct row_tables tables = {.tz = tz};
+        if (row_read(&columns, fields, count, csv.line, &tables, &row, &msg) == 0)
             check(&row);
         row_deinit(&row);
     }

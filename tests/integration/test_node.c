@@ -11,7 +11,9 @@
 #include "tests/lib/imapfake.h"
 #include "tests/lib/mailworld.h"
 #include "tests/lib/testcert.h"
+#include "tests/lib/tokenserver.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <setjmp.h>
@@ -23,6 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -39,6 +42,7 @@ struct fx {
     char dir[64];
     struct mailworld *world;
     struct coordfake *coord;
+    struct tokenserver *login; /* NULL: no account signs in */
     size_t ada, bob;
     pid_t node;
 };
@@ -76,8 +80,15 @@ static void write_config(struct fx *fx)
                    "log:\n  level: debug\nallow_unlocked_memory: true\n",
                    fx->dir, fx->dir, content, fx->dir, testcert_path(fx->certs, TESTCERT_CA),
                    fx->dir, mailworld_dns_port(fx->world), fx->dir);
+    if (fx->login)
+        (void)snprintf(text + strlen(text), sizeof text - strlen(text),
+                       "oauth:\n  microsoft:\n    client_id: %s\n"
+                       "    authority: https://127.0.0.1:%u\n",
+                       "11111111-2222-3333-4444-555555555555", tokenserver_port(fx->login));
     write_file(fx, "node.yaml", text);
-    write_file(fx, "providers.yaml", "providers:\n  unknown:\n    policy: allow\n");
+    write_file(fx, "providers.yaml",
+               "providers:\n  unknown:\n    policy: allow\n"
+               "  lab:\n    policy: allow\n    login: microsoft\n");
     coordfake_token(fx->coord, &token);
     write_file(fx, "token", flz_buf_str(&token));
     free(content);
@@ -277,6 +288,31 @@ static int setup(void **state)
     return 0;
 }
 
+static bool is_token(const char *user, const char *token, void *data)
+{
+    return tokenserver_is_good(data, user, token);
+}
+
+/* The same with an account that signs in by OAuth: ADA. */
+static int setup_login(void **state)
+{
+    struct fx *fx = calloc(1, sizeof *fx);
+    assert_non_null(fx);
+    testcert_make(fx->certs);
+    (void)snprintf(fx->dir, sizeof fx->dir, "/tmp/fluenzr-node-XXXXXX");
+    assert_non_null(mkdtemp(fx->dir));
+    fx->login = tokenserver_start(testcert_path(fx->certs, TESTCERT_GOOD));
+    tokenserver_person(fx->login, ADA, 3600);
+    fx->world = mailworld_start(testcert_path(fx->certs, TESTCERT_GOOD));
+    fx->ada = mailworld_add_token(fx->world, ADA, is_token, fx->login);
+    fx->bob = mailworld_add(fx->world, BOB);
+    fx->coord = coordfake_new();
+    fx->coord->rate_milli = LAB_RATE;
+    write_config(fx);
+    *state = fx;
+    return 0;
+}
+
 static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
 {
     (void)remove(path);
@@ -292,6 +328,7 @@ static int teardown(void **state)
     }
     fx->coord = coordfake_free(fx->coord);
     fx->world = mailworld_stop(fx->world);
+    fx->login = tokenserver_stop(fx->login);
     testcert_remove(fx->certs);
     (void)nftw(fx->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     free(fx);
@@ -1216,7 +1253,391 @@ static void a_revoked_node_sends_nothing_itself(void **state)
     stop_node(fx);
 }
 
+/* ---- Accounts that sign in ---- */
+
+/* A row without a password; both accounts are taken, and one of them waits for a person. */
+static void settle_in_login(struct fx *fx)
+{
+    char body[2048];
+    struct stat st;
+    _cleanup_(flz_buf_deinit) struct flz_buf json = FLZ_BUF_NULL;
+    struct flz_argument arguments[] = {argument("consent-by", "the owner")};
+    start_node(fx);
+    WAIT_FOR(fx, 20000, fx->coord->heartbeats > 0);
+    WAIT_FOR(fx, 5000, stat(path_of(fx, "node.sock"), &st) == 0);
+    (void)snprintf(body, sizeof body,
+                   "address,provider,smtp,imap,user,password,hours,days\n"
+                   "%s,lab,smtps://127.0.0.1:%u,imaps://127.0.0.1:%u,,,00:00-24:00,Mon-Sun\n"
+                   "%s,,smtps://127.0.0.1:%u,imaps://127.0.0.1:%u," IMAPFAKE_USER
+                   ",\"warm \"\"pass\\1\",00:00-24:00,Mon-Sun\n",
+                   ADA, mailworld_smtp_port(fx->world), mailworld_imap_port(fx->world, fx->ada),
+                   BOB, mailworld_smtp_port(fx->world), mailworld_imap_port(fx->world, fx->bob));
+    if (ask(fx, "account import", arguments, 1, body, &json) != ADMIN_OK) {
+        show_log(fx);
+        fail_msg("the accounts were not taken: %s", flz_buf_str(&json));
+    }
+    assert_non_null(strstr(flz_buf_str(&json), "fluenzrctl account reauth " ADA));
+    assert_null(strstr(flz_buf_str(&json), "fluenzrctl account reauth " BOB));
+    WAIT_FOR(fx, 20000, probed(fx, BOB));
+}
+
+/* The value of a key in JSON of which the test knows that it holds no escapes. */
+static char *value_of(struct flz_buf *json, const char *key)
+{
+    static char values[4][4096];
+    static unsigned next;
+    char *value = values[next++ % 4], mark[64];
+    (void)snprintf(mark, sizeof mark, "\"%s\":", key);
+    const char *at = strstr(flz_buf_str(json), mark);
+    value[0] = '\0';
+    at = at ? strchr(at + strlen(mark), '"') : NULL;
+    if (at) {
+        size_t len = strcspn(at + 1, "\"");
+        assert_true(len < sizeof values[0]);
+        memcpy(value, at + 1, len);
+        value[len] = '\0';
+    }
+    return value;
+}
+
+static struct flz_argument begin_sign_in(struct fx *fx, const char *address, bool device)
+{
+    static char id[33];
+    _cleanup_(flz_buf_deinit) struct flz_buf json = FLZ_BUF_NULL;
+    struct flz_argument arguments[] = {argument("account", address), argument("device", "yes")};
+    if (ask(fx, "signin begin", arguments, device ? 2 : 1, "", &json) != ADMIN_OK)
+        fail_msg("%s", flz_buf_str(&json));
+    (void)snprintf(id, sizeof id, "%s", value_of(&json, "signin"));
+    return argument("signin", id);
+}
+
+static const char *look(struct fx *fx, const struct flz_argument *id, const char *key)
+{
+    _cleanup_(flz_buf_deinit) struct flz_buf json = FLZ_BUF_NULL;
+    assert_int_equal(ask(fx, "signin look", id, 1, "", &json), ADMIN_OK);
+    return value_of(&json, key);
+}
+
+static unsigned paste(struct fx *fx, struct flz_argument id, const char *address)
+{
+    struct flz_argument arguments[] = {id, argument("address", address)};
+    return ask(fx, "signin paste", arguments, 2, "", NULL);
+}
+
+static bool is_state(struct fx *fx, const struct flz_argument *id, const char *state)
+{
+    return strcmp(look(fx, id, "state"), state) == 0;
+}
+
+/* A whole sign-in, by hand. */
+static void sign_in(struct fx *fx)
+{
+    char redirect[TOKENSERVER_ADDRESS_MAX];
+    struct flz_argument id = begin_sign_in(fx, ADA, false);
+    assert_true(tokenserver_browse(fx->login, look(fx, &id, "url"), false, redirect));
+    assert_int_equal(paste(fx, id, redirect), ADMIN_OK);
+    WAIT_FOR(fx, 10000, is_state(fx, &id, "done") || is_state(fx, &id, "failed"));
+    assert_string_equal(look(fx, &id, "text"), "");
+    assert_true(is_state(fx, &id, "done"));
+}
+
+static bool account_says(struct fx *fx, const char *text)
+{
+    _cleanup_(flz_buf_deinit) struct flz_buf json = FLZ_BUF_NULL;
+    assert_int_equal(ask(fx, "account ls", NULL, 0, "", &json), ADMIN_OK);
+    return strstr(flz_buf_str(&json), text) != NULL;
+}
+
+/* What the person's browser does at the end. */
+static void visit_loopback(const char *address, char *answer, size_t size)
+{
+    char request[TOKENSERVER_ADDRESS_MAX + 128];
+    const char *colon = strchr(address + 7, ':'), *path = strchr(address + 7, '/');
+    assert_true(colon && path);
+    struct sockaddr_in to = {.sin_family = AF_INET,
+                             .sin_port = htons((uint16_t)strtoul(colon + 1, NULL, 10)),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+    int n = snprintf(request, sizeof request,
+                     "GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", path);
+    assert_int_equal(write(fd, request, (size_t)n), n);
+    size_t len = 0;
+    ssize_t got;
+    while (len + 1 < size && (got = read(fd, answer + len, size - 1 - len)) > 0)
+        len += (size_t)got;
+    answer[len] = '\0';
+    (void)close(fd);
+}
+
+static void signed_in_by_a_browser_it_sends_and_receives(void **state)
+{
+    struct fx *fx = *state;
+    char redirect[TOKENSERVER_ADDRESS_MAX], page[8192];
+    struct flz_id x = coordfake_id();
+    tokenserver_person(fx->login, ADA, 8); /* a token lasts for six seconds at most */
+    settle_in_login(fx);
+    assert_true(account_says(fx, "nobody has signed in yet"));
+    assert_false(probed(fx, ADA));
+    struct flz_argument id = begin_sign_in(fx, ADA, false);
+    assert_true(tokenserver_browse(fx->login, look(fx, &id, "url"), false, redirect));
+    visit_loopback(redirect, page, sizeof page);
+    assert_non_null(strstr(page, "Signed in"));
+    WAIT_FOR(fx, 10000, is_state(fx, &id, "done"));
+    WAIT_FOR(fx, 20000, probed(fx, ADA));
+    assert_false(account_says(fx, "needs_auth\",")); /* as a state */
+
+    expect(fx, do_task(fx, task(fx, FLZ_TASK_SEND, x, 0, ADA, BOB)), FLZ_OUTCOME_SENT,
+           FLZ_REASON_NONE);
+    expect(fx, do_task(fx, task(fx, FLZ_TASK_FIND, x, 0, ADA, BOB)), FLZ_OUTCOME_FOUND,
+           FLZ_REASON_NONE);
+    expect(fx, do_task(fx, task(fx, FLZ_TASK_OPEN, x, 0, ADA, BOB)), FLZ_OUTCOME_DONE,
+           FLZ_REASON_NONE);
+    coordfake_run(fx->coord, 8500); /* its token has run out meanwhile */
+    expect(fx, do_task(fx, task(fx, FLZ_TASK_REPLY, x, 1, BOB, ADA)), FLZ_OUTCOME_SENT,
+           FLZ_REASON_NONE);
+    expect(fx, do_task(fx, task(fx, FLZ_TASK_FIND, x, 1, BOB, ADA)), FLZ_OUTCOME_FOUND,
+           FLZ_REASON_NONE);
+    assert_true(tokenserver_counts(fx->login).refreshes >= 1);
+    assert_int_equal(tokenserver_counts(fx->login).replayed, 0);
+    assert_int_equal(tokenserver_counts(fx->login).unsound, 0);
+    assert_int_equal(mailworld_counts(fx->world).tokens_refused, 0);
+    no_violation(fx);
+    stop_node(fx);
+}
+
+static void signed_in_by_a_device_it_logs_in(void **state)
+{
+    struct fx *fx = *state;
+    settle_in_login(fx);
+    struct flz_argument id = begin_sign_in(fx, ADA, true);
+    WAIT_FOR(fx, 10000, is_state(fx, &id, "waiting"));
+    assert_string_equal(look(fx, &id, "code"), "ABCD-1234");
+    assert_string_equal(look(fx, &id, "url"), "https://login.test/device");
+    coordfake_run(fx->coord, 2500); /* it asks now and then, and is told to wait */
+    assert_false(is_state(fx, &id, "done"));
+    assert_true(tokenserver_counts(fx->login).requests >= 2);
+    tokenserver_approve(fx->login);
+    WAIT_FOR(fx, 10000, is_state(fx, &id, "done"));
+    WAIT_FOR(fx, 20000, probed(fx, ADA));
+    stop_node(fx);
+}
+
+static void another_identity_changes_nothing(void **state)
+{
+    struct fx *fx = *state;
+    char redirect[TOKENSERVER_ADDRESS_MAX];
+    settle_in_login(fx);
+    tokenserver_person(fx->login, "eve@a.test", 3600);
+    struct flz_argument id = begin_sign_in(fx, ADA, false);
+    assert_true(tokenserver_browse(fx->login, look(fx, &id, "url"), false, redirect));
+    assert_int_equal(paste(fx, id, redirect), ADMIN_OK);
+    WAIT_FOR(fx, 10000, is_state(fx, &id, "failed"));
+    assert_non_null(strstr(look(fx, &id, "text"), "eve@a.test signed in"));
+    assert_true(account_says(fx, "nobody has signed in yet"));
+    /* Nor does one who declines, nor a grant that would not last or not suffice. */
+    tokenserver_person(fx->login, ADA, 3600);
+    id = begin_sign_in(fx, ADA, false);
+    assert_true(tokenserver_browse(fx->login, look(fx, &id, "url"), true, redirect));
+    assert_int_equal(paste(fx, id, redirect), ADMIN_FAILED);
+    assert_true(is_state(fx, &id, "waiting"));
+    assert_int_equal(paste(fx, id, "http://localhost/?code=x&state=y"), ADMIN_FAILED);
+    tokenserver_grants(fx->login, false, NULL);
+    assert_true(tokenserver_browse(fx->login, look(fx, &id, "url"), false, redirect));
+    assert_int_equal(paste(fx, id, redirect), ADMIN_OK);
+    WAIT_FOR(fx, 10000, is_state(fx, &id, "failed"));
+    assert_non_null(strstr(look(fx, &id, "text"), "no refresh token"));
+    tokenserver_grants(fx->login, true, "https://outlook.office.com/IMAP.AccessAsUser.All");
+    id = begin_sign_in(fx, ADA, false);
+    assert_true(tokenserver_browse(fx->login, look(fx, &id, "url"), false, redirect));
+    assert_int_equal(paste(fx, id, redirect), ADMIN_OK);
+    WAIT_FOR(fx, 10000, is_state(fx, &id, "failed"));
+    assert_non_null(strstr(look(fx, &id, "text"), "SMTP.Send"));
+    assert_true(account_says(fx, "nobody has signed in yet"));
+    assert_int_equal(mailworld_counts(fx->world).tokens, 0);
+    stop_node(fx);
+    assert_false(log_has(fx, "eve@"));
+}
+
+static void expelled_account_is_signed_in_again_and_stays_the_same(void **state)
+{
+    struct fx *fx = *state;
+    tokenserver_person(fx->login, ADA, 4);
+    settle_in_login(fx);
+    sign_in(fx);
+    WAIT_FOR(fx, 20000, probed(fx, ADA));
+    struct flz_id id = coordfake_account(fx->coord, ADA)->id;
+    tokenserver_expel(fx->login);
+    coordfake_run(fx->coord, 4500);
+    struct flz_task send = task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB);
+    send.not_after = coordfake_now(fx->coord) + 20 * FLZ_MINUTE_MS;
+    coordfake_order(fx->coord, &send, 1);
+    WAIT_FOR(fx, 30000, receipt(fx, &send, 0));
+    expect(fx, *receipt(fx, &send, 0), FLZ_OUTCOME_EXPIRED, FLZ_REASON_LOGIN);
+    assert_true(account_says(fx, "AADSTS700082"));
+    WAIT_FOR(fx, 10000, !probed(fx, ADA)); /* the coordinator knows */
+    unsigned requests = tokenserver_counts(fx->login).requests;
+    coordfake_run(fx->coord, 1500);
+    assert_int_equal(tokenserver_counts(fx->login).requests, requests); /* nobody is bothered */
+    tokenserver_person(fx->login, ADA, 3600);
+    sign_in(fx);
+    WAIT_FOR(fx, 20000, probed(fx, ADA));
+    assert_true(flz_id_equal(id, coordfake_account(fx->coord, ADA)->id));
+    struct flz_receipt got = do_task(fx, task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB));
+    expect(fx, got, FLZ_OUTCOME_SENT, FLZ_REASON_NONE);
+    stop_node(fx);
+}
+
+/* T2 from outside: at the moment at which a mail server sees the new access token, the refresh
+ * token that came with it is on the disk. */
+static void killed_when_its_token_is_used_it_knows_the_newest_refresh_token(void **state)
+{
+    struct fx *fx = *state;
+    tokenserver_person(fx->login, ADA, 2);
+    settle_in_login(fx);
+    sign_in(fx);
+    for (int i = 0; i < 4; i++) {
+        coordfake_run(fx->coord, 2200); /* the token runs out */
+        unsigned tokens = mailworld_counts(fx->world).tokens;
+        unsigned refreshes = tokenserver_counts(fx->login).refreshes;
+        struct flz_task send = task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB);
+        coordfake_order(fx->coord, &send, 1);
+        WAIT_FOR(fx, 20000, mailworld_counts(fx->world).tokens > tokens);
+        kill_node(fx);
+        assert_true(tokenserver_counts(fx->login).refreshes > refreshes);
+        unsigned hellos = fx->coord->hellos;
+        start_node(fx);
+        WAIT_FOR(fx, 20000, fx->coord->hellos > hellos);
+    }
+    fx->coord->probes_count = 0;
+    WAIT_FOR(fx, 20000, probed(fx, ADA));
+    assert_int_equal(tokenserver_counts(fx->login).replayed, 0);
+    stop_node(fx);
+}
+
+static void token_taken_back_costs_a_new_one_only(void **state)
+{
+    struct fx *fx = *state;
+    settle_in_login(fx);
+    sign_in(fx);
+    WAIT_FOR(fx, 20000, probed(fx, ADA));
+    unsigned refreshes = tokenserver_counts(fx->login).refreshes;
+    tokenserver_revoke(fx->login);
+    struct flz_receipt got = do_task(fx, task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB));
+    expect(fx, got, FLZ_OUTCOME_SENT, FLZ_REASON_NONE);
+    assert_int_equal(mailworld_counts(fx->world).tokens_refused, 1);
+    assert_int_equal(tokenserver_counts(fx->login).refreshes, refreshes + 1);
+    assert_false(account_says(fx, "\"login_failures\":1"));
+    assert_true(probed(fx, ADA)); /* nobody was alarmed */
+    /* A server that refuses fresh ones as well refuses the login: three times, and no more. */
+    fx->coord->rate_milli = FAST_RATE;
+    coordfake_run(fx->coord, 500);
+    mailworld_faults(fx->world, (struct mailworld_faults){.refuse_login = true});
+    struct flz_task send = task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB);
+    send.not_after = coordfake_now(fx->coord) + 12 * FLZ_HOUR_MS;
+    coordfake_order(fx->coord, &send, 1);
+    WAIT_FOR(fx, 40000, account_says(fx, "\"login_failures\":3"));
+    coordfake_run(fx->coord, 3000);
+    assert_int_equal(mailworld_counts(fx->world).tokens_refused, 1 + 1 + 3);
+    stop_node(fx);
+}
+
+/* Does any file of the node's hold a token that was ever given out? */
+static struct fx *searching;
+static int search_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+{
+    size_t size = (size_t)st->st_size;
+    if (flag != FTW_F || size == 0)
+        return 0;
+    char *bytes = calloc(1, size + 1);
+    FILE *file = fopen(path, "re");
+    assert_true(bytes && file);
+    size = fread(bytes, 1, size, file);
+    (void)fclose(file);
+    for (size_t i = 0; i < size; i++) /* the search ends at a NUL */
+        bytes[i] = bytes[i] ? bytes[i] : ' ';
+    bool gave = tokenserver_gave(searching->login, bytes);
+    free(bytes);
+    if (gave)
+        fail_msg("%s holds a token", path);
+    return 0;
+}
+
+static void no_token_is_written_anywhere(void **state)
+{
+    struct fx *fx = *state;
+    tokenserver_person(fx->login, ADA, 2);
+    settle_in_login(fx);
+    sign_in(fx);
+    WAIT_FOR(fx, 20000, probed(fx, ADA));
+    coordfake_run(fx->coord, 2500);
+    tokenserver_revoke(fx->login);
+    (void)do_task(fx, task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB));
+    tokenserver_expel(fx->login);
+    coordfake_run(fx->coord, 2500);
+    stop_node(fx);
+    assert_true(tokenserver_counts(fx->login).refreshes > 0);
+    searching = fx;
+    (void)nftw(fx->dir, search_one, 16, FTW_PHYS);
+}
+
+/* Looks through what the node's process has in memory; false when the system does not allow it. */
+static bool search_memory(struct fx *fx, bool *ret_found)
+{
+    char path[64], line[512];
+    (void)snprintf(path, sizeof path, "/proc/%d/maps", (int)fx->node);
+    FILE *maps = fopen(path, "re");
+    (void)snprintf(path, sizeof path, "/proc/%d/mem", (int)fx->node);
+    int mem = open(path, O_RDONLY | O_CLOEXEC);
+    size_t seen = 0;
+    *ret_found = false;
+    while (maps && mem >= 0 && fgets(line, sizeof line, maps)) {
+        unsigned long from, to;
+        char rights[8];
+        if (sscanf(line, "%lx-%lx %7s", &from, &to, rights) != 3 || rights[1] != 'w' ||
+            to - from > (256ul << 20)) /* larger ones are the sanitizers' */
+            continue;
+        char *bytes = malloc(to - from);
+        assert_non_null(bytes);
+        ssize_t n = pread(mem, bytes, to - from, (off_t)from);
+        if (n > 0 && tokenserver_finds_spent(fx->login, bytes, (size_t)n)) {
+            *ret_found = true;
+            print_message("a token that was used up is at %s", line);
+        }
+        seen += n > 0 ? (size_t)n : 0;
+        free(bytes);
+    }
+    if (maps)
+        (void)fclose(maps);
+    if (mem >= 0)
+        (void)close(mem);
+    return seen > 0;
+}
+
+static void used_up_tokens_leave_no_trace_in_memory(void **state)
+{
+    struct fx *fx = *state;
+    bool found;
+    tokenserver_person(fx->login, ADA, 2);
+    settle_in_login(fx);
+    sign_in(fx);
+    WAIT_FOR(fx, 20000, probed(fx, ADA));
+    for (int i = 0; i < 3; i++) {
+        coordfake_run(fx->coord, 2100);
+        struct flz_receipt got = do_task(fx, task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB));
+        expect(fx, got, FLZ_OUTCOME_SENT, FLZ_REASON_NONE);
+    }
+    assert_true(tokenserver_counts(fx->login).refreshes >= 3);
+    coordfake_run(fx->coord, 300);
+    /* The newest ones are all that may be there. */
+    if (!search_memory(fx, &found))
+        skip();
+    assert_false(found);
+    stop_node(fx);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST_LOGIN(name) cmocka_unit_test_setup_teardown(name, setup_login, teardown)
 
 int main(int argc, char **argv)
 {
@@ -1258,6 +1679,14 @@ int main(int argc, char **argv)
         TEST(unacknowledged_reports_survive_a_kill),
         TEST(removed_account_is_released_and_forgotten),
         TEST(stop_waits_for_what_is_behind_its_dot),
+        TEST_LOGIN(signed_in_by_a_browser_it_sends_and_receives),
+        TEST_LOGIN(signed_in_by_a_device_it_logs_in),
+        TEST_LOGIN(another_identity_changes_nothing),
+        TEST_LOGIN(expelled_account_is_signed_in_again_and_stays_the_same),
+        TEST_LOGIN(killed_when_its_token_is_used_it_knows_the_newest_refresh_token),
+        TEST_LOGIN(token_taken_back_costs_a_new_one_only),
+        TEST_LOGIN(no_token_is_written_anywhere),
+        TEST_LOGIN(used_up_tokens_leave_no_trace_in_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -37,6 +37,8 @@ struct imapfake {
     size_t n_folders;
     uint32_t validity_next;
     imapfake_on_command on_command;
+    bool (*on_bearer)(const char *user, const char *token, void *userdata);
+    void *bearer_userdata;
     void *userdata;
     unsigned commands;
     struct flz_buf transcript;
@@ -179,6 +181,14 @@ void imapfake_renumber(struct imapfake *fake, const char *folder)
     f->uidnext += 100;
     for (size_t i = 0; i < f->count; i++)
         f->messages[i].uid = f->uidnext++;
+}
+
+void imapfake_on_bearer(struct imapfake *fake,
+                        bool (*on_bearer)(const char *user, const char *token, void *userdata),
+                        void *userdata)
+{
+    fake->on_bearer = on_bearer;
+    fake->bearer_userdata = userdata;
 }
 
 void imapfake_on_each(struct imapfake *fake, imapfake_on_command on_command, void *userdata)
@@ -457,9 +467,21 @@ static char base64_value(char c)
     return p ? (char)(p - digits) : 0;
 }
 
+/* "user=NAME^Aauth=Bearer TOKEN^A^A" */
+static bool ask_bearer(struct imapfake *fake, char *plain)
+{
+    char *user = plain + 5, *end = strchr(plain, '\001');
+    if (strncmp(plain, "user=", 5) != 0 || !end || strncmp(end + 1, "auth=Bearer ", 12) != 0)
+        return false;
+    *end = '\0';
+    char *token = end + 13;
+    token[strcspn(token, "\001")] = '\0';
+    return fake->on_bearer(user, token, fake->bearer_userdata);
+}
+
 static void check_sasl(struct imapfake *fake, const char *tag, const char *text)
 {
-    char plain[1024] = "";
+    char plain[4096] = "";
     size_t n = 0;
     for (const char *p = text; p[0] && p[1] && p[2] && p[3] && n + 3 < sizeof plain; p += 4) {
         uint32_t v = (uint32_t)base64_value(p[0]) << 18 | (uint32_t)base64_value(p[1]) << 12 |
@@ -474,6 +496,8 @@ static void check_sasl(struct imapfake *fake, const char *tag, const char *text)
     const char *wanted = fake->options.bearer ? bearer : password;
     size_t len = (fake->options.bearer ? sizeof bearer : sizeof password) - 1;
     bool ok = n >= len && memcmp(plain, wanted, len) == 0;
+    if (fake->on_bearer)
+        ok = ask_bearer(fake, plain);
     if (!ok && fake->options.bearer && *text) {
         /* {"status":"401"} must be answered by an empty line before NO is said. */
         say(fake, "+ eyJzdGF0dXMiOiI0MDEifQ==");

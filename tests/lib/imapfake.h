@@ -66,6 +66,11 @@ void imapfake_renumber(struct imapfake *fake, const char *folder); /* a new UIDV
 
 void imapfake_on_each(struct imapfake *fake, imapfake_on_command on_command, void *userdata);
 
+/* Who decides about bearer tokens (options.bearer) in the place of the one password. */
+void imapfake_on_bearer(struct imapfake *fake,
+                        bool (*on_bearer)(const char *user, const char *token, void *userdata),
+                        void *userdata);
+
 /* A new session; what was left of the old one is gone. */
 void imapfake_connect(struct imapfake *fake);
 void imapfake_feed(struct imapfake *fake, struct flz_view bytes);

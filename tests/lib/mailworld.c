@@ -1,6 +1,7 @@
 #include "tests/lib/mailworld.h"
 
 #include "common/base/buf.h"
+#include "node/core/base64.h"
 #include "tests/lib/imapfake.h"
 
 #include <arpa/inet.h>
@@ -48,6 +49,8 @@ struct mailworld {
     struct mailworld_counts counts;
     char opt_out[256];
     bool dns_dead;
+    bool (*on_token)(const char *user, const char *token, void *data);
+    void *token_data;
     struct listener smtp;
     struct listener imap[MAILWORLD_ACCOUNTS_MAX];
     int dns_fd;
@@ -251,13 +254,52 @@ static bool answer(struct client *client, enum mailworld_stage stage, const char
 static bool answer_ehlo(struct client *client, unsigned *ehlos)
 {
     static const char text[] = "250-mail.test\r\n250-PIPELINING\r\n250-SIZE 1000000\r\n"
-                               "250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250 AUTH PLAIN\r\n";
-    return ++*ehlos == 2 ? answer(client, MAILWORLD_EHLO, text) : say(client, text);
+                               "250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250 %s\r\n";
+    char line[LINE_SIZE];
+    (void)snprintf(line, sizeof line, text,
+                   client->world->on_token ? "AUTH PLAIN XOAUTH2 OAUTHBEARER" : "AUTH PLAIN");
+    return ++*ehlos == 2 ? answer(client, MAILWORLD_EHLO, line) : say(client, line);
 }
 
-static bool answer_auth(struct client *client)
+/* "AUTH XOAUTH2 <base64 of user=NAME^Aauth=Bearer TOKEN^A^A>" */
+static bool token_is_good(struct client *client, const char *line)
+{
+    uint8_t clear[LINE_SIZE];
+    char text[LINE_SIZE];
+    size_t n = 0;
+    const char *end = strpbrk(line + 13, "\r\n");
+    struct flz_view words = {.data = (const uint8_t *)line + 13,
+                             .len = end ? (size_t)(end - line - 13) : 0};
+    if (base64_decode(words, clear, &n) < 0 || n >= sizeof text)
+        return false;
+    memcpy(text, clear, n);
+    text[n] = '\0';
+    char *user = text + 5, *token = strchr(text, '\001');
+    if (strncmp(text, "user=", 5) != 0 || !token || strncmp(token + 1, "auth=Bearer ", 12) != 0)
+        return false;
+    *token = '\0';
+    token += 13;
+    token[strcspn(token, "\001")] = '\0';
+    return client->world->on_token(user, token, client->world->token_data);
+}
+
+static bool answer_token(struct client *client, const char *line)
+{
+    char empty[LINE_SIZE];
+    count(client->world, &client->world->counts.tokens);
+    if (token_is_good(client, line) && !faults_of(client->world).refuse_login)
+        return answer(client, MAILWORLD_AUTH, "235 2.7.0 welcome\r\n");
+    count(client->world, &client->world->counts.tokens_refused);
+    /* {"status":"401"}, to be answered by an empty line. */
+    return say(client, "334 eyJzdGF0dXMiOiI0MDEifQ==\r\n") && read_line(client, empty) &&
+           strcmp(empty, "\r\n") == 0 && say(client, "535 5.7.3 Authentication unsuccessful\r\n");
+}
+
+static bool answer_auth(struct client *client, const char *line)
 {
     count(client->world, &client->world->counts.logins);
+    if (client->world->on_token && strncasecmp(line, "AUTH XOAUTH2 ", 13) == 0)
+        return answer_token(client, line);
     if (faults_of(client->world).refuse_login)
         return say(client, "535 5.7.8 authentication failed\r\n");
     return answer(client, MAILWORLD_AUTH, "235 2.7.0 welcome\r\n");
@@ -272,7 +314,7 @@ static void speak_smtp(struct client *client)
         if (strncasecmp(line, "EHLO", 4) == 0) {
             open = answer_ehlo(client, &ehlos);
         } else if (strncasecmp(line, "AUTH", 4) == 0) {
-            open = answer_auth(client);
+            open = answer_auth(client, line);
         } else if (strncasecmp(line, "MAIL", 4) == 0) {
             memcpy(mail, line, sizeof mail);
             count(client->world, &client->world->counts.mails);
@@ -571,14 +613,14 @@ struct mailworld *mailworld_stop(struct mailworld *world)
     return NULL;
 }
 
-size_t mailworld_add(struct mailworld *world, const char *address)
+static size_t add(struct mailworld *world, const char *address,
+                  const struct imapfake_options *options)
 {
-    static const struct imapfake_options options;
     size_t i = world->accounts_count;
     must(i < MAILWORLD_ACCOUNTS_MAX, "too many accounts");
     struct account *account = &world->accounts[i];
     (void)snprintf(account->address, sizeof account->address, "%s", address);
-    account->fake = imapfake_new(&options);
+    account->fake = imapfake_new(options);
     must(account->fake != NULL, "imapfake_new");
     (void)pthread_mutex_lock(&world->lock);
     imapfake_add_folder(account->fake, "Junk", "\\Junk");
@@ -587,8 +629,24 @@ size_t mailworld_add(struct mailworld *world, const char *address)
     world->accounts_count++;
     (void)pthread_mutex_unlock(&world->lock);
     world->imap[i].account = i;
+    if (options->bearer)
+        imapfake_on_bearer(account->fake, world->on_token, world->token_data);
     start_listener(world, &world->imap[i], serve_imap);
     return i;
+}
+
+size_t mailworld_add(struct mailworld *world, const char *address)
+{
+    return add(world, address, &(struct imapfake_options){.no_move = false});
+}
+
+size_t mailworld_add_token(struct mailworld *world, const char *address,
+                           bool (*on_token)(const char *user, const char *token, void *data),
+                           void *data)
+{
+    world->on_token = on_token;
+    world->token_data = data;
+    return add(world, address, &(struct imapfake_options){.bearer = true});
 }
 
 uint16_t mailworld_smtp_port(const struct mailworld *world)

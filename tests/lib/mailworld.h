@@ -47,6 +47,8 @@ struct mailworld_faults {
 struct mailworld_counts {
     unsigned connections; /* SMTP */
     unsigned logins;      /* SMTP AUTH tried */
+    unsigned tokens;      /* … by a token */
+    unsigned tokens_refused;
     unsigned mails;       /* MAIL commands */
     unsigned dots;        /* final dots read */
     unsigned accepted;    /* 250 decided after one */
@@ -62,6 +64,12 @@ struct mailworld *mailworld_stop(struct mailworld *world);
 
 /* An account with INBOX, Junk, Sent and Trash. Returns its index. */
 size_t mailworld_add(struct mailworld *world, const char *address);
+
+/* The same, opened by access tokens in the place of a password: on_token says which are good. It is
+ * asked from the threads of the world. SMTP takes tokens and passwords alike. */
+size_t mailworld_add_token(struct mailworld *world, const char *address,
+                           bool (*on_token)(const char *user, const char *token, void *data),
+                           void *data);
 
 uint16_t mailworld_smtp_port(const struct mailworld *world);
 uint16_t mailworld_imap_port(const struct mailworld *world, size_t account);

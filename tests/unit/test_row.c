@@ -70,7 +70,7 @@ static int read_with(struct tz *tz, size_t index, const char *value, struct row 
         (void)snprintf(texts[i], sizeof texts[i], "%s", i == index ? value : good[i]);
         fields[i] = texts[i];
     }
-    int r = row_read(&columns, fields, COLUMNS, 7, tz, row, msg);
+    int r = row_read(&columns, fields, COLUMNS, 7, &(struct row_tables){.tz = tz}, row, msg);
     assert_string_equal(texts[6], ""); /* the password is wiped in place, whatever happens */
     return r;
 }
@@ -186,7 +186,8 @@ static void short_record_is_no_password(void **state)
     struct flz_msg msg = FLZ_MSG_NULL;
     char address[] = "ada@a.test", *fields[] = {address};
     struct row_columns columns = columns_of();
-    assert_int_equal(row_read(&columns, fields, 1, 2, *state, &row, &msg), -EINVAL);
+    assert_int_equal(
+        row_read(&columns, fields, 1, 2, &(struct row_tables){.tz = *state}, &row, &msg), -EINVAL);
     assert_non_null(strstr(msg.text, "password"));
     row_deinit(&row);
 }

@@ -189,6 +189,10 @@ static void readiness_names_what_stands_in_the_way(void **state)
     assert_int_equal(view_readiness(&fixture->view, 0), VIEW_LOGIN);
     world_refuse(fixture->world, 0, 3);
     assert_int_equal(view_readiness(&fixture->view, 0), VIEW_NEEDS_AUTH);
+    world_probe(fixture->world, 0, false);
+    assert_int_equal(view_readiness(&fixture->view, 0), VIEW_TROUBLE);
+    world_refuse(fixture->world, 0, 0);
+    assert_int_equal(view_readiness(&fixture->view, 0), VIEW_NEEDS_AUTH);
     fixture->view.now += 25 * FLZ_HOUR_MS;
     assert_int_equal(view_readiness(&fixture->view, 1), VIEW_STALE);
     fixture->view.now += 200 * FLZ_DAY_MS;
