@@ -1267,6 +1267,10 @@ static void desk_serve(struct desk *desk)
     if (!has_authority(worker, clock) || worker->draining ||
         member->record.login_failures >= FLZ_LOGIN_TRIES_MAX)
         return;
+    /* Not before the network has said by which id it knows the account: a session begun under
+     * another one would find its secret gone. */
+    if (!member->record.accepted && !member->record.verdict[0])
+        return;
     bool probe = wants_probe(desk, member);
     bool login = probe && wants_login(desk);
     bool session = !desk->sender && (desk->send.count > 0 || login) &&

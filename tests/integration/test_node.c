@@ -485,6 +485,7 @@ static void account_takes_the_id_the_network_knows(void **state)
     WAIT_FOR(fx, 20000, probed(fx, ADA));
     assert_true(flz_id_equal(known, coordfake_account(fx->coord, ADA)->id));
     stop_node(fx);
+    assert_false(log_has(fx, "secret cannot be used")); /* no session began under the first id */
     start_node(fx); /* its secret opens under the new id, too */
     fx->coord->probes_count = 0;
     WAIT_FOR(fx, 20000, fx->coord->probes_count > 0);
