@@ -15,7 +15,7 @@
 /* Accounts whose pool a status counts. Each costs a walk over all, so there are fewer of them where
  * the walks are long. */
 #define POOL_SAMPLE 32
-#define POOL_LOOKS_MAX 2000000
+#define POOL_LOOKS_MAX 500000
 
 #define PHASES (RAMP_RECOVERY + 1)
 

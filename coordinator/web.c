@@ -120,9 +120,9 @@ static uint64_t number_of(const struct http_request *request, const char *name, 
     return text && flz_parse_u64(text, max, &value) == 0 && value > 0 ? value : fallback;
 }
 
-static size_t limit_of(const struct http_request *request, size_t fallback)
+static size_t limit_of(const struct http_request *request, size_t max, size_t fallback)
 {
-    return (size_t)number_of(request, "limit", VIEW_LIMIT_MAX, fallback);
+    return (size_t)number_of(request, "limit", max, fallback);
 }
 
 /* The account that a query names; COORD_NONE: none is named, or there is none. */
@@ -136,7 +136,7 @@ static uint32_t account_of(const struct view *view, const struct http_request *r
 static struct view_page page_of(const struct view *view, const struct http_request *request)
 {
     return (struct view_page){.after = account_of(view, request, "after"),
-                              .limit = limit_of(request, VIEW_LIMIT_MAX),
+                              .limit = limit_of(request, WEB_PAGE_MAX, WEB_PAGE_MAX),
                               .looks = LOOKS_MAX};
 }
 
@@ -163,7 +163,8 @@ static json_t *api_accounts(const struct view *view, const struct http_request *
 static json_t *api_exchanges(const struct view *view, const struct http_request *request)
 {
     struct view_exchange_filter filter = {.account = account_of(view, request, "account"),
-                                          .limit = limit_of(request, VIEW_LIMIT_DEFAULT),
+                                          .limit =
+                                              limit_of(request, VIEW_LIMIT_MAX, VIEW_LIMIT_DEFAULT),
                                           .before = COORD_NONE,
                                           .looks = LOOKS_MAX};
     const char *before = http_query(request, "before");

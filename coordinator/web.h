@@ -11,15 +11,17 @@
  *     /api/v1/exchanges   ?account= &limit= &before=
  *     /api/v1/nodes/NAME  /api/v1/accounts/ID  /api/v1/accounts/ID/why  /api/v1/exchanges/ID
  *
- * One answer holds at most VIEW_LIMIT_MAX items and looks at a bounded number of accounts: its
- * "next" is what `after` (or `before`) asks for to go on, null at the end. A page may be empty and
- * still have a next one.
+ * One answer holds at most WEB_PAGE_MAX accounts, or VIEW_LIMIT_MAX exchanges, and looks at a
+ * bounded number of them: its "next" is what `after` (or `before`) asks for to go on, null at the
+ * end. A page may be empty and still have a next one.
  */
 #pragma once
 
 #include "common/base/error.h"
 
 #include <stdint.h>
+
+#define WEB_PAGE_MAX 1000
 
 struct metrics;
 struct server;

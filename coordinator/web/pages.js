@@ -180,7 +180,7 @@ async function gather(path, values, rowsWanted) {
   let rows = [];
   let next = '';
   for (let i = 0; i < LOOKS_AT_ONCE; i++) {
-    const document = await ask(path + query({ ...values, limit: Math.min(2000, rowsWanted - rows.length), after: next }));
+    const document = await ask(path + query({ ...values, limit: Math.min(1000, rowsWanted - rows.length), after: next }));
     rows = rows.concat(items(document));
     next = text(read(document, 'next'));
     if (next === '' || rows.length >= rowsWanted) break;
