@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #define NODES 2
+#define DOMAIN_ACCOUNTS 4 /* of each domain and owner: a domain ramps as a whole */
 #define FRAME_REPORTS 150
 #define ANSWER_MS 30000
 #define SETTLE_S 3
@@ -101,10 +102,19 @@ static void start(struct bench *bench)
     bench_need(exit_code != 69, "starting the coordinator");
 }
 
+static void need_coordinator(const struct bench *bench)
+{
+    if (waitpid(bench->coordinator, NULL, WNOHANG) == 0)
+        return;
+    (void)run(bench, "tail -n 5 $D/log >&2");
+    bench_need(false, "keeping the coordinator alive");
+}
+
 static void tell(struct bench *bench, const char *when)
 {
     char row[96];
     (void)sleep(SETTLE_S);
+    need_coordinator(bench);
     double kib = bench_memory_kib(bench->coordinator);
     (void)snprintf(row, sizeof row, "%u accounts, %s", bench->accounts, when);
     bench_sample("Coordinator", row, "MiB", kib / 1024);
@@ -241,8 +251,9 @@ static void fill_account(const struct bench *bench, const struct node *node, uns
                                                 .actions = 31,
                                                 .by = "the owner"}};
     (void)snprintf(account->address, sizeof account->address, "person%u@domain%u.test", number,
-                   number % 97);
-    (void)snprintf(account->owner, sizeof account->owner, "owner%u", number % 97);
+                   number / DOMAIN_ACCOUNTS);
+    (void)snprintf(account->owner, sizeof account->owner, "owner%u",
+                   number / DOMAIN_ACCOUNTS);
     account->attestation = attest(node, account, arena);
 }
 

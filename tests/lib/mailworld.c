@@ -6,6 +6,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <poll.h>
@@ -457,6 +458,8 @@ static void *listen_on(void *data)
         must(client != NULL, "calloc");
         *client = (struct client){.world = world, .account = listener->account};
         client->fd = accept(listener->fd, NULL, NULL);
+        /* Each reply is a write of its own: none shall wait for the client's delayed ACK. */
+        (void)setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
         pthread_t thread;
         (void)pthread_mutex_lock(&world->lock);
         world->threads++;
