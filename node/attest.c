@@ -2,12 +2,14 @@
 
 #include "common/base/cleanup.h"
 #include "common/base/hash.h"
+#include "common/base/map.h"
 #include "common/base/text.h"
 #include "common/sys/clock.h"
 #include "proto/cert.h"
 #include "proto/codec.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 static bool is_send(const struct flz_task *task)
@@ -86,6 +88,78 @@ int attest_mail_header(const struct identity *identity, const struct flz_task *t
     return xheader_format(&header, ret_value);
 }
 
+/* ---- Certificates of nodes ---- */
+
+#define NODES_MAX 4096 /* then all are forgotten, and checked again */
+
+struct attest_nodes {
+    struct flz_node_identity *all; /* owned */
+    size_t count;
+    size_t capacity;
+    struct flz_map by_digest; /* under its first 16 bytes; the whole one is compared */
+};
+
+struct attest_nodes *attest_nodes_new(void)
+{
+    return calloc(1, sizeof(struct attest_nodes));
+}
+
+struct attest_nodes *attest_nodes_free(struct attest_nodes *nodes)
+{
+    if (!nodes)
+        return NULL;
+    flz_map_deinit(&nodes->by_digest);
+    free(nodes->all);
+    free(nodes);
+    return NULL;
+}
+
+size_t attest_nodes_count(const struct attest_nodes *nodes)
+{
+    return nodes->count;
+}
+
+static struct flz_id key_of(struct flz_digest digest)
+{
+    struct flz_id key;
+    memcpy(key.b, digest.b, sizeof key.b);
+    return key;
+}
+
+static void remember(struct attest_nodes *nodes, const struct flz_node_identity *node)
+{
+    if (nodes->count == NODES_MAX) {
+        flz_map_deinit(&nodes->by_digest);
+        nodes->by_digest = FLZ_MAP_NULL;
+        nodes->count = 0;
+    }
+    /* Without memory it is checked again the next time. */
+    if (flz_grow((void **)&nodes->all, &nodes->capacity, nodes->count + 1, sizeof *nodes->all) <
+            0 ||
+        flz_map_set(&nodes->by_digest, key_of(node->digest), (uint32_t)nodes->count) < 0)
+        return;
+    nodes->all[nodes->count++] = *node;
+}
+
+/* flz_cert_check_node(), which verifies three signatures, for what is not known yet. */
+static int check_node(struct attest_nodes *nodes, const struct flz_trust *trust,
+                      struct flz_view certificate, struct flz_node_identity *ret_node,
+                      struct flz_msg *msg)
+{
+    struct flz_digest digest = flz_digest_of(certificate);
+    uint32_t known = flz_map_get(&nodes->by_digest, key_of(digest));
+    if (known != FLZ_MAP_NONE && flz_digest_equal(nodes->all[known].digest, digest)) {
+        *ret_node = nodes->all[known];
+        return 0;
+    }
+    int r = flz_cert_check_node(trust, certificate, ret_node, msg);
+    if (r == 0)
+        remember(nodes, ret_node);
+    return r;
+}
+
+/* ---- Tasks ---- */
+
 static const struct flz_view *find_certificate(const struct flz_tasks *frame,
                                                struct flz_digest digest)
 {
@@ -107,7 +181,7 @@ enum flz_reason attest_signer(const struct flz_task *task, struct flz_id *ret_no
     return FLZ_REASON_NONE;
 }
 
-static enum flz_reason check_recipient(const struct identity *identity,
+static enum flz_reason check_recipient(const struct identity *identity, struct attest_nodes *nodes,
                                        const struct flz_tasks *frame, const struct flz_task *task,
                                        const struct flz_address *to, int64_t network_now,
                                        struct flz_msg *msg)
@@ -119,7 +193,7 @@ static enum flz_reason check_recipient(const struct identity *identity,
         flz_msg_set(msg, "the certificate of the recipient's node is missing");
         return FLZ_REASON_NO_ATTESTATION;
     }
-    if (flz_cert_check_node(&identity->trust, *certificate, &node, msg) < 0) {
+    if (check_node(nodes, &identity->trust, *certificate, &node, msg) < 0) {
         flz_msg_wrap(msg, "certificate of the recipient's node");
         return FLZ_REASON_NO_ATTESTATION;
     }
@@ -136,9 +210,9 @@ static enum flz_reason check_recipient(const struct identity *identity,
     return FLZ_REASON_NONE;
 }
 
-enum flz_reason attest_task(const struct identity *identity, const struct flz_tasks *frame,
-                            const struct flz_task *task, struct attest_time time,
-                            struct flz_msg *msg)
+enum flz_reason attest_task(const struct identity *identity, struct attest_nodes *nodes,
+                            const struct flz_tasks *frame, const struct flz_task *task,
+                            struct attest_time time, struct flz_msg *msg)
 {
     if (!is_send(task))
         return FLZ_REASON_NONE;
@@ -154,7 +228,7 @@ enum flz_reason attest_task(const struct identity *identity, const struct flz_ta
     struct xheader header = header_of(identity, task);
     if (check_mail_signature(identity, &header, &from, &to, time, msg) < 0)
         return FLZ_REASON_PROTOCOL;
-    return check_recipient(identity, frame, task, &to, time.now, msg);
+    return check_recipient(identity, nodes, frame, task, &to, time.now, msg);
 }
 
 /* The X-FluenzR of a header block; false (msg) when there is none to believe in. */

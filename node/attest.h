@@ -23,13 +23,24 @@ struct attest_time {
 };
 
 /*
+ * Certificates of nodes that were checked once. What was found good stays good: the check depends
+ * on the certificate's bytes and the network's root alone. Who was revoked is asked elsewhere, each
+ * time.
+ */
+struct attest_nodes;
+
+struct attest_nodes *attest_nodes_new(void); /* NULL: no memory */
+struct attest_nodes *attest_nodes_free(struct attest_nodes *nodes);
+size_t attest_nodes_count(const struct attest_nodes *nodes);
+
+/*
  * A task of a believed frame. Sends: the recipient's attestation, signed by a node whose
  * certificate is in the frame; role addresses are refused; and the mail header's signature is that
  * of a coordinator whose certificate is valid at its t. FLZ_REASON_NONE, or why not.
  */
-enum flz_reason attest_task(const struct identity *identity, const struct flz_tasks *frame,
-                            const struct flz_task *task, struct attest_time time,
-                            struct flz_msg *msg);
+enum flz_reason attest_task(const struct identity *identity, struct attest_nodes *nodes,
+                            const struct flz_tasks *frame, const struct flz_task *task,
+                            struct attest_time time, struct flz_msg *msg);
 
 /* The node that signed the attestation of a task that attest_task() found good. NONE, or
  * NO_ATTESTATION when there is none to read. */

@@ -117,6 +117,7 @@ struct desk {
 struct worker {
     struct worker_parts parts;
     struct link *link;
+    struct attest_nodes *nodes; /* owned */
     struct book book;
     struct desk **desks; /* owned */
     size_t desks_count;
@@ -1499,7 +1500,8 @@ static void accept_task(struct worker *worker, const struct flz_tasks *frame,
     enum flz_reason reason = job_admit(task, member ? &member->record : NULL, now);
     struct flz_msg why = FLZ_MSG_NULL;
     if (reason == FLZ_REASON_NONE)
-        reason = attest_task(worker->parts.identity, frame, task, attest_time_of(worker), &why);
+        reason = attest_task(worker->parts.identity, worker->nodes, frame, task,
+                             attest_time_of(worker), &why);
     if (reason == FLZ_REASON_NONE && is_message(task) && peer_is_revoked(worker, task)) {
         reason = FLZ_REASON_REVOKED;
         flz_msg_set(&why, "the recipient's node was revoked");
@@ -1678,6 +1680,9 @@ int worker_open(const struct worker_parts *parts, struct worker **ret_worker, st
     if (!worker)
         return flz_fail(-ENOMEM);
     worker->parts = *parts;
+    worker->nodes = attest_nodes_new();
+    if (!worker->nodes)
+        return flz_fail(-ENOMEM);
     int r = start_handles(worker);
     if (r < 0)
         return r;
@@ -1703,6 +1708,7 @@ struct worker *worker_free(struct worker *worker)
     flz_map_deinit(&worker->desk_of);
     book_deinit(&worker->book);
     free(worker->open_ids);
+    worker->nodes = attest_nodes_free(worker->nodes);
     if (worker->timer)
         uv_close((uv_handle_t *)worker->timer, free_handle);
     if (worker->soon)

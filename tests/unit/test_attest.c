@@ -28,6 +28,7 @@ static struct attest_time at(int64_t now)
 struct fx {
     struct keys_sign_pair root, issuer, admin, token, peer, stranger;
     struct identity identity;
+    struct attest_nodes *nodes;
     struct flz_buf admin_certificate, invite, node_certificate, attestation;
     struct flz_view certificates[1];
     struct flz_tasks frame;
@@ -121,6 +122,8 @@ static int setup(void **state)
                                       &fx->token, &fx->peer,   &fx->stranger};
     for (size_t i = 0; i < 6; i++)
         assert_int_equal(keys_sign_generate(pairs[i]), 0);
+    fx->nodes = attest_nodes_new();
+    assert_non_null(fx->nodes);
     fx->identity.trust = (struct flz_trust){.network = {.b = {4}}, .root = fx->root.public_key};
     fx->identity.issuers[0] = issuer_of(fx, NOW - FLZ_HOUR_MS, NOW + FLZ_HOUR_MS);
     fx->identity.issuers_count = 1;
@@ -161,6 +164,7 @@ static int teardown(void **state)
     flz_buf_deinit(&fx->invite);
     flz_buf_deinit(&fx->node_certificate);
     flz_buf_deinit(&fx->attestation);
+    fx->nodes = attest_nodes_free(fx->nodes);
     free(fx);
     return 0;
 }
@@ -168,7 +172,8 @@ static int teardown(void **state)
 static void expect_reason(struct fx *fx, enum flz_reason want)
 {
     struct flz_msg msg = FLZ_MSG_NULL;
-    enum flz_reason got = attest_task(&fx->identity, &fx->frame, &fx->task, at(NOW), &msg);
+    enum flz_reason got =
+        attest_task(&fx->identity, fx->nodes, &fx->frame, &fx->task, at(NOW), &msg);
     if (got != want)
         fail_msg("reason %u (%s), not %u", (unsigned)got, msg.text, (unsigned)want);
     assert_true(want == FLZ_REASON_NONE || msg.text[0]);
@@ -239,6 +244,23 @@ static void forged_and_foreign_signers_are_refused(void **state)
     fx->task.attestation = FLZ_VIEW_NULL;
     fx->frame.certificates_count = 1;
     expect_reason(fx, FLZ_REASON_NO_ATTESTATION);
+}
+
+/* Three signatures are verified once for a certificate, not for each task. */
+static void a_nodes_certificate_is_checked_once(void **state)
+{
+    struct fx *fx = *state;
+    expect_reason(fx, FLZ_REASON_NONE);
+    assert_int_equal(attest_nodes_count(fx->nodes), 1);
+    /* A second check would fail. */
+    fx->identity.trust.root = fx->stranger.public_key;
+    expect_reason(fx, FLZ_REASON_NONE);
+    assert_int_equal(attest_nodes_count(fx->nodes), 1);
+    /* What is known of one says nothing of another, and a bad one is not remembered. */
+    certify_node(fx, &fx->stranger);
+    expect_reason(fx, FLZ_REASON_NO_ATTESTATION);
+    expect_reason(fx, FLZ_REASON_NO_ATTESTATION);
+    assert_int_equal(attest_nodes_count(fx->nodes), 1);
 }
 
 static void mail_header_must_be_a_coordinators_for_these_addresses(void **state)
@@ -451,6 +473,7 @@ static void mail_that_is_not_ours_stays(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(a_nodes_certificate_is_checked_once),
         TEST(member_with_a_signed_header_may_be_written_to),
         TEST(attestation_must_be_of_this_address_account_and_node),
         TEST(consent_must_last_and_cover_opening),
