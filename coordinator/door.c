@@ -163,7 +163,7 @@ static void fill_frame(struct door *door, struct orders *orders, struct frame *f
             continue; /* void by now */
         observe_lateness(door, task);
         add_certificate(frame, certificate);
-        frame->bytes += 1200 + task->attestation.len;
+        frame->bytes += 1200 + task->attestation.len + task->voucher.len;
         frame->tasks_count++;
     }
     if (orders->head == orders->count)
@@ -273,6 +273,7 @@ static int greet(struct door *door, uint32_t node, const struct flz_hello *hello
     struct coord_command command = {.kind = COORD_HELLO, .node = node};
     command.hello.incarnation = hello->incarnation;
     command.hello.report_seq = hello->report_seq;
+    command.hello.report_first = hello->report_first;
     command.hello.credit = hello->credit;
     command.hello.open = hello->open;
     command.hello.open_count = hello->open_count;
@@ -514,6 +515,11 @@ static int take_report(struct door *door, uint32_t node, const struct flz_report
     struct coord_command command = {.kind = COORD_REPORT, .node = node};
     command.report.incarnation = ack->incarnation;
     command.report.report = report;
+    _cleanup_(flz_arena_deinit) struct flz_arena arena = FLZ_ARENA_NULL;
+    struct flz_voucher voucher;
+    if (report->receipt.voucher.len > 0 && coord_network(server->core)->forgotten_count > 0 &&
+        flz_decode_voucher(report->receipt.voucher, &arena, &voucher) == 0)
+        command.report.voucher = &voucher;
     struct flz_report refused = *report;
     struct flz_msg msg = FLZ_MSG_NULL;
     bool is_account = report->kind == FLZ_REPORT_ACCOUNT;

@@ -1,5 +1,6 @@
 #include "coordinator/dress.h"
 
+#include "common/base/cleanup.h"
 #include "common/base/hash.h"
 #include "common/base/text.h"
 #include "proto/xheader.h"
@@ -115,6 +116,26 @@ static int fill_message(const struct dresser *dresser, const struct row_exchange
     return r;
 }
 
+/* What the receipt will hand back, for a log that has forgotten the task by then. */
+static int fill_voucher(const struct dresser *dresser, const struct coord_order *order,
+                        struct flz_arena *arena, struct flz_task *task)
+{
+    _cleanup_(flz_buf_deinit) struct flz_buf buf = FLZ_BUF_NULL;
+    struct event_plan_turn turns[FLZ_TURNS_MAX];
+    struct flz_voucher voucher;
+    int r = coord_voucher(dresser->core, order, turns, &voucher);
+    if (r == 0)
+        r = flz_encode_voucher(&voucher, &buf);
+    if (r < 0)
+        return r;
+    uint8_t *copy = flz_arena_alloc(arena, buf.len);
+    if (!copy)
+        return -ENOMEM;
+    memcpy(copy, buf.data, buf.len);
+    task->voucher = (struct flz_view){.data = copy, .len = buf.len};
+    return 0;
+}
+
 int dress_task(const struct dresser *dresser, const struct coord_order *order,
                struct flz_arena *arena, struct flz_task *ret_task,
                struct flz_view *ret_certificate)
@@ -146,7 +167,10 @@ int dress_task(const struct dresser *dresser, const struct coord_order *order,
         .day_cap = plain.day_cap,
     };
     bool send = order->kind == FLZ_TASK_SEND || order->kind == FLZ_TASK_REPLY;
-    int r = order->kind == FLZ_TASK_TIDY
+    int r = fill_voucher(dresser, order, arena, &task);
+    if (r < 0)
+        return r;
+    r = order->kind == FLZ_TASK_TIDY
                 ? fill_references(dresser, exchange, (uint32_t)exchange->turns_count, true, arena,
                                   &task)
                 : fill_message(dresser, exchange, &plain, arena, &task);

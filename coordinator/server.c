@@ -704,6 +704,12 @@ int coordinator_run(const struct config *config, bool restored, struct flz_log *
             server.identity.name, (unsigned long long)server.epoch, flz_id_str(server.generation),
             (unsigned long long)server.seq, coord_account_count(server.core),
             coord_node_count(server.core), FLZ_VERSION);
+    if (restored)
+        flz_log(log, FLZ_LOG_WARNING, "restored",
+                "generation=%s hint=\"nothing is sent for 25 hours; nodes tell what was sent since "
+                "the backup; enter again what was decided since: revocations, removals, erasures, "
+                "suppressions, pauses, settings, invites\"",
+                flz_id_str(server.generation));
     service_notify("READY=1");
     (void)uv_run(&server.loop, UV_RUN_DEFAULT);
     return server.exit_code;

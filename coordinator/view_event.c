@@ -29,9 +29,9 @@ static void put_task(const struct view *view, json_t *json, const struct event_i
     view_put_text(json, "task", words_task_kind(task->kind));
 }
 
-static void put_receipt(const struct view *view, json_t *json, const struct event_receipt *event)
+static void put_receipt(const struct view *view, json_t *json, const struct flz_receipt *receipt,
+                        uint32_t fault, const char *effect)
 {
-    const struct flz_receipt *receipt = &event->receipt;
     view_put(json, "exchange", view_id(receipt->exchange));
     view_put(json, "taskId", view_id(receipt->task));
     view_put_int(json, "turn", receipt->turn);
@@ -39,8 +39,8 @@ static void put_receipt(const struct view *view, json_t *json, const struct even
     view_put_text(json, "outcome", words_outcome(receipt->outcome));
     view_put_text(json, "reason", words_reason(receipt->reason));
     view_put_text(json, "placement", words_placement(receipt->placement));
-    view_put_text(json, "effect", words_effect(event->effect));
-    view_put_text(json, "fault", flz_fault_name(event->fault));
+    view_put_text(json, "effect", effect);
+    view_put_text(json, "fault", flz_fault_name(fault));
     view_put_int(json, "replyCode", receipt->reply_code);
     view_put_text(json, "text", receipt->text);
     view_put(json, "happenedAt", view_time(receipt->at));
@@ -143,7 +143,14 @@ static void put_details(const struct view *view, json_t *json, const struct even
         view_put(json, "account", view_id(event->report_refused.account));
         view_put_text(json, "text", event->report_refused.text);
         break;
-    case EVENT_RECEIPT: put_receipt(view, json, &event->receipt); break;
+    case EVENT_RECEIPT:
+        put_receipt(view, json, &event->receipt.receipt, event->receipt.fault,
+                    words_effect(event->receipt.effect));
+        break;
+    case EVENT_RECOVERED:
+        put_receipt(view, json, &event->recovered.receipt, event->recovered.fault, "recovered");
+        view_put(json, "orderedAt", view_time(event->recovered.issued_at));
+        break;
     case EVENT_PLAN_PART:
         view_put_int(json, "plan", event->plan_part.plan);
         view_put_int(json, "part", event->plan_part.part);

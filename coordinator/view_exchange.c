@@ -40,6 +40,7 @@ static json_t *summary_json(const struct view *view, const struct row_exchange *
     view_put(json, "messages", words);
     view_put_bool(json, "oneNode", x->one_node);
     view_put_bool(json, "sameOwner", x->same_owner);
+    view_put_bool(json, "recovered", x->recovered);
     view_put(json, "plannedAt", view_time(x->planned_at));
     view_put(json, "firstSendAt", view_time(x->turns_count ? x->turns[0].send_at : 0));
     view_put(json, "endedAt", view_time(x->ended_at));

@@ -235,7 +235,11 @@ static void add_pause_problems(const struct view *view, struct problems *problem
     if (quiet <= view->now)
         return;
     flz_time_format(quiet, text);
-    add(problems->warning, (struct problem){"QUIET", "network", "wait; nothing is lost"},
+    struct problem problem = {
+        "QUIET", "network",
+        "wait: nodes tell what was sent; enter again what was decided since: revocations, "
+        "removals, erasures, suppressions, pauses, settings"};
+    add(problems->warning, problem,
         "the log was restored from a backup: nothing is sent before %s", text);
 }
 

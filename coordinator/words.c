@@ -42,7 +42,7 @@ TABLE(reason, [FLZ_REASON_NONE] = "none", [FLZ_REASON_UNKNOWN_ACCOUNT] = "unknow
       [FLZ_REASON_RATE] = "rate", [FLZ_REASON_NETWORK] = "network",
       [FLZ_REASON_PROTOCOL] = "protocol", [FLZ_REASON_JOURNAL] = "journal",
       [FLZ_REASON_GONE] = "gone", [FLZ_REASON_SUPPRESSED] = "suppressed",
-      [FLZ_REASON_REPEATED] = "repeated")
+      [FLZ_REASON_REPEATED] = "repeated", [FLZ_REASON_RESTORED] = "restored")
 
 TABLE(report_kind, [FLZ_REPORT_RECEIPT] = "receipt", [FLZ_REPORT_ACCOUNT] = "account",
       [FLZ_REPORT_PROBE] = "probe", [FLZ_REPORT_RELEASE] = "release")
@@ -54,7 +54,7 @@ TABLE(exchange_state, [EXCHANGE_LIVE] = "live", [EXCHANGE_SETTLED] = "settled",
       [EXCHANGE_ENDED] = "ended")
 
 TABLE(account_state, [ACCOUNT_LIVE] = "live", [ACCOUNT_RELEASED] = "released",
-      [ACCOUNT_REMOVED] = "removed")
+      [ACCOUNT_REMOVED] = "removed", [ACCOUNT_FORGOTTEN] = "forgotten")
 
 TABLE(node_state, [NODE_JOINED] = "joined", [NODE_REVOKED] = "revoked")
 

@@ -41,6 +41,7 @@ struct journal_job {
     int64_t ended_at;                         /* network time */
     uint32_t placement;                       /* FIND: enum flz_placement */
     uint32_t outcome;                         /* ENDED: enum flz_outcome; 0 = not kept */
+    bool given_up; /* SEND, REPLY: ordered by a log that was given up before the dot */
 };
 
 enum member_login {

@@ -21,6 +21,7 @@
 #define FLZ_EVENT_SIZE_MAX (1024 * 1024) /* one encoded event */
 #define FLZ_PLAN_EXCHANGES_MAX 2000      /* in one PLAN_PART */
 #define FLZ_PLAN_ACCOUNTS_MAX 4000       /* in one PLAN_PART */
+#define FLZ_FORGOTTEN_MAX 256            /* generations remembered as given up */
 
 /* ---- Parts of rows and events ---- */
 
@@ -126,6 +127,20 @@ struct row_network {
     uint32_t pauses;     /* handles given so far */
     int32_t newest_date; /* newest date planned */
     int64_t quiet_until; /* after a restored backup: no SEND or REPLY before it */
+    /* Log generations given up when a backup was put back, oldest first; owned by the core. */
+    const struct row_forgotten *forgotten;
+    size_t forgotten_count;
+};
+
+/*
+ * A log generation that was given up: it went on behind the backup, and this log does not know how.
+ * Receipts tell (PROTOCOL.md, "A restored log").
+ */
+struct row_forgotten {
+    struct flz_id generation;
+    int64_t from;        /* of the newest event that this log has of it */
+    int64_t restored_at; /* when its successor began */
+    int64_t until;       /* receipts that come later are evidence only */
 };
 
 struct row_setting {
@@ -180,7 +195,12 @@ struct row_node {
     struct flz_view revocation;  /* Signed(REVOCATION); owned by the core */
 };
 
-enum row_account_state { ACCOUNT_LIVE = 1, ACCOUNT_RELEASED = 2, ACCOUNT_REMOVED = 3 };
+enum row_account_state {
+    ACCOUNT_LIVE = 1,
+    ACCOUNT_RELEASED = 2,
+    ACCOUNT_REMOVED = 3,
+    ACCOUNT_FORGOTTEN = 4, /* named by a recovered exchange; its node may still register it */
+};
 
 struct row_account {
     uint32_t handle;
@@ -329,6 +349,7 @@ struct row_exchange {
     struct row_task tidy_to;
     const struct row_turn *turns; /* owned by the core */
     size_t turns_count;           /* planned: 1 … FLZ_TURNS_MAX */
+    bool recovered; /* some of it is known from receipts of a forgotten generation alone */
 };
 
 /* ---- Events ---- */
@@ -360,8 +381,9 @@ enum event_type {
     EVENT_UNSUPPRESSED = 24,
     EVENT_SETTING = 25,
     EVENT_RESLOTTED = 26, /* a turn's opening moves to its second hours */
+    EVENT_RECOVERED = 27, /* a receipt of a task ordered in a forgotten generation */
 };
-#define EVENT_TYPE_MAX EVENT_RESLOTTED
+#define EVENT_TYPE_MAX EVENT_RECOVERED
 
 struct event_lead {
     uint64_t epoch;
@@ -492,6 +514,22 @@ struct event_plan_exchange {
     size_t turns_count;
 };
 
+/*
+ * What a coordinator needs to remember a task by, should its log be restored from a backup that is
+ * older than the task. It travels with the task as bytes, and back with the receipt; the seal is
+ * keyed, so that nobody else makes one. OPEN, UNSPAM and TIDY carry no plan: their message's FIND,
+ * SEND or REPLY did.
+ */
+struct flz_voucher {
+    struct flz_id generation; /* of the log that ordered the task */
+    int64_t issued_at;
+    struct flz_id seal; /* over the task, its account, and all of this */
+    struct flz_id from; /* accounts: handles are another log's */
+    struct flz_id to;
+    int64_t planned_at;
+    struct event_plan_exchange plan; /* id, from and to stay empty; no turns: not carried */
+};
+
 /* One sender's day. */
 struct event_plan_account {
     uint32_t account;
@@ -563,6 +601,23 @@ struct event_reslotted {
     uint32_t turn;
     int64_t open_at;
     int64_t open_until;
+};
+
+/*
+ * A receipt of a task that this log never ordered, but a forgotten generation did. With a plan, the
+ * exchange was unknown too, and begins here: `from` and `to` are the ids of its accounts, whose
+ * handles stand in the plan; the next free handles are given to accounts that are not known yet.
+ */
+struct event_recovered {
+    uint32_t exchange;
+    uint32_t node; /* that did the task */
+    uint32_t fault;
+    int64_t issued_at;
+    struct flz_receipt receipt;
+    struct flz_id from;
+    struct flz_id to;
+    int64_t planned_at;
+    struct event_plan_exchange plan;
 };
 
 struct event_ended {
@@ -659,6 +714,7 @@ struct event {
         struct event_unsuppressed unsuppressed;
         struct event_setting setting;
         struct event_reslotted reslotted;
+        struct event_recovered recovered;
     };
 };
 
@@ -685,6 +741,11 @@ int flz_encode_event(const struct event *event, struct flz_buf *buf);
 /* Arrays live in `arena`. 0, -EBADMSG, -ENOMEM, or -EPROTO for a type or version that this program
  * does not know: such a log must not be read past. *ret_event is unchanged on failure. */
 int flz_decode_event(struct flz_view bytes, struct flz_arena *arena, struct event *ret_event);
+
+/* The same for vouchers; -EMSGSIZE: it would be beyond FLZ_VOUCHER_MAX. */
+int flz_encode_voucher(const struct flz_voucher *voucher, struct flz_buf *buf);
+int flz_decode_voucher(struct flz_view bytes, struct flz_arena *arena,
+                       struct flz_voucher *ret_voucher);
 
 /* The same for rows; `row` is the kind's struct. */
 int flz_encode_row(enum row_kind kind, const void *row, struct flz_buf *buf);

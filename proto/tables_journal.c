@@ -9,7 +9,8 @@ CODEC(job, flz__job, journal_job,
       U32(journal_job, reason), U32(journal_job, reply_code), TEXT(journal_job, enhanced),
       TEXT(journal_job, text), BOOL(journal_job, answer_pending),
       TEXT(journal_job, message_id_seen), FIXED(journal_job, content),
-      S64(journal_job, ended_at), U32(journal_job, placement), U32(journal_job, outcome));
+      S64(journal_job, ended_at), U32(journal_job, placement), U32(journal_job, outcome),
+      BOOL(journal_job, given_up));
 
 CODEC(member, flz__member, journal_member,
       U32_REQUIRED(journal_member, version),

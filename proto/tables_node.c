@@ -61,7 +61,8 @@ CODEC(task, flz__task, flz_task,
       MESSAGES(flz_task, references, FLZ_TURNS_MAX, codec_text), S32(flz_task, local_date),
       U32(flz_task, day_cap), VIEW(flz_task, attestation, SIGNED_MAX),
       FIXED(flz_task, attestation_signer), BOOL(flz_task, search_all),
-      S64(flz_task, mail_time), FIXED(flz_task, mail_key), FIXED(flz_task, mail_signature));
+      S64(flz_task, mail_time), FIXED(flz_task, mail_key), FIXED(flz_task, mail_signature),
+      VIEW(flz_task, voucher, FLZ_VOUCHER_MAX));
 
 CODEC(receipt, flz__receipt, flz_receipt,
       FIXED_REQUIRED(flz_receipt, task), FIXED_REQUIRED(flz_receipt, exchange),
@@ -70,7 +71,8 @@ CODEC(receipt, flz__receipt, flz_receipt,
       U32(flz_receipt, reason), U32(flz_receipt, placement), S64(flz_receipt, at),
       S64(flz_receipt, dot_at), S32(flz_receipt, local_date), U32(flz_receipt, reply_code),
       TEXT(flz_receipt, enhanced), TEXT(flz_receipt, text), TEXT(flz_receipt, message_id_seen),
-      FIXED(flz_receipt, evidence), U32(flz_receipt, authentication), S64(flz_receipt, arrival_ms));
+      FIXED(flz_receipt, evidence), U32(flz_receipt, authentication), S64(flz_receipt, arrival_ms),
+      VIEW(flz_receipt, voucher, FLZ_VOUCHER_MAX));
 
 static const struct flz_field consent_fields[] = {
     S64(flz_consent, given), S64(flz_consent, until), U32(flz_consent, actions),
@@ -130,7 +132,8 @@ CODEC(hello, flz__hello, flz_hello,
       FIXED_REQUIRED(flz_hello, incarnation), U64(flz_hello, report_seq),
       U64(flz_hello, report_acked), U32(flz_hello, credit),
       FIXEDS(flz_hello, open, FLZ_OPEN_TASKS_MAX), FIXEDS(flz_hello, packs, FLZ_PACKS_MAX),
-      TEXT(flz_hello, version), S64(flz_hello, boot_ms), BOOL(flz_hello, endpoints_loopback));
+      TEXT(flz_hello, version), S64(flz_hello, boot_ms), BOOL(flz_hello, endpoints_loopback),
+      U64(flz_hello, report_first));
 
 CODEC(welcome, flz__welcome, flz_welcome,
       MESSAGE_REQUIRED(flz_welcome, header, codec_frame_header), BOOL(flz_welcome, accepted),

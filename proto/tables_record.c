@@ -37,11 +37,16 @@ CODEC(row_turn, flz__row_turn, row_turn,
       U32(row_turn, authentication), S64(row_turn, arrival_ms), BOOL(row_turn, sender_witness),
       BOOL(row_turn, contradicted), S64(row_turn, reopen_at), S64(row_turn, reopen_until));
 
+CODEC(row_forgotten, flz__row_forgotten, row_forgotten,
+      FIXED(row_forgotten, generation), S64(row_forgotten, from), S64(row_forgotten, restored_at),
+      S64(row_forgotten, until));
+
 CODEC(row_network, flz__row_network, row_network,
       FIXED(row_network, id), S64(row_network, now), U64(row_network, epoch),
       FIXED(row_network, generation), U64(row_network, revocation_version),
       U32(row_network, exchanges), U32(row_network, plans), U32(row_network, pauses),
-      S32(row_network, newest_date), S64(row_network, quiet_until));
+      S32(row_network, newest_date), S64(row_network, quiet_until),
+      MESSAGES(row_network, forgotten, FLZ_FORGOTTEN_MAX, flz_codec_row_forgotten));
 
 CODEC(row_setting, flz__row_setting, row_setting,
       TEXT(row_setting, key), S64(row_setting, value), S64(row_setting, at),
@@ -113,7 +118,8 @@ CODEC(row_exchange, flz__row_exchange, row_exchange,
       S64(row_exchange, tidy_at), S64(row_exchange, ended_at),
       MESSAGE(row_exchange, tidy_from, flz_codec_row_task),
       MESSAGE(row_exchange, tidy_to, flz_codec_row_task),
-      MESSAGES(row_exchange, turns, FLZ_TURNS_MAX, flz_codec_row_turn));
+      MESSAGES(row_exchange, turns, FLZ_TURNS_MAX, flz_codec_row_turn),
+      BOOL(row_exchange, recovered));
 
 CODEC(event_lead, flz__event_lead, event_lead,
       U64(event_lead, epoch), FIXED(event_lead, generation), S64(event_lead, quiet_until));
@@ -171,6 +177,17 @@ CODEC(event_plan_exchange, flz__event_plan_exchange, event_plan_exchange,
       FIXED(event_plan_exchange, pack), U32(event_plan_exchange, scenario),
       U64(event_plan_exchange, seed), S64(event_plan_exchange, expires),
       MESSAGES(event_plan_exchange, turns, FLZ_TURNS_MAX, flz_codec_event_plan_turn));
+
+CODEC(voucher, flz__voucher, flz_voucher,
+      FIXED(flz_voucher, generation), S64(flz_voucher, issued_at), FIXED(flz_voucher, seal),
+      FIXED(flz_voucher, from), FIXED(flz_voucher, to), S64(flz_voucher, planned_at),
+      MESSAGE(flz_voucher, plan, flz_codec_event_plan_exchange));
+
+CODEC(event_recovered, flz__event_recovered, event_recovered,
+      U32(event_recovered, exchange), U32(event_recovered, node), U32(event_recovered, fault),
+      S64(event_recovered, issued_at), MESSAGE(event_recovered, receipt, flz_codec_receipt),
+      FIXED(event_recovered, from), FIXED(event_recovered, to), S64(event_recovered, planned_at),
+      MESSAGE(event_recovered, plan, flz_codec_event_plan_exchange));
 
 CODEC(event_plan_account, flz__event_plan_account, event_plan_account,
       U32(event_plan_account, account), U32(event_plan_account, quota),
@@ -291,6 +308,7 @@ static const struct {
     [EVENT_UNSUPPRESSED] = {"unsuppressed", &flz_codec_event_unsuppressed},
     [EVENT_SETTING] = {"setting", &flz_codec_event_setting},
     [EVENT_RESLOTTED] = {"reslotted", &flz_codec_event_reslotted},
+    [EVENT_RECOVERED] = {"recovered", &flz_codec_event_recovered},
 };
 
 const struct flz_codec *flz_event_codec(uint32_t type)
@@ -345,6 +363,19 @@ int flz_decode_event(struct flz_view bytes, struct flz_arena *arena, struct even
         return r;
     *ret_event = event;
     return 0;
+}
+
+int flz_encode_voucher(const struct flz_voucher *voucher, struct flz_buf *buf)
+{
+    size_t before = buf->len;
+    int r = flz_encode(&flz_codec_voucher, voucher, buf);
+    return r < 0 || buf->len - before <= FLZ_VOUCHER_MAX ? r : flz_fail(-EMSGSIZE);
+}
+
+int flz_decode_voucher(struct flz_view bytes, struct flz_arena *arena,
+                       struct flz_voucher *ret_voucher)
+{
+    return flz_decode(&flz_codec_voucher, bytes, arena, ret_voucher);
 }
 
 /* ---- Rows ---- */

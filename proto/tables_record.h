@@ -10,6 +10,7 @@
 
 extern const struct flz_codec flz_codec_row_task;
 extern const struct flz_codec flz_codec_row_turn;
+extern const struct flz_codec flz_codec_row_forgotten;
 extern const struct flz_codec flz_codec_row_network;
 extern const struct flz_codec flz_codec_row_setting;
 extern const struct flz_codec flz_codec_row_name;
@@ -40,6 +41,8 @@ extern const struct flz_codec flz_codec_event_presumed;
 extern const struct flz_codec flz_codec_event_void;
 extern const struct flz_codec flz_codec_event_settled;
 extern const struct flz_codec flz_codec_event_reslotted;
+extern const struct flz_codec flz_codec_event_recovered;
+extern const struct flz_codec flz_codec_voucher;
 extern const struct flz_codec flz_codec_event_ended;
 extern const struct flz_codec flz_codec_event_day_closed;
 extern const struct flz_codec flz_codec_event_paused;

@@ -29,6 +29,7 @@
 #define FLZ_FRAME_SIZE_MAX (256 * 1024)
 #define FLZ_OPEN_TASKS_MAX 20000 /* tasks a node may hold open, all accounts together */
 #define FLZ_PACKS_MAX 16
+#define FLZ_VOUCHER_MAX 1024 /* an encoded voucher */
 #define FLZ_MSG_BYTES_MAX 512
 #define FLZ_REVOCATION_BYTES_MAX 1024 /* one Signed(REVOCATION) */
 #define FLZ_LOG_HEAD_BYTES_MAX 1024   /* one Signed(LOG_HEAD) */
@@ -99,6 +100,7 @@ enum flz_reason {
     FLZ_REASON_GONE = 19,           /* the message is no longer there */
     FLZ_REASON_SUPPRESSED = 20,     /* address on the suppression list */
     FLZ_REASON_REPEATED = 21,       /* this message was acted on before */
+    FLZ_REASON_RESTORED = 22,       /* ordered by a log that was given up since */
 };
 
 /*
@@ -137,6 +139,8 @@ struct flz_task {
     int64_t mail_time;
     struct flz_key_id mail_key;
     struct flz_signature mail_signature;
+    /* Sealed by the coordinator, for itself (record.h): the receipt hands it back as it is. */
+    struct flz_view voucher;
 };
 
 /* A node's signed outcome of one task. */
@@ -160,6 +164,7 @@ struct flz_receipt {
     struct flz_digest evidence; /* FIND: over Received and Authentication-Results; else zero */
     uint32_t authentication; /* FIND: enum flz_auth_result bits seen by the recipient's provider */
     int64_t arrival_ms;      /* FIND: delay between dot and arrival when known, else -1 */
+    struct flz_view voucher; /* the task's; empty: it had none */
 };
 
 /* Bits of flz_receipt.authentication. */
@@ -283,6 +288,7 @@ struct flz_hello {
     char version[FLZ_NAME_MAX];
     int64_t boot_ms;
     bool endpoints_loopback; /* every endpoint of its accounts is loopback: may run a lab's clock */
+    uint64_t report_first;   /* the oldest report it still has, or would write next; 0: untold */
 };
 
 struct flz_welcome {

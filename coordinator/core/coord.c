@@ -60,6 +60,7 @@ struct coord *coord_free(struct coord *core)
     fold_pending_deinit(core);
     flz_arena_deinit(&core->step_arena);
     flz_heap_deinit(&core->due);
+    free((void *)(uintptr_t)core->network.forgotten);
     void *const arrays[] = {core->accounts,     core->invites,  core->settings, core->pauses,
                             core->suppressions, core->contacts, core->days,     core->days_free,
                             core->live,         core->changes,  core->events,   core->orders};

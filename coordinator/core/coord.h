@@ -106,6 +106,7 @@ struct coord_command {
         struct {
             struct flz_id incarnation;
             uint64_t report_seq;
+            uint64_t report_first; /* the oldest it still has; 0: untold */
             uint32_t credit;
             const struct flz_id *open; /* borrowed */
             size_t open_count;
@@ -116,6 +117,8 @@ struct coord_command {
         struct {
             struct flz_id incarnation;
             const struct flz_report *report; /* borrowed */
+            /* RECEIPT: its voucher, decoded; NULL: it has none that can be read. Borrowed. */
+            const struct flz_voucher *voucher;
             /* ACCOUNT reports: digests the shell made, and the id an address known before has. */
             struct flz_digest address;
             struct flz_digest domain;
@@ -306,6 +309,12 @@ struct coord_task {
 /* 0, or -ENOENT when the order's exchange has ended. */
 int coord_task(const struct coord *core, const struct coord_order *order,
                struct coord_task *ret_task);
+
+/* What the order's task is to be remembered by, should the log be restored from an older backup;
+ * `turns` holds what the voucher's plan points to. 0, or -ENOENT as above. */
+int coord_voucher(const struct coord *core, const struct coord_order *order,
+                  struct event_plan_turn turns[static FLZ_TURNS_MAX],
+                  struct flz_voucher *ret_voucher);
 
 /* ---- More to look at ---- */
 

@@ -498,9 +498,16 @@ static bool any_sent(const struct live *x)
     return false;
 }
 
-static int settle(struct coord *core, const struct live *x)
+static int settle(struct step *s)
 {
+    struct coord *core = s->core;
+    const struct live *x = s->x;
     bool tidy = any_sent(x);
+    int64_t until;
+    if (!tidy && recovery_keeps(core, x, &until)) {
+        wake_at(s, until);
+        return 0;
+    }
     struct event event = {
         .type = tidy ? EVENT_SETTLED : EVENT_ENDED,
     };
@@ -570,6 +577,11 @@ static int advance_settled(struct step *s)
         r = advance_tidy(s, 1);
     if (r < 0 || !task_over(&s->x->row.tidy_from) || !task_over(&s->x->row.tidy_to))
         return r;
+    int64_t until;
+    if (recovery_keeps(s->core, s->x, &until)) {
+        wake_at(s, until);
+        return 0;
+    }
     struct event event = {.type = EVENT_ENDED, .ended = {.exchange = s->x->row.handle}};
     return coord_emit(s->core, event);
 }
@@ -587,7 +599,7 @@ static int advance_live(struct step *s)
             return r;
         over = over && turn_over(s->t);
     }
-    return over ? settle(s->core, s->x) : 0;
+    return over ? settle(s) : 0;
 }
 
 int exchange_advance(struct coord *core, uint32_t exchange)

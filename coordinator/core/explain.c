@@ -40,6 +40,10 @@ static bool say_binding(struct explaining *e)
 {
     char text[FLZ_TIME_TEXT_MAX];
     const struct row_account *row = e->row;
+    if (row->state == ACCOUNT_FORGOTTEN) {
+        say(e, "the log was restored from a backup, and its node has not registered it again");
+        return false;
+    }
     const struct row_node *node = &e->core->nodes[row->node].row;
     if (row->state == ACCOUNT_RELEASED)
         say(e, "its node %s gave it up: register it at a node again", node->name);

@@ -177,6 +177,10 @@ static int order_again(struct coord *core, struct live *x, uint32_t turn, uint32
     struct flz_id id = coord_task_id(x->row.id, turn, kind, task->attempt);
     if (flz_map_get(&node->held, id) != FLZ_MAP_NONE)
         return 0;
+    /* A restored log sends nothing, not even again. */
+    bool send = kind == FLZ_TASK_SEND || kind == FLZ_TASK_REPLY;
+    if (send && core->clock < core->network.quiet_until)
+        return 0;
     if (node->credit > 0)
         node->credit--;
     struct coord_order order = {
@@ -263,6 +267,19 @@ int fleet_caught_up(struct coord *core, uint32_t handle)
     return r;
 }
 
+/*
+ * Behind which report the node goes on. What it has forgotten, 30 days after it was acknowledged by
+ * a log that has since been restored from an older backup, nobody waits for.
+ */
+static uint64_t taken_before(const struct row_node *row, const struct coord_command *command,
+                             bool lost, bool same)
+{
+    uint64_t newest = command->hello.report_seq;
+    uint64_t first = command->hello.report_first;
+    uint64_t taken = lost && same ? newest : same ? row->report_seq : 0;
+    return first > 0 && first <= newest + 1 && first - 1 > taken ? first - 1 : taken;
+}
+
 int fleet_hello(struct coord *core, const struct coord_command *command,
                 struct coord_update *update)
 {
@@ -280,9 +297,7 @@ int fleet_hello(struct coord *core, const struct coord_command *command,
         .type = EVENT_HELLO,
         .hello = {.node = command->node,
                   .incarnation = command->hello.incarnation,
-                  .report_seq = lost && same ? command->hello.report_seq
-                                : same       ? node->row.report_seq
-                                             : 0,
+                  .report_seq = taken_before(&node->row, command, lost, same),
                   .lost = lost},
     };
     /* Nothing new goes to it before it is known what it lacks. */

@@ -31,10 +31,51 @@ static int touch_live(struct coord *core, struct live *x)
 
 /* ---- Office, invites, nodes ---- */
 
-static int fold_lead(struct coord *core, const struct event_lead *e)
+int fold_forgotten_set(struct coord *core, const struct row_forgotten *forgotten, size_t count)
 {
+    struct row_forgotten *copy = NULL;
+    if (count > FLZ_FORGOTTEN_MAX)
+        return UNFIT;
+    if (count > 0) {
+        copy = malloc(count * sizeof *copy);
+        if (!copy)
+            return flz_fail(-ENOMEM);
+        memcpy(copy, forgotten, count * sizeof *copy);
+    }
+    free((void *)(uintptr_t)core->network.forgotten);
+    core->network.forgotten = copy;
+    core->network.forgotten_count = count;
+    return 0;
+}
+
+/* The generation in force until now went on behind its backup, unknown to this log. */
+static int forget_generation(struct coord *core, int64_t at)
+{
+    struct row_forgotten list[FLZ_FORGOTTEN_MAX];
+    size_t n = core->network.forgotten_count;
+    size_t drop = n == FLZ_FORGOTTEN_MAX;
+    if (n > drop)
+        memcpy(list, core->network.forgotten + drop, (n - drop) * sizeof *list);
+    list[n - drop] = (struct row_forgotten){
+        .generation = core->network.generation,
+        .from = core->network.now,
+        .restored_at = at,
+        .until = at + STATE_RECOVERY_MS,
+    };
+    return fold_forgotten_set(core, list, n - drop + 1);
+}
+
+static int fold_lead(struct coord *core, const struct event *event)
+{
+    const struct event_lead *e = &event->lead;
     if (e->epoch <= core->network.epoch)
         return UNFIT;
+    if (!flz_id_is_null(core->network.generation) &&
+        !flz_id_equal(core->network.generation, e->generation)) {
+        int r = forget_generation(core, event->at);
+        if (r < 0)
+            return r;
+    }
     core->network.epoch = e->epoch;
     core->network.generation = e->generation;
     core->network.quiet_until = e->quiet_until;
@@ -242,7 +283,7 @@ int fold_account_add(struct coord *core, const struct row_account *row)
                      sizeof *core->accounts);
     if (r == 0)
         r = flz_map_set(&core->accounts_by_id, row->id, row->handle);
-    if (r == 0)
+    if (r == 0 && row->state != ACCOUNT_FORGOTTEN)
         r = flz_map_set(&core->accounts_by_address, state_digest_key(row->address, 0), row->handle);
     if (r < 0)
         return r;
@@ -327,6 +368,14 @@ static int fold_account(struct coord *core, const struct event *event)
     struct account_state *account = &core->accounts[e->account];
     account->changes++;
     bool bound = account->row.state == ACCOUNT_LIVE;
+    if (account->row.state == ACCOUNT_FORGOTTEN) {
+        account->row.address = e->address;
+        account->row.profile = e->profile;
+        account->row.registered_at = event->at;
+        r = flz_map_set(&core->accounts_by_address, state_digest_key(e->address, 0), e->account);
+        if (r < 0)
+            return r;
+    }
     if (bound)
         r = state_presence_add(core, &account->row, -1);
     if (r < 0)
@@ -656,6 +705,14 @@ static int fold_plan_part(struct coord *core, const struct event_plan_part *e)
     return 0;
 }
 
+/* What was recovered on a planned date had room in the forgotten plan's quota. */
+static void make_room(struct day_state *day)
+{
+    uint32_t used = day->row.reserved + day->row.committed;
+    if (day->row.planned_day && used > day->row.quota)
+        day->row.quota = used;
+}
+
 static int seal_account(struct coord *core, const struct event_plan_account *e, int32_t date)
 {
     struct account_state *account = &core->accounts[e->account];
@@ -670,6 +727,7 @@ static int seal_account(struct coord *core, const struct event_plan_account *e, 
     day->row.window_start = e->window_start;
     day->row.window_end = e->window_end;
     account->row.planned_date = date;
+    make_room(day);
     int r = contacts_prune(core, account, date);
     if (r == 0)
         r = touch_account(core, account);
@@ -694,11 +752,33 @@ static void seal_turns(const struct event_plan_exchange *e, struct row_turn *ret
         };
 }
 
-static int seal_exchange(struct coord *core, const struct event_plan_exchange *e, int32_t date,
-                         int64_t at)
+/* Nothing of it is to be done: receipts have yet to tell what was. */
+static void void_turns(struct row_turn *turns, size_t n)
+{
+    struct row_task task = {.state = TASK_VOID, .reason = VOID_RESTORED, .fault = FAULT_NETWORK};
+    for (size_t i = 0; i < n; i++)
+        turns[i].send = turns[i].find = turns[i].unspam = turns[i].open = task;
+}
+
+/* The newest first message that way. */
+static int note_contact(struct coord *core, struct row_contact contact)
+{
+    uint32_t i =
+        flz_map_get(&core->contacts_by_pair, state_pair_key(contact.from, contact.to));
+    if (i != FLZ_MAP_NONE && core->contacts[i].row.date >= contact.date)
+        return 0;
+    int r = fold_contact_add(core, &contact, &i);
+    return r < 0 ? r : state_touch(core, ROW_CONTACT, i, &core->contacts[i].dirty);
+}
+
+/* An exchange begins, with the plan, or, recovered, long after it. */
+static int begin_exchange(struct coord *core, const struct event_plan_exchange *e,
+                          int64_t planned_at, bool recovered)
 {
     struct row_turn turns[FLZ_TURNS_MAX];
     seal_turns(e, turns);
+    if (recovered)
+        void_turns(turns, e->turns_count);
     struct row_exchange row = {
         .handle = core->network.exchanges,
         .state = EXCHANGE_LIVE,
@@ -711,9 +791,10 @@ static int seal_exchange(struct coord *core, const struct event_plan_exchange *e
         .scenario = e->scenario,
         .seed = e->seed,
         .expires = e->expires,
-        .planned_at = at,
+        .planned_at = planned_at,
         .turns = turns,
         .turns_count = e->turns_count,
+        .recovered = recovered,
     };
     int r = state_live_add(core, &row);
     if (r < 0)
@@ -725,24 +806,36 @@ static int seal_exchange(struct coord *core, const struct event_plan_exchange *e
         r = aggregate_put(core, x, i);
     if (r == 0)
         r = aggregate_hold(core, x, 1);
-    struct row_contact contact = {.from = e->from, .to = e->to, .date = date};
-    uint32_t i;
+    struct row_contact contact = {.from = e->from, .to = e->to, .date = e->turns[0].date};
     if (r == 0)
-        r = fold_contact_add(core, &contact, &i);
-    if (r == 0)
-        r = state_touch(core, ROW_CONTACT, i, &core->contacts[i].dirty);
+        r = note_contact(core, contact);
     if (r == 0)
         r = touch_live(core, x);
-    return r < 0 ? r : state_wake(core, x, at);
+    return r < 0 ? r : state_wake(core, x, planned_at);
+}
+
+/* The first date on which a receipt may still be recovered; INT32_MAX: none. */
+static int32_t first_forgotten(const struct coord *core, int64_t at)
+{
+    int32_t first = INT32_MAX;
+    for (size_t i = 0; i < core->network.forgotten_count; i++) {
+        const struct row_forgotten *f = &core->network.forgotten[i];
+        int32_t date = (int32_t)(f->from / FLZ_DAY_MS) - 2;
+        if (at < f->until && date < first)
+            first = date;
+    }
+    return first;
 }
 
 /* Days far behind the newest plan, in which no live exchange counts, go to the archive. */
-static int archive_days(struct coord *core)
+static int archive_days(struct coord *core, int64_t at)
 {
+    int32_t first = core->network.newest_date - STATE_DAYS_KEPT;
+    int32_t forgotten = first_forgotten(core, at);
+    first = first < forgotten ? first : forgotten;
     for (uint32_t i = 0; i < core->days_count; i++) {
         struct day_state *day = &core->days[i];
-        if (!day->live || day->turns > 0 ||
-            day->row.date >= core->network.newest_date - STATE_DAYS_KEPT)
+        if (!day->live || day->turns > 0 || day->row.date >= first)
             continue;
         flz_map_remove(&core->days_by_key,
                        state_pair_key(day->row.account, (uint32_t)day->row.date));
@@ -766,14 +859,14 @@ static int fold_plan_seal(struct coord *core, const struct event *event)
     for (size_t i = 0; i < p->accounts_count && r == 0; i++)
         r = seal_account(core, &p->accounts[i], e->date);
     for (size_t i = 0; i < p->exchanges_count && r == 0; i++)
-        r = seal_exchange(core, &p->exchanges[i], e->date, event->at);
+        r = begin_exchange(core, &p->exchanges[i], event->at, false);
     if (r < 0)
         return r;
     pending_clear(core);
     core->network.plans++;
     if (e->date > core->network.newest_date)
         core->network.newest_date = e->date;
-    return e->more ? 0 : archive_days(core);
+    return e->more ? 0 : archive_days(core, event->at);
 }
 
 /* ---- Exchanges ---- */
@@ -893,6 +986,141 @@ static int fold_receipt(struct coord *core, const struct event *event)
         .receipt = &e->receipt,
     };
     return end_task(core, &ending);
+}
+
+/* ---- What a restored log had forgotten ---- */
+
+static int forgotten_account(struct coord *core, uint32_t handle, struct flz_id id)
+{
+    if (handle != core->accounts_count)
+        return handle < core->accounts_count ? 0 : UNFIT;
+    struct row_account row = {
+        .handle = handle,
+        .state = ACCOUNT_FORGOTTEN,
+        .id = id,
+        .node = COORD_NONE,
+        .domain = COORD_NONE,
+        .owner = COORD_NONE,
+        .provider = COORD_NONE,
+    };
+    int r = fold_account_add(core, &row);
+    return r < 0 ? r : touch_account(core, &core->accounts[handle]);
+}
+
+static int rebuild(struct coord *core, const struct event_recovered *e)
+{
+    struct event_plan_exchange plan = e->plan;
+    if (e->exchange != core->network.exchanges || plan.turns_count > FLZ_TURNS_MAX)
+        return UNFIT;
+    plan.id = e->receipt.exchange;
+    int r = forgotten_account(core, plan.from, e->from);
+    if (r == 0)
+        r = forgotten_account(core, plan.to, e->to);
+    return r < 0 ? r : begin_exchange(core, &plan, e->planned_at, true);
+}
+
+/* A void task that was never ordered waits again. */
+static void revive(struct row_task *task)
+{
+    if (task->state == TASK_VOID && task->issued_at == 0)
+        *task = (struct row_task){.attempt = task->attempt};
+}
+
+/*
+ * What the receipt says of the rest of its turn. All else is ordered after the message only: so it
+ * was ordered too, and may have been sent. And what was given up while nobody knew of the message
+ * is to be done.
+ */
+static void revive_turn(struct row_turn *t, const struct flz_receipt *receipt, int64_t at)
+{
+    bool send = receipt->kind == FLZ_TASK_SEND || receipt->kind == FLZ_TASK_REPLY;
+    if (!send && (t->send.state == TASK_WAITS || t->send.state == TASK_VOID) &&
+        t->send.issued_at == 0)
+        t->send = (struct row_task){
+            .state = TASK_ENDED,
+            .outcome = FLZ_OUTCOME_AMBIGUOUS,
+            .reason = FLZ_REASON_RESTORED,
+            .fault = FAULT_NETWORK,
+            .presumed = true,
+            .ended_at = at,
+        };
+    bool found = receipt->kind == FLZ_TASK_FIND && receipt->outcome == FLZ_OUTCOME_FOUND;
+    if (found || (send && t->find.state == TASK_VOID)) {
+        revive(&t->unspam);
+        revive(&t->open);
+    }
+    if (receipt->kind == FLZ_TASK_UNSPAM)
+        revive(&t->open);
+    revive(&t->find);
+}
+
+/* The task as if this log had ordered it: its receipt then ends it. */
+static int recover_order(struct coord *core, struct live *x, const struct event_recovered *e,
+                         int64_t at)
+{
+    const struct flz_receipt *receipt = &e->receipt;
+    struct row_task *task = state_task(x, receipt->turn, receipt->kind);
+    bool tidy = receipt->kind == FLZ_TASK_TIDY;
+    int r = tidy ? 0 : aggregate_take(core, x, receipt->turn);
+    if (r < 0)
+        return r;
+    if (!tidy)
+        revive_turn(&x->turns[receipt->turn], receipt, at);
+    close_open(core, task);
+    *task = (struct row_task){.state = TASK_OPEN,
+                              .node = e->node,
+                              .attempt = receipt->attempt,
+                              .issued_at = e->issued_at};
+    core->nodes[e->node].open++;
+    x->row.recovered = true;
+    if (!tidy && x->row.state == EXCHANGE_SETTLED)
+        x->row.state = EXCHANGE_LIVE;
+    return tidy ? 0 : aggregate_put(core, x, receipt->turn);
+}
+
+/* What the message means for its sender's day. */
+static int recover_sender(struct coord *core, const struct live *x, const struct event_recovered *e)
+{
+    const struct row_turn *t = &x->turns[e->receipt.turn];
+    uint32_t handle = exchange_sender(&x->row, e->receipt.turn);
+    struct account_state *sender = &core->accounts[handle];
+    struct day_state *day = state_day(core, handle, t->date);
+    if (!day)
+        return flz_fail(-ENOMEM);
+    make_room(day);
+    bool send = e->receipt.kind == FLZ_TASK_SEND || e->receipt.kind == FLZ_TASK_REPLY;
+    if (!send || e->issued_at <= sender->row.issued_at)
+        return 0;
+    sender->row.issued_at = e->issued_at;
+    return touch_account(core, sender);
+}
+
+static int fold_recovered(struct coord *core, const struct event *event)
+{
+    const struct event_recovered *e = &event->recovered;
+    int r = e->plan.turns_count > 0 ? rebuild(core, e) : 0;
+    if (r < 0)
+        return r;
+    struct live *x = state_live(core, e->exchange);
+    if (!x || !state_task(x, e->receipt.turn, e->receipt.kind) || !state_node(core, e->node) ||
+        x->row.state == EXCHANGE_ENDED)
+        return UNFIT;
+    r = recover_order(core, x, e, event->at);
+    if (r < 0)
+        return r;
+    struct ending ending = {
+        .exchange = e->exchange,
+        .turn = e->receipt.turn,
+        .kind = e->receipt.kind,
+        .outcome = e->receipt.outcome,
+        .reason = e->receipt.reason,
+        .fault = e->fault,
+        .reply_code = e->receipt.reply_code,
+        .at = event->at,
+        .receipt = &e->receipt,
+    };
+    r = end_task(core, &ending);
+    return r < 0 || e->receipt.kind == FLZ_TASK_TIDY ? r : recover_sender(core, x, e);
 }
 
 static int fold_presumed(struct coord *core, const struct event *event)
@@ -1026,7 +1254,7 @@ static int fold_ended(struct coord *core, const struct event *event)
 static int fold_body(struct coord *core, const struct event *event)
 {
     switch (event->type) {
-    case EVENT_LEAD: return fold_lead(core, &event->lead);
+    case EVENT_LEAD: return fold_lead(core, event);
     case EVENT_INVITED: return fold_invited(core, event);
     case EVENT_JOINED: return fold_joined(core, event);
     case EVENT_HELLO: return fold_hello(core, event);
@@ -1052,6 +1280,7 @@ static int fold_body(struct coord *core, const struct event *event)
     case EVENT_UNSUPPRESSED: return fold_unsuppressed(core, &event->unsuppressed);
     case EVENT_SETTING: return fold_setting(core, event);
     case EVENT_RESLOTTED: return fold_reslotted(core, &event->reslotted);
+    case EVENT_RECOVERED: return fold_recovered(core, event);
     default: return UNFIT;
     }
 }

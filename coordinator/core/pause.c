@@ -11,6 +11,8 @@ uint32_t pause_of_account(const struct coord *core, const struct account_state *
     const struct row_account *row = &account->row;
     if (core->network_paused)
         return core->network_paused;
+    if (row->state == ACCOUNT_FORGOTTEN)
+        return account->paused;
     if (core->nodes[row->node].paused)
         return core->nodes[row->node].paused;
     if (core->names[NAME_PROVIDER].items[row->provider].paused)

@@ -26,8 +26,7 @@ static uint32_t outcomes_of(uint32_t kind)
     }
 }
 
-/* Whose trouble a failure is. */
-static uint32_t fault_of(const struct flz_receipt *receipt)
+uint32_t report_fault(const struct flz_receipt *receipt)
 {
     bool send = receipt->kind == FLZ_TASK_SEND || receipt->kind == FLZ_TASK_REPLY;
     switch (receipt->outcome) {
@@ -44,6 +43,7 @@ static uint32_t fault_of(const struct flz_receipt *receipt)
     case FLZ_REASON_SUPPRESSED:
     case FLZ_REASON_GONE: return FAULT_OWNER;
     case FLZ_REASON_RECIPIENT: return FAULT_RECIPIENT;
+    case FLZ_REASON_RESTORED:
     case FLZ_REASON_NO_ATTESTATION: return FAULT_NETWORK;
     case FLZ_REASON_LOGIN:
     case FLZ_REASON_MAILBOX_FULL:
@@ -54,6 +54,14 @@ static uint32_t fault_of(const struct flz_receipt *receipt)
     }
 }
 
+bool report_makes_sense(const struct flz_receipt *receipt)
+{
+    bool placed = receipt->placement >= FLZ_PLACEMENT_INBOX &&
+                  receipt->placement <= FLZ_PLACEMENT_OTHER;
+    return receipt->outcome < 32 && (outcomes_of(receipt->kind) >> receipt->outcome & 1) &&
+           (receipt->outcome != FLZ_OUTCOME_FOUND || placed);
+}
+
 static bool fits(const struct live *x, const struct row_task *task, uint32_t node,
                  const struct coord *core, const struct flz_receipt *receipt)
 {
@@ -62,10 +70,7 @@ static bool fits(const struct live *x, const struct row_task *task, uint32_t nod
         .exchange = x->row.handle, .turn = receipt->turn, .kind = receipt->kind};
     struct coord_task said;
     return task->issued_at != 0 && task->node == node && task->attempt == receipt->attempt &&
-           flz_id_equal(id, receipt->task) && receipt->outcome < 32 &&
-           (outcomes_of(receipt->kind) >> receipt->outcome & 1) &&
-           (receipt->outcome != FLZ_OUTCOME_FOUND || (receipt->placement >= FLZ_PLACEMENT_INBOX &&
-                                                      receipt->placement <= FLZ_PLACEMENT_OTHER)) &&
+           flz_id_equal(id, receipt->task) && report_makes_sense(receipt) &&
            coord_task(core, &order, &said) == 0 &&
            flz_id_equal(core->accounts[said.account].row.id, receipt->account);
 }
@@ -107,15 +112,18 @@ static enum event_effect effect_of(const struct coord *core, struct live *x, uin
 
 static int take_receipt(struct coord *core, const struct coord_command *command)
 {
+    if (recovery_applies(core, command))
+        return recovery_take(core, command);
     const struct flz_receipt *receipt = &command->report.report->receipt;
     uint32_t exchange = coord_find_exchange(core, receipt->exchange);
     struct event event = {
         .type = EVENT_RECEIPT,
         .receipt = {.exchange = exchange,
                     .effect = effect_of(core, state_live(core, exchange), command->node, receipt),
-                    .fault = fault_of(receipt),
+                    .fault = report_fault(receipt),
                     .receipt = *receipt},
     };
+    event.receipt.receipt.voucher = FLZ_VIEW_NULL; /* the log has what it says */
     int r = coord_emit(core, event);
     return r < 0 ? r : exchange_advance(core, exchange);
 }

@@ -26,6 +26,9 @@ static struct gate may_act(const struct coord *core, uint32_t handle, uint32_t a
 {
     const struct account_state *account = &core->accounts[handle];
     const struct row_account *row = &account->row;
+    /* Named by receipts; its node has yet to register it again with this restored log. */
+    if (row->state == ACCOUNT_FORGOTTEN && recovery_is_on(core))
+        return (struct gate){.reason = VOID_GONE, .fault = own, .until = FLZ_NEVER};
     if (row->state != ACCOUNT_LIVE)
         return lasting(VOID_GONE, FAULT_OWNER);
     if (core->nodes[row->node].row.state != NODE_JOINED)
@@ -236,11 +239,23 @@ static bool is_narrower(const struct row_account *row, const struct event_accoun
            e->consent_until < row->consent_until || e->consent_given > row->consent_given;
 }
 
+/* The account that is registered: known by its address, or, forgotten, by its id alone. */
+static uint32_t known_as(const struct coord *core, const struct coord_command *command)
+{
+    uint32_t known = coord_find_address(core, command->report.address);
+    if (known != COORD_NONE)
+        return known;
+    known = coord_find_account(core, command->report.report->account.id);
+    return known != COORD_NONE && core->accounts[known].row.state == ACCOUNT_FORGOTTEN
+               ? known
+               : COORD_NONE;
+}
+
 int roster_register(struct coord *core, const struct coord_command *command,
                     struct coord_update *update)
 {
     const struct flz_report *report = command->report.report;
-    uint32_t known = coord_find_address(core, command->report.address);
+    uint32_t known = known_as(core, command);
     struct flz_msg message = FLZ_MSG_NULL;
     check_settings(core, &report->account, &message);
     if (!message.text[0] && known != COORD_NONE)
@@ -333,11 +348,17 @@ static bool refuse(struct coord_update *update, const char *text)
     return true;
 }
 
+static bool is_forgotten(const struct account_state *account, struct coord_update *update)
+{
+    return account->row.state == ACCOUNT_FORGOTTEN &&
+           refuse(update, "it is known from receipts alone: its node has not registered it again");
+}
+
 int roster_end_consent(struct coord *core, const struct coord_command *command,
                        struct coord_update *update)
 {
     const struct account_state *account = state_account(core, command->account);
-    if ((!account && refuse(update, "no such account")) ||
+    if ((!account && refuse(update, "no such account")) || is_forgotten(account, update) ||
         (account->row.consent_ended && refuse(update, "its consent has ended already")))
         return 0;
     update->handle = command->account;
@@ -351,7 +372,7 @@ int roster_remove(struct coord *core, const struct coord_command *command,
                   struct coord_update *update)
 {
     const struct account_state *account = state_account(core, command->account);
-    if ((!account && refuse(update, "no such account")) ||
+    if ((!account && refuse(update, "no such account")) || is_forgotten(account, update) ||
         (account->row.state == ACCOUNT_REMOVED && refuse(update, "it is removed already")))
         return 0;
     update->handle = command->account;

@@ -238,7 +238,8 @@ static int load_node(struct coord *core, const struct row_node *row)
 
 static int load_account(struct coord *core, const struct row_account *row)
 {
-    int r = row->node < core->nodes_count ? fold_account_add(core, row) : flz_fail(-EPROTO);
+    bool bound = row->node < core->nodes_count || row->state == ACCOUNT_FORGOTTEN;
+    int r = bound ? fold_account_add(core, row) : flz_fail(-EPROTO);
     return r < 0 || row->state != ACCOUNT_LIVE ? r : state_presence_add(core, row, 1);
 }
 
@@ -282,7 +283,9 @@ static int load_network(struct coord *core, const struct row_network *row)
     if (!flz_id_equal(row->id, core->network.id))
         return flz_fail(-EPROTO);
     core->network = *row;
-    return 0;
+    core->network.forgotten = NULL;
+    core->network.forgotten_count = 0;
+    return fold_forgotten_set(core, row->forgotten, row->forgotten_count);
 }
 
 int coord_load_row(struct coord *core, enum row_kind kind, const void *row)

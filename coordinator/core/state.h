@@ -9,9 +9,12 @@
 #include "common/base/arena.h"
 #include "common/base/heap.h"
 #include "common/base/map.h"
+#include "common/base/time.h"
 #include "coordinator/core/coord.h"
 
 #define STATE_DAYS_KEPT 16 /* dates behind the newest planned one that stay in memory */
+/* After a restored backup: a day over the time for which nodes keep their reports (outbox.h). */
+#define STATE_RECOVERY_MS (31 * FLZ_DAY_MS)
 #define STATE_NAME_KINDS (NAME_PROVIDER + 1)
 
 struct node_state {
@@ -285,6 +288,8 @@ void aggregate_add(struct row_day *sum, const struct row_day *part);
 /* ---- What loading shares with folding (fold.c): puts a row into memory. 0, -EPROTO, -ENOMEM ----
  */
 
+/* Takes a copy of the list. */
+int fold_forgotten_set(struct coord *core, const struct row_forgotten *forgotten, size_t count);
 int fold_node_add(struct coord *core, const struct row_node *row);
 int fold_node_packs(struct node_state *node, const struct flz_digest *packs, size_t count);
 int fold_node_revocation(struct node_state *node, struct flz_view revocation); /* copied */
@@ -361,6 +366,18 @@ int fleet_caught_up(struct coord *core, uint32_t node);
 /* report.c */
 int report_take(struct coord *core, const struct coord_command *command,
                 struct coord_update *update);
+/* Whether a task of this kind can end so. */
+bool report_makes_sense(const struct flz_receipt *receipt);
+/* Whose trouble a failure is. */
+uint32_t report_fault(const struct flz_receipt *receipt);
+
+/* recovery.c: receipts of what a restored log has forgotten. */
+bool recovery_is_on(const struct coord *core);
+/* Whether the receipt is of a task that this log should have ordered and did not; then takes it. */
+bool recovery_applies(const struct coord *core, const struct coord_command *command);
+int recovery_take(struct coord *core, const struct coord_command *command);
+/* Whether the exchange must not end yet, since forgotten receipts may speak of it; until when. */
+bool recovery_keeps(const struct coord *core, const struct live *x, int64_t *ret_until);
 
 /* exchange.c: does all that is to be done now for it, and says when to look again. */
 int exchange_advance(struct coord *core, uint32_t exchange);

@@ -215,6 +215,7 @@ int cmd_exchange_ls(struct ctl *ctl, const struct ctl_arguments *arguments)
         {"MESSAGES", "messages", SHOW_PLAIN, false},
         {"ONE NODE", "oneNode", SHOW_PLAIN, true},
         {"SAME OWNER", "sameOwner", SHOW_PLAIN, true},
+        {"RECOVERED", "recovered", SHOW_PLAIN, true},
         {NULL, NULL, SHOW_PLAIN, false},
     };
     struct ask ask = {.verb = "exchange ls"};

@@ -6,6 +6,7 @@
 #include "proto/codec.h"
 #include "proto/envelope.h"
 #include "proto/record.h"
+#include "proto/tables_record.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@ static const struct flz_codec *const codecs[] = {
     &flz_codec_reports,     &flz_codec_ack,           &flz_codec_join,
     &flz_codec_joined,      &flz_codec_admin_request, &flz_codec_admin_reply,
     &flz_codec_revocation,  &flz_codec_revocations, &flz_codec_log_head,
+    &flz_codec_voucher,
 };
 #define CODECS (sizeof codecs / sizeof *codecs)
 

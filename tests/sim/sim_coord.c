@@ -5,16 +5,20 @@
  * discarded.
  *
  * After every commit a follower that only applies the (encoded, decoded) events must yield the same
- * rows, byte for byte. At the end: faults stop, everything ends, the whole log folded from nothing
- * gives the same store, the counters are recomputed from the exchanges, and the world's own count
- * of messages is held against the ledger.
+ * rows, byte for byte. A restored run puts an older backup of the store back in mid-run, under a
+ * new log generation, after two more accounts were registered. At the end: faults stop, everything
+ * ends, the whole log folded from nothing gives the same store, the counters are recomputed from
+ * the exchanges, and the world's own messages are held against the ledger, one by one.
  *
- *     sim_coord [FIRST_SEED [COUNT [DAYS [KILLS [SWAPS]]]]]   (of a thousand steps)
+ *     sim_coord [FIRST_SEED [COUNT [DAYS [KILLS [SWAPS [RESTORED]]]]]]   (of a thousand steps)
+ *
+ * RESTORED 0: no restored runs; 1: those alone.
  */
 #include "common/base/cleanup.h"
 #include "common/base/hash.h"
 #include "common/base/rng.h"
 #include "common/base/time.h"
+#include "coordinator/core/plan.h"
 #include "coordinator/core/state.h"
 
 #include <errno.h>
@@ -24,6 +28,7 @@
 
 #define NODES 4
 #define ACCOUNTS 24
+#define LATE_ACCOUNTS 2 /* of restored runs: registered behind the backup */
 #define TASKS_MAX 40000
 #define START_DATE 20500
 #define WINDOW_START_MINUTE 540
@@ -31,6 +36,7 @@
 
 static uint64_t arg_seed;
 static uint32_t arg_swaps = 20; /* of a thousand commits */
+static int32_t arg_cooldown = 1;
 static uint32_t arg_kills = 3;  /* of a thousand steps, before and after the commit each */
 
 #define CHECK(condition, ...)                                                                      \
@@ -107,6 +113,14 @@ static struct entry *store_put(struct store *store, struct flz_view key)
     return &store->entries[at];
 }
 
+static void store_copy(const struct store *from, struct store *to)
+{
+    for (size_t i = 0; i < from->count; i++) {
+        struct entry *entry = store_put(to, flz_buf_view(&from->entries[i].key));
+        flz_buf_add_view(&entry->value, flz_buf_view(&from->entries[i].value));
+    }
+}
+
 static void store_deinit(struct store *store)
 {
     while (store->count > 0)
@@ -162,6 +176,8 @@ struct task {
     struct flz_id id;
     struct flz_id exchange;
     struct flz_id account;
+    struct flz_id peer;
+    struct flz_buf voucher;
     uint32_t node;
     uint32_t kind;
     uint32_t turn;
@@ -188,6 +204,14 @@ struct message {
     uint32_t sender_node;
     bool finder_said;
     uint32_t finder_node;
+    bool in_ledger;
+};
+
+/* A first message that left. */
+struct first {
+    struct flz_id from;
+    struct flz_id to;
+    int32_t date;
 };
 
 struct model_report {
@@ -203,6 +227,7 @@ struct model {
     size_t reports_count;
     size_t reports_capacity;
     uint64_t acked;
+    uint64_t generation;
     bool connected;
     bool revoked;
 };
@@ -218,6 +243,7 @@ struct world {
     size_t log_capacity;
     int64_t now;
     uint64_t epoch;
+    uint64_t generation;
     struct model models[NODES];
     struct task *tasks;
     size_t tasks_count;
@@ -230,6 +256,19 @@ struct world {
     size_t kills;
     size_t receipts;
     size_t reslots;
+    struct first *firsts;
+    size_t firsts_count;
+    /* Restored runs. */
+    int64_t backup_at; /* FLZ_NEVER: never */
+    int64_t restore_at;
+    bool backed_up;
+    bool long_forgotten; /* over some hours of sending */
+    bool fragile; /* nodes are not harmed while they alone know what was forgotten */
+    uint32_t late;
+    struct store backup;
+    size_t backup_log;
+    size_t recovered;
+    size_t forgotten_accounts;
 };
 
 static bool chance(struct world *w, uint32_t percent)
@@ -260,7 +299,7 @@ static struct flz_digest digest(uint32_t kind, uint64_t n)
 static struct policy sim_policy(void)
 {
     struct policy policy = policy_default();
-    policy.cooldown_days = 1;
+    policy.cooldown_days = arg_cooldown;
     return policy;
 }
 
@@ -311,10 +350,22 @@ static void witness(struct world *w, uint32_t node, const struct flz_receipt *re
     }
 }
 
-static void append(struct world *w, const struct event *event)
+static void note(struct world *w, const struct event *event)
 {
     if (event->type == EVENT_RECEIPT)
         witness(w, event->report_node, &event->receipt.receipt);
+    if (event->type == EVENT_RECOVERED)
+        witness(w, event->recovered.node, &event->recovered.receipt);
+}
+
+static void append(struct world *w, const struct event *event)
+{
+    note(w, event);
+    const struct event_plan_exchange *plan = &event->recovered.plan;
+    w->recovered += event->type == EVENT_RECOVERED;
+    w->forgotten_accounts += event->type == EVENT_RECOVERED && plan->turns_count > 0 &&
+                             (plan->from >= coord_account_count(w->follower) ||
+                              plan->to >= coord_account_count(w->follower));
     w->reslots += event->type == EVENT_RESLOTTED;
     CHECK(flz_grow((void **)&w->log, &w->log_capacity, w->log_count + 1, sizeof *w->log) == 0,
           "memory");
@@ -407,7 +458,7 @@ static void lead(struct world *w)
     struct coord_command command = {
         .kind = COORD_LEAD,
         .now = w->now,
-        .lead = {.epoch = ++w->epoch, .generation = flz_id_of_u64(5)},
+        .lead = {.epoch = ++w->epoch, .generation = flz_id_of_u64(w->generation)},
     };
     struct coord_update update;
     CHECK(coord_step(w->leader, &command, &update) == 0 && !update.refused, "lead");
@@ -474,6 +525,8 @@ static void accept_task(struct world *w, const struct coord_order *order)
         .id = said.id,
         .exchange = x->id,
         .account = coord_account(w->leader, said.account)->id,
+        .peer = coord_account(w->leader, said.peer)->id,
+        .voucher = FLZ_BUF_NULL,
         .node = order->node,
         .kind = order->kind,
         .turn = order->turn,
@@ -482,6 +535,11 @@ static void accept_task(struct world *w, const struct coord_order *order)
         .not_after = said.not_after,
         .deadline = said.deadline,
     };
+    struct event_plan_turn turns[FLZ_TURNS_MAX];
+    struct flz_voucher voucher;
+    CHECK(coord_voucher(w->leader, order, turns, &voucher) == 0 &&
+              flz_encode_voucher(&voucher, &task->voucher) == 0,
+          "no voucher");
     if (order->kind != FLZ_TASK_TIDY)
         task->message = message_index(w, order, x);
     int64_t begin = task->not_before > w->now ? task->not_before : w->now;
@@ -520,7 +578,8 @@ static void say(struct world *w, struct task *task, uint32_t outcome, uint32_t r
                     .attempt = task->attempt,
                     .outcome = outcome,
                     .reason = reason,
-                    .at = w->now},
+                    .at = w->now,
+                    .voucher = flz_buf_view(&task->voucher)},
     };
     if (outcome == FLZ_OUTCOME_FOUND)
         report.receipt.placement = message_of(w, task)->placement;
@@ -532,6 +591,12 @@ static void dot(struct world *w, struct task *task)
     struct message *message = message_of(w, task);
     message->dots++;
     CHECK(message->dots == 1, "I1: two dots for one message");
+    CHECK(w->models[task->node].generation != w->generation ||
+              w->now >= coord_network(w->leader)->quiet_until,
+          "sent on the day of a restored log");
+    if (task->turn == 0)
+        w->firsts[w->firsts_count++] =
+            (struct first){.from = task->account, .to = task->peer, .date = message->date};
     if (!chance(w, 6))
         message->arrives = w->now + flz_rng_between(&w->rng, 1000, 10 * FLZ_MINUTE_MS);
     if (chance(w, 3) && message->arrives != FLZ_NEVER)
@@ -623,6 +688,21 @@ static void act_all(struct world *w)
 
 /* ---- Talking ---- */
 
+/* A new log generation: what was ordered before and has not left never does. */
+static void give_up_sends(struct world *w, struct model *m)
+{
+    m->generation = w->generation;
+    for (uint32_t i = 0; i < w->tasks_count; i++) {
+        struct task *task = &w->tasks[i];
+        bool send = task->kind == FLZ_TASK_SEND || task->kind == FLZ_TASK_REPLY;
+        if (task->node != m->handle || !send || task->ended || task->follows ||
+            flz_map_get(&m->tasks, task->id) != i)
+            continue;
+        task->ended = true;
+        say(w, task, FLZ_OUTCOME_WITHDRAWN, FLZ_REASON_RESTORED);
+    }
+}
+
 static void hello(struct world *w, struct model *m)
 {
     _cleanup_(flz_freep) struct flz_id *open = calloc(w->tasks_count + 1, sizeof *open);
@@ -652,6 +732,8 @@ static void hello(struct world *w, struct model *m)
         return;
     }
     m->acked = coord_node(w->leader, m->handle)->report_seq;
+    if (m->generation != w->generation)
+        give_up_sends(w, m);
 }
 
 static bool send_report(struct world *w, struct model *m, uint64_t seq)
@@ -669,6 +751,12 @@ static bool send_report(struct world *w, struct model *m, uint64_t seq)
         command.report.owner = digest(3, n % 6);
         (void)snprintf(command.report.domain_name, sizeof command.report.domain_name, "d%u.example",
                        (unsigned)(n % 6));
+    }
+    _cleanup_(flz_arena_deinit) struct flz_arena arena = FLZ_ARENA_NULL;
+    struct flz_voucher voucher;
+    if (report->kind == FLZ_REPORT_RECEIPT && report->receipt.voucher.len > 0) {
+        CHECK(flz_decode_voucher(report->receipt.voucher, &arena, &voucher) == 0, "voucher");
+        command.report.voucher = &voucher;
     }
     struct coord_update update;
     if (!step(w, &command, &update))
@@ -708,7 +796,7 @@ static void lose_journal(struct world *w, struct model *m)
 
 static void probe_all(struct world *w, struct model *m)
 {
-    for (uint32_t i = 0; i < ACCOUNTS; i++) {
+    for (uint32_t i = 0; i < ACCOUNTS + w->late; i++) {
         if (i % NODES != m->handle)
             continue;
         struct flz_report report = {
@@ -737,7 +825,7 @@ static void credit_all(struct world *w)
 
 static void plan(struct world *w, int32_t date)
 {
-    struct coord_civil civil[ACCOUNTS];
+    struct coord_civil civil[ACCOUNTS + LATE_ACCOUNTS];
     size_t n = 0;
     for (uint32_t i = 0; i < coord_account_count(w->leader); i++) {
         struct coord_civil c = {.account = i, .sends = true};
@@ -830,10 +918,10 @@ static void disturb(struct world *w)
     for (uint32_t i = 0; i < NODES; i++) {
         if (fault(w, 10))
             w->models[i].connected = false;
-        if (fault(w, 2))
+        if (!w->fragile && fault(w, 2))
             lose_journal(w, &w->models[i]);
     }
-    if (fault(w, 1) && chance(w, 40) && !w->models[3].revoked)
+    if (!w->fragile && fault(w, 1) && chance(w, 40) && !w->models[3].revoked)
         revoke(w, 3);
 }
 
@@ -843,7 +931,10 @@ static void join_all(struct world *w)
 {
     for (uint32_t i = 0; i < NODES; i++) {
         struct model *m = &w->models[i];
-        *m = (struct model){.handle = i, .id = new_id(w), .incarnation = new_id(w)};
+        *m = (struct model){.handle = i,
+                            .id = new_id(w),
+                            .incarnation = new_id(w),
+                            .generation = w->generation};
         struct coord_command invite = {
             .kind = COORD_INVITE,
             .invite = {.node = m->id, .token = digest(7, i), .not_after = 100, .real_now = 1},
@@ -868,9 +959,9 @@ static void join_all(struct world *w)
     }
 }
 
-static void register_all(struct world *w)
+static void register_accounts(struct world *w, uint32_t first, uint32_t end)
 {
-    for (uint32_t i = 0; i < ACCOUNTS; i++) {
+    for (uint32_t i = first; i < end; i++) {
         struct flz_report report = {
             .kind = FLZ_REPORT_ACCOUNT,
             .account = {.id = flz_id_of_u64(1000 + i),
@@ -888,8 +979,77 @@ static void register_all(struct world *w)
     }
 }
 
+/* ---- A backup, and its return ---- */
+
+static void back_up(struct world *w)
+{
+    store_copy(&w->store, &w->backup);
+    w->backup_log = w->log_count;
+    w->backed_up = true;
+    w->fragile = true;
+    w->late = LATE_ACCOUNTS;
+    register_accounts(w, ACCOUNTS, ACCOUNTS + LATE_ACCOUNTS);
+    for (uint32_t i = 0; i < NODES; i++)
+        if (!w->models[i].revoked)
+            probe_all(w, &w->models[i]);
+}
+
+/* Whose word the log has, as far as it still goes. */
+static void recount_witnesses(struct world *w)
+{
+    for (size_t i = 0; i < w->messages_count; i++)
+        w->messages[i].sender_said = w->messages[i].finder_said = false;
+    for (size_t i = 0; i < w->log_count; i++) {
+        _cleanup_(flz_arena_deinit) struct flz_arena arena = FLZ_ARENA_NULL;
+        struct event event;
+        CHECK(flz_decode_event(flz_buf_view(&w->log[i]), &arena, &event) == 0, "decode");
+        note(w, &event);
+    }
+}
+
+static void restore(struct world *w)
+{
+    while (w->log_count > w->backup_log)
+        flz_buf_deinit(&w->log[--w->log_count]);
+    store_deinit(&w->store);
+    store_deinit(&w->mirror);
+    store_copy(&w->backup, &w->store);
+    store_copy(&w->backup, &w->mirror);
+    (void)coord_free(w->follower);
+    w->follower = load(&w->store);
+    w->restore_at = FLZ_NEVER;
+    w->recovered = w->forgotten_accounts = 0;
+    w->generation++;
+    reload(w);
+    recount_witnesses(w);
+    w->epoch = coord_network(w->leader)->epoch;
+    lead(w);
+}
+
+static bool all_told(const struct world *w)
+{
+    bool told = w->backed_up && w->restore_at == FLZ_NEVER;
+    for (uint32_t i = 0; i < NODES; i++) {
+        const struct model *m = &w->models[i];
+        told = told && (m->revoked ||
+                        (m->generation == w->generation && m->acked == m->reports_count));
+    }
+    return told;
+}
+
+static void keep_backup(struct world *w)
+{
+    if (!w->backed_up && w->now >= w->backup_at)
+        back_up(w);
+    if (w->now >= w->restore_at)
+        restore(w);
+    if (w->fragile && all_told(w))
+        w->fragile = false;
+}
+
 static void minute(struct world *w)
 {
+    keep_backup(w);
     disturb(w);
     act_all(w);
     for (uint32_t i = 0; i < NODES; i++) {
@@ -942,8 +1102,11 @@ static void check_exchange(struct world *w, const struct row_exchange *x, size_t
     CHECK(x->state == EXCHANGE_ENDED, "I13: an exchange is still live");
     for (uint32_t i = 0; i < x->turns_count; i++) {
         const struct row_turn *t = &x->turns[i];
-        const struct message *message = find_message(w, x->id, i);
+        struct message *message = find_message(w, x->id, i);
         uint32_t dots = message ? message->dots : 0;
+        CHECK(!message || !message->in_ledger, "a message that the ledger has twice");
+        if (message)
+            message->in_ledger = true;
         bool committed = aggregate_sent(t) || (t->send.state == TASK_ENDED &&
                                                (t->send.outcome == FLZ_OUTCOME_INDETERMINATE ||
                                                 t->send.outcome == FLZ_OUTCOME_AMBIGUOUS));
@@ -1026,6 +1189,30 @@ static void check_store(struct world *w)
           "too little happened");
 }
 
+/* I2: no message left that the ledger does not know, and no pair was written to too soon. */
+static void check_messages(const struct world *w)
+{
+    size_t unknown = 0;
+    for (size_t i = 0; i < w->messages_count; i++)
+        unknown += w->messages[i].dots > 0 && !w->messages[i].in_ledger;
+    CHECK(unknown == 0, "%zu messages that the ledger does not know", unknown);
+    for (size_t i = 0; i < w->firsts_count; i++) {
+        for (size_t j = 0; j < i; j++) {
+            const struct first *a = &w->firsts[i];
+            const struct first *b = &w->firsts[j];
+            if (!flz_id_equal(a->from, b->from) || !flz_id_equal(a->to, b->to))
+                continue;
+            CHECK(plan_cooled(127, a->date < b->date ? a->date : b->date,
+                              a->date < b->date ? b->date : a->date, arg_cooldown),
+                  "written to again on %d, after %d", a->date, b->date);
+        }
+    }
+    if (w->backed_up)
+        (void)printf("  restored: %zu receipts recovered, %zu accounts known from them first\n",
+                     w->recovered, w->forgotten_accounts);
+    CHECK(!w->long_forgotten || w->recovered > 0, "nothing was recovered");
+}
+
 /* I10: the whole log, folded from nothing, gives the store; so does a reload. */
 static void check_fold(struct world *w)
 {
@@ -1043,20 +1230,31 @@ static void check_fold(struct world *w)
     store_deinit(&store);
 }
 
-static void run(uint64_t seed, int32_t days)
+static void run(uint64_t seed, int32_t days, bool restored)
 {
     arg_seed = seed;
-    struct world w = {.faults = true, .now = START_DATE * FLZ_DAY_MS};
-    flz_rng_init(&w.rng, flz_view_str("sim_coord"), seed);
+    struct world w = {.faults = true,
+                      .now = START_DATE * FLZ_DAY_MS,
+                      .generation = 5,
+                      .backup_at = FLZ_NEVER,
+                      .restore_at = FLZ_NEVER};
+    flz_rng_init(&w.rng, flz_view_str(restored ? "sim_coord restored" : "sim_coord"), seed);
+    if (restored) {
+        w.backup_at = w.now + flz_rng_between(&w.rng, 8 * FLZ_HOUR_MS, 40 * FLZ_HOUR_MS);
+        w.restore_at = w.backup_at + flz_rng_between(&w.rng, FLZ_HOUR_MS, 36 * FLZ_HOUR_MS);
+        w.long_forgotten = w.restore_at - w.backup_at > 20 * FLZ_HOUR_MS;
+    }
+    arg_cooldown = restored ? 3 : 1;
+    w.firsts = calloc(TASKS_MAX, sizeof *w.firsts);
     w.tasks = calloc(TASKS_MAX * 6, sizeof *w.tasks);
     w.messages = calloc(TASKS_MAX, sizeof *w.messages);
     w.leader = new_core();
     w.follower = new_core();
     w.store.count = 0;
-    struct store *stores[] = {&w.store, &w.mirror};
+    struct store *stores[] = {&w.store, &w.mirror, &w.backup};
     lead(&w);
     join_all(&w);
-    register_all(&w);
+    register_accounts(&w, 0, ACCOUNTS);
     for (int32_t i = 0; i < days; i++)
         run_day(&w, START_DATE + i);
 
@@ -1067,12 +1265,15 @@ static void run(uint64_t seed, int32_t days)
     }
     CHECK(store_equal(&w.store, &w.mirror), "follower and leader differ");
     check_store(&w);
+    check_messages(&w);
     check_fold(&w);
 
     (void)coord_free(w.leader);
     (void)coord_free(w.follower);
-    for (size_t i = 0; i < 2; i++)
+    for (size_t i = 0; i < 3; i++)
         store_deinit(stores[i]);
+    for (size_t i = 0; i < w.tasks_count; i++)
+        flz_buf_deinit(&w.tasks[i].voucher);
     for (size_t i = 0; i < w.log_count; i++)
         flz_buf_deinit(&w.log[i]);
     for (size_t i = 0; i < NODES; i++) {
@@ -1081,6 +1282,7 @@ static void run(uint64_t seed, int32_t days)
     }
     flz_map_deinit(&w.messages_by_key);
     free(w.log);
+    free(w.firsts);
     free(w.tasks);
     free(w.messages);
 }
@@ -1094,7 +1296,12 @@ int main(int argc, char **argv)
         arg_kills = (uint32_t)strtoul(argv[4], NULL, 10);
     if (argc > 5)
         arg_swaps = (uint32_t)strtoul(argv[5], NULL, 10);
-    for (uint64_t seed = first; seed < first + count; seed++)
-        run(seed, days);
+    unsigned long restored = argc > 6 ? strtoul(argv[6], NULL, 10) : 2;
+    for (uint64_t seed = first; seed < first + count; seed++) {
+        if (restored != 1)
+            run(seed, days, false);
+        if (restored != 0)
+            run(seed, days, true);
+    }
     return 0;
 }

@@ -34,6 +34,7 @@ struct fx {
     int64_t now;
     uint32_t exchange;
     bool reopens; /* plans have second hours */
+    const struct flz_voucher *voucher; /* of the reports that follow */
 };
 
 static inline struct flz_digest fx_digest(uint32_t kind, uint32_t n)
@@ -132,7 +133,9 @@ static inline void fx_report(struct fx *fx, uint32_t node, struct flz_report rep
     struct coord_command command = {
         .kind = COORD_REPORT,
         .node = node,
-        .report = {.incarnation = fx->incarnations[node], .report = &report},
+        .report = {.incarnation = fx->incarnations[node],
+                   .report = &report,
+                   .voucher = fx->voucher},
     };
     if (report.kind == FLZ_REPORT_ACCOUNT) {
         uint32_t n = (uint32_t)flz_be64(report.account.id.b + 8) - 100;

@@ -35,7 +35,7 @@ static const struct flz_codec *const messages[] = {
     &flz_codec_ack,         &flz_codec_join,        &flz_codec_joined,  &flz_codec_admin_request,
     &flz_codec_admin_reply, &flz_codec_job,         &flz_codec_member,  &flz_codec_day_count,
     &flz_codec_event_shell, &flz_codec_row_shell,   &flz_codec_revocation,
-    &flz_codec_revocations, &flz_codec_log_head,
+    &flz_codec_revocations, &flz_codec_log_head,    &flz_codec_voucher,
 };
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
