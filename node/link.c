@@ -124,6 +124,7 @@ static void say_hello(struct link *link)
         .incarnation = journal_incarnation(link->journal),
         .report_seq = outbox_newest(link->outbox),
         .report_acked = outbox_acked(link->outbox),
+        .report_first = outbox_first(link->outbox),
         .credit = link->events->on_credit(link->data),
         .boot_ms = flz_boottime_ms(),
         .endpoints_loopback = link->events->on_loopback(link->data),
@@ -220,6 +221,8 @@ static void adopt_generation(struct link *link, struct flz_id generation)
     if (flz_id_is_null(generation) ||
         (link->generations_count > 0 && flz_id_equal(link->generations[0], generation)))
         return;
+    if (link->generations_count > 0)
+        link->events->on_given_up(link->data);
     size_t keep =
         link->generations_count < GENERATIONS_MAX ? link->generations_count : GENERATIONS_MAX - 1;
     memmove(link->generations + 1, link->generations, keep * sizeof *link->generations);

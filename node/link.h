@@ -29,6 +29,8 @@ struct link_events {
     /* Tasks of a believed frame; borrowed. */
     void (*on_tasks)(const struct flz_tasks *tasks, void *data);
     void (*on_verdict)(const struct flz_verdict *verdict, void *data);
+    /* A log generation is given up: called before it is journalled that another took its place. */
+    void (*on_given_up)(void *data);
     /* The lease, the clock or the pauses changed. */
     void (*on_pulse)(void *data);
     /* What HELLO and HEARTBEAT say: open task ids (borrowed until the next call) and credit. */

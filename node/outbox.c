@@ -196,6 +196,24 @@ uint64_t outbox_acked(const struct outbox *outbox)
     return outbox->acked;
 }
 
+static int on_first(struct flz_view key, struct flz_view value, void *data)
+{
+    uint64_t *first = data;
+    if (key.len != 8)
+        return flz_fail(-EBADMSG);
+    *first = flz_be64(key.data);
+    return STORED_ENOUGH;
+}
+
+uint64_t outbox_first(const struct outbox *outbox)
+{
+    uint8_t key[8];
+    uint64_t first = outbox->acked + 1; /* what is not on the disk yet is not acknowledged */
+    int r = journal_range(outbox->journal, JOURNAL_REPORTS, seq_key(0, key), FLZ_VIEW_NULL,
+                          on_first, &first);
+    return r < 0 ? 0 : first;
+}
+
 size_t outbox_in_flight(const struct outbox *outbox)
 {
     return outbox->frames;
@@ -314,15 +332,17 @@ int outbox_ack(struct outbox *outbox, uint64_t seq)
 struct prune {
     struct outbox *outbox;
     int64_t before;
+    uint64_t untimed; /* the first one passed over; 0: none */
     size_t n;
 };
 
+/* When it was written; 0: it does not say. */
 static int64_t report_time(const struct flz_report *report)
 {
     switch ((enum flz_report_kind)report->kind) {
     case FLZ_REPORT_RECEIPT: return report->receipt.at;
     case FLZ_REPORT_PROBE: return report->probe.at;
-    case FLZ_REPORT_ACCOUNT: return report->account.consent.given;
+    case FLZ_REPORT_ACCOUNT:
     case FLZ_REPORT_RELEASE: break;
     }
     return 0;
@@ -333,12 +353,21 @@ static int on_old(struct flz_view key, struct flz_view value, void *data)
     struct prune *prune = data;
     _cleanup_(flz_arena_deinit) struct flz_arena arena = FLZ_ARENA_NULL;
     struct flz_report report;
-    if (flz_be64(key.data) > prune->outbox->acked || prune->n == PRUNE_BATCH ||
+    uint64_t seq = flz_be64(key.data);
+    if (seq > prune->outbox->acked || prune->n >= PRUNE_BATCH ||
         flz_decode(&flz_codec_report, value, &arena, &report) < 0 ||
         report_time(&report) >= prune->before)
         return -ECANCELED; /* they are in order of time: nothing older follows */
-    journal_delete(prune->outbox->journal, JOURNAL_REPORTS, key);
-    prune->n++;
+    if (prune->untimed == 0)
+        prune->untimed = seq;
+    /* What tells no time is as old as the next one that does. */
+    if (report_time(&report) == 0)
+        return 0;
+    for (uint64_t old = prune->untimed; old <= seq; old++, prune->n++) {
+        uint8_t old_key[8];
+        journal_delete(prune->outbox->journal, JOURNAL_REPORTS, seq_key(old, old_key));
+    }
+    prune->untimed = 0;
     return 0;
 }
 

@@ -29,6 +29,8 @@ int outbox_add(struct outbox *outbox, struct flz_report *report);
 
 uint64_t outbox_newest(const struct outbox *outbox); /* seq of the newest written; 0: none */
 uint64_t outbox_acked(const struct outbox *outbox);
+/* The oldest one that can still be handed in, or the next to be written; 0: it cannot be read. */
+uint64_t outbox_first(const struct outbox *outbox);
 size_t outbox_pending(const struct outbox *outbox);
 size_t outbox_in_flight(const struct outbox *outbox); /* frames sent and not acknowledged */
 

@@ -156,6 +156,12 @@ static void on_verdict(const struct flz_verdict *verdict, void *data)
     worker_wake(server->worker);
 }
 
+static void on_given_up(void *data)
+{
+    struct server *server = data;
+    worker_give_up_sends(server->worker);
+}
+
 static void on_pulse(void *data)
 {
     struct server *server = data;
@@ -189,6 +195,7 @@ static bool on_loopback(void *data)
 static const struct link_events link_events = {
     .on_tasks = on_tasks,
     .on_verdict = on_verdict,
+    .on_given_up = on_given_up,
     .on_pulse = on_pulse,
     .on_open = on_open,
     .on_credit = on_credit,

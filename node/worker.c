@@ -490,6 +490,7 @@ static int fill_gate(struct worker *worker, const struct job *job, const struct 
         .paused = worker->link && link_paused(worker->link, account->id, account->provider,
                                               domain_of(account->address)),
         .consent = account->consent,
+        .given_up = job->record.given_up,
     };
     if (member->record.released)
         gate.consent.until = 0;
@@ -1480,6 +1481,7 @@ static void decline(struct worker *worker, const struct flz_task *task, enum flz
         .at = clock_of(worker).network_now,
         .local_date = task->local_date,
         .arrival_ms = -1,
+        .voucher = task->voucher,
     };
     (void)snprintf(receipt.text, sizeof receipt.text, "%s", text);
     report(worker, &receipt);
@@ -1609,14 +1611,35 @@ void worker_account_changed(struct worker *worker, struct flz_id account)
     worker_wake(worker);
 }
 
+static void withdraw_waiting_dots(struct worker *worker)
+{
+    for (size_t i = 0; i < worker->desks_count; i++)
+        if (worker->desks[i]->dot_waits)
+            sender_withdraw(worker->desks[i]->sender);
+}
+
+void worker_give_up_sends(struct worker *worker)
+{
+    for (size_t i = 0; i < worker->book.count; i++) {
+        struct job *job = book_at(&worker->book, i);
+        if (!job || !job_give_up(job))
+            continue;
+        int r = save_job(worker, job);
+        if (r < 0)
+            flz_log_failure(worker->parts.log, "job_not_saved", r, NULL);
+        if (!job->active)
+            (void)book_schedule(&worker->book, job);
+    }
+    withdraw_waiting_dots(worker);
+    worker_wake(worker);
+}
+
 /* ---- Stopping ---- */
 
 void worker_drain(struct worker *worker)
 {
     worker->draining = true;
-    for (size_t i = 0; i < worker->desks_count; i++)
-        if (worker->desks[i]->dot_waits)
-            sender_withdraw(worker->desks[i]->sender);
+    withdraw_waiting_dots(worker);
 }
 
 bool worker_is_drained(const struct worker *worker)

@@ -58,6 +58,10 @@ void worker_set_link(struct worker *worker, struct link *link);
  * DECLINED. */
 void worker_accept(struct worker *worker, const struct flz_tasks *tasks);
 
+/* The coordinator's log was restored from a backup: what was to be sent, and has not left, never
+ * does. Durable before anything gathered later is. */
+void worker_give_up_sends(struct worker *worker);
+
 /* An account was taken in, changed, or is to be tried again: what was known of its servers is
  * forgotten. */
 void worker_account_changed(struct worker *worker, struct flz_id account);

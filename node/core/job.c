@@ -71,6 +71,8 @@ enum flz_reason job_admit(const struct flz_task *task, const struct journal_memb
 enum flz_reason job_gate_check(const struct flz_task *task, const struct job_gate *gate)
 {
     int64_t now = gate->clock.network_now;
+    if (gate->given_up)
+        return FLZ_REASON_RESTORED;
     if (!gate->clock_known || !gate->accepted || gate->clock.boot_now >= gate->lease_end_boot)
         return FLZ_REASON_LEASE;
     if (gate->paused)
@@ -96,6 +98,15 @@ enum flz_reason job_gate_check(const struct flz_task *task, const struct job_gat
     if (gate->dots_today >= task->day_cap || gate->dots_today >= JOB_DAY_CEILING)
         return FLZ_REASON_CAP;
     return FLZ_REASON_NONE;
+}
+
+bool job_give_up(struct job *job)
+{
+    bool before_dot = job->record.state == JOB_ACCEPTED || job->record.state == JOB_DOT;
+    if (!is_send(&job->record.task) || !before_dot || job->record.given_up)
+        return false;
+    job->record.given_up = true;
+    return true;
 }
 
 /* ---- Receipts ---- */
@@ -124,6 +135,7 @@ static void fill_receipt(const struct job *job, enum flz_outcome outcome, int64_
         .local_date = record->task.local_date,
         .reply_code = record->reply_code,
         .arrival_ms = -1,
+        .voucher = record->task.voucher,
     };
     memcpy(ret_receipt->enhanced, record->enhanced, sizeof record->enhanced);
     memcpy(ret_receipt->text, record->text, sizeof record->text);
@@ -278,7 +290,7 @@ bool job_resume(struct job *job, struct job_clock clock, struct flz_receipt *ret
 int64_t job_due(const struct job *job)
 {
     switch ((enum job_state)job->record.state) {
-    case JOB_ACCEPTED: return job->record.task.not_before;
+    case JOB_ACCEPTED: return job->record.given_up ? 0 : job->record.task.not_before;
     case JOB_AMBIGUOUS: return job->record.dot_at;
     case JOB_DOT: return FLZ_NEVER;
     case JOB_ENDED: break;

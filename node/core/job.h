@@ -65,6 +65,7 @@ struct job_gate {
     bool peer_refused;        /* opt-out of the recipient's domain */
     bool peer_revoked;        /* the node that vouches for the recipient was cut off */
     bool revocations_lacking; /* there are some that this node does not know yet */
+    bool given_up;            /* the log that ordered it was */
 };
 
 /* May this task act now? FLZ_REASON_NONE, or what forbids it. Mailbox tasks pass a gate too; the
@@ -77,6 +78,10 @@ enum flz_reason job_admit(const struct flz_task *task, const struct journal_memb
 
 /* The consent bits a task needs of the account that acts. */
 uint32_t job_actions(const struct flz_task *task);
+
+/* The log that ordered it was given up. True when it changed: a message that has not left must not
+ * any more, and is due to be withdrawn. Looks and acts go on: what left is to be found. */
+bool job_give_up(struct job *job);
 
 /* What follows from something that happened to a job. */
 enum job_next {

@@ -991,6 +991,37 @@ static void restored_coordinator_is_told_again(void **state)
     stop_node(fx);
 }
 
+static void sends_of_a_log_given_up_never_leave(void **state)
+{
+    struct fx *fx = *state;
+    static const char voucher[] = "to be handed back as it is";
+    settle_in(fx);
+    unsigned before = dots(fx);
+    struct flz_id x = coordfake_id();
+    struct flz_task send = task(fx, FLZ_TASK_SEND, x, 0, ADA, BOB);
+    struct flz_task find = task(fx, FLZ_TASK_FIND, coordfake_id(), 0, ADA, BOB);
+    send.not_before = find.not_before = send.not_after - FLZ_MINUTE_MS;
+    send.voucher = flz_view_str(voucher);
+    coordfake_order(fx->coord, &send, 1);
+    coordfake_order(fx->coord, &find, 1);
+    coordfake_run(fx->coord, 1000);
+    stop_node(fx);
+    fx->coord->generation = coordfake_id();
+    fx->coord->seq = 0;
+    start_node(fx);
+    WAIT_FOR(fx, 20000, receipt(fx, &send, 0));
+    expect(fx, *receipt(fx, &send, 0), FLZ_OUTCOME_WITHDRAWN, FLZ_REASON_RESTORED);
+    assert_string_equal(flz_buf_str(&fx->coord->voucher), voucher);
+    assert_int_equal(dots(fx), before);
+    /* What left is still to be found: looks go on. */
+    assert_null(receipt(fx, &find, 0));
+    assert_int_equal(fx->coord->hello.open_count, 2);
+    /* The next log's own sends leave. */
+    expect(fx, do_task(fx, task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB)),
+           FLZ_OUTCOME_SENT, FLZ_REASON_NONE);
+    stop_node(fx);
+}
+
 static void unacknowledged_reports_survive_a_kill(void **state)
 {
     struct fx *fx = *state;
@@ -1677,6 +1708,7 @@ int main(int argc, char **argv)
         TEST(dead_dns_makes_no_logins),
         TEST(lost_journal_is_a_new_incarnation),
         TEST(restored_coordinator_is_told_again),
+        TEST(sends_of_a_log_given_up_never_leave),
         TEST(unacknowledged_reports_survive_a_kill),
         TEST(removed_account_is_released_and_forgotten),
         TEST(stop_waits_for_what_is_behind_its_dot),

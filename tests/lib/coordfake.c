@@ -188,7 +188,10 @@ static void on_reports(struct coordfake *fake, struct flz_view payload)
         switch ((enum flz_report_kind)report->kind) {
         case FLZ_REPORT_RECEIPT:
             must(fake->receipts_count < COORDFAKE_RECEIPTS_MAX, "too many receipts");
-            fake->receipts[fake->receipts_count++] = report->receipt;
+            fake->receipts[fake->receipts_count] = report->receipt;
+            fake->receipts[fake->receipts_count++].voucher = FLZ_VIEW_NULL;
+            flz_buf_reset(&fake->voucher);
+            flz_buf_add_view(&fake->voucher, report->receipt.voucher);
             break;
         case FLZ_REPORT_ACCOUNT: take_account(fake, report, &verdicts[ack.verdicts_count++]); break;
         case FLZ_REPORT_PROBE: take_probe(fake, &report->probe); break;
@@ -306,6 +309,7 @@ struct coordfake *coordfake_free(struct coordfake *fake)
     flz_buf_deinit(&fake->issuer_certificate);
     flz_buf_deinit(&fake->admin_certificate);
     flz_buf_deinit(&fake->node_certificate);
+    flz_buf_deinit(&fake->voucher);
     for (size_t i = 0; i < fake->accounts_count; i++)
         flz_buf_deinit(&fake->attestations[i]);
     flz_map_deinit(&fake->accounts_by_id);

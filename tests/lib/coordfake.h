@@ -53,7 +53,8 @@ struct coordfake {
     struct flz_id incarnation;
     uint64_t acked;
     struct flz_receipt *receipts; /* room for COORDFAKE_RECEIPTS_MAX */
-    size_t receipts_count;
+    size_t receipts_count; /* their vouchers are not kept, but for the newest: */
+    struct flz_buf voucher;
     /* Room for COORDFAKE_ACCOUNTS_MAX each; one index for all three. */
     struct flz_account *accounts; /* newest report by address */
     struct flz_buf *attestations;

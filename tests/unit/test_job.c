@@ -93,6 +93,7 @@ static void gate_lets_a_good_task_through_and_stops_at_each_bar(void **state)
         assert_int_equal(job_gate_check(&send, &gate), want);                                      \
     } while (0)
     BARRED(gate.clock_known = false, FLZ_REASON_LEASE);
+    BARRED(gate.given_up = true, FLZ_REASON_RESTORED);
     BARRED(gate.accepted = false, FLZ_REASON_LEASE);
     BARRED(gate.lease_end_boot = BOOT, FLZ_REASON_LEASE);
     BARRED(gate.paused = true, FLZ_REASON_PAUSED);
@@ -299,6 +300,30 @@ static void restart_in_dot_is_doubt_and_in_no_other_state(void **state)
         assert_int_equal(receipt.at, NOW - 5);
         assert_true(job.wait_boot - BOOT <= 5000);
     }
+}
+
+static void a_log_given_up_withdraws_what_has_not_left(void **state)
+{
+    struct flz_receipt receipt;
+    struct job job = job_of(FLZ_TASK_SEND);
+    job.record.task.not_before = NOW + 1;
+    job.record.task.voucher = flz_view_str("voucher");
+    assert_true(job_give_up(&job));
+    assert_false(job_give_up(&job));
+    assert_true(job_due(&job) <= NOW); /* at once: the ledger waits to hear it */
+    assert_int_equal(job_withdraw(&job, FLZ_REASON_RESTORED, clock_at(NOW), &receipt), JOB_REPORT);
+    assert_int_equal(receipt.outcome, FLZ_OUTCOME_WITHDRAWN);
+    assert_true(flz_view_equal(receipt.voucher, flz_view_str("voucher")));
+    assert_false(job_give_up(&job));
+
+    job = job_of(FLZ_TASK_REPLY);
+    job_begin_dot(&job, clock_at(NOW));
+    assert_true(job_give_up(&job)); /* its second check stops it, if it waits for one */
+    job.record.state = JOB_AMBIGUOUS;
+    job.record.given_up = false;
+    assert_false(job_give_up(&job));
+    job = job_of(FLZ_TASK_FIND);
+    assert_false(job_give_up(&job));
 }
 
 static void slot_that_ends_ends_it(void **state)
@@ -584,6 +609,7 @@ int main(void)
         cmocka_unit_test(doubt_ends_with_a_find_or_with_time),
         cmocka_unit_test(doubt_that_nobody_can_look_into_ends_too),
         cmocka_unit_test(restart_in_dot_is_doubt_and_in_no_other_state),
+        cmocka_unit_test(a_log_given_up_withdraws_what_has_not_left),
         cmocka_unit_test(slot_that_ends_ends_it),
         cmocka_unit_test(fast_clock_leaves_a_mailbox_task_its_real_floor),
         cmocka_unit_test(find_says_missing_only_after_a_full_look_past_the_deadline),

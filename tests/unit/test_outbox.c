@@ -158,12 +158,43 @@ static void old_acknowledged_reports_are_forgotten(void **state)
     (void)outbox_free(outbox);
 }
 
+static void an_account_is_remembered_as_long_as_what_followed_it(void **state)
+{
+    struct nfx *fx = *state;
+    unsigned ready = 0;
+    struct outbox *outbox = open_outbox(fx, &ready);
+    assert_int_equal(outbox_first(outbox), 1);
+    add(outbox, FLZ_DAY_MS);
+    struct flz_report account = {.kind = FLZ_REPORT_ACCOUNT,
+                                 .account = {.id = {.b = {7}}, .consent = {.given = 1}}};
+    struct flz_report release = {.kind = FLZ_REPORT_RELEASE, .released = {.b = {7}}};
+    assert_int_equal(outbox_add(outbox, &account), 0);
+    assert_int_equal(outbox_add(outbox, &release), 0);
+    nfx_sync(fx);
+    assert_int_equal(outbox_ack(outbox, 3), 0);
+    outbox_prune(outbox, OUTBOX_KEEP_MS + 2 * FLZ_DAY_MS);
+    nfx_sync(fx);
+    assert_int_equal(outbox_first(outbox), 2);
+    add(outbox, 3 * FLZ_DAY_MS);
+    nfx_sync(fx);
+    assert_int_equal(outbox_ack(outbox, 4), 0);
+    outbox_prune(outbox, OUTBOX_KEEP_MS + 3 * FLZ_DAY_MS);
+    nfx_sync(fx);
+    assert_int_equal(outbox_first(outbox), 2);
+    outbox_prune(outbox, OUTBOX_KEEP_MS + 4 * FLZ_DAY_MS);
+    nfx_sync(fx);
+    assert_int_equal(outbox_first(outbox), 5);
+    nfx_close(fx);
+    (void)outbox_free(outbox);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, nfx_setup, nfx_teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(nothing_is_sent_before_it_is_durable),   TEST(at_most_four_frames_are_out),
+        TEST(an_account_is_remembered_as_long_as_what_followed_it),
         TEST(sequence_goes_on_after_a_restart),       TEST(restored_coordinator_is_told_all_again),
         TEST(old_acknowledged_reports_are_forgotten),
     };
