@@ -14,12 +14,14 @@
 /* Where AUTH stands (RFC 4954). */
 enum {
     AUTH_WANT_SECRET, /* SMTP_E_SECRET was or will be reported; the server waits for us */
+    AUTH_BARE,        /* the mechanism alone was sent: an empty 334 asks for the rest */
     AUTH_LOGIN_USER,  /* "AUTH LOGIN" sent: 334 asks for the user name */
     AUTH_LOGIN_PASS,  /* user name sent: 334 asks for the password */
     AUTH_FINAL,       /* the secret was sent */
     AUTH_CHALLENGED,  /* the error challenge of a token mechanism was answered: a refusal follows */
 };
 
+#define COMMAND_LINE_MAX 512             /* RFC 5321 4.5.3.1.4, CRLF included */
 #define OUT_KEPT_MAX ((size_t)64 * 1024) /* a buffer grown larger is given back when empty */
 
 static const char UNASKED[] = "reply nobody asked for";
@@ -378,6 +380,7 @@ int smtp_auth(struct smtp *smtp, enum smtp_mechanism mechanism, const char *user
     assert(smtp->encrypted); /* S3 */
     (void)flz_text_copy(smtp->user, sizeof(smtp->user), user);
     smtp->mechanism = mechanism;
+    smtp->auth_bare = false;
     smtp->stage = SMTP_STAGE_AUTH;
     if (mechanism == SMTP_AUTH_LOGIN) {
         smtp->auth_step = AUTH_LOGIN_USER;
@@ -465,6 +468,18 @@ static void wipe_buf(struct flz_buf *buf)
     flz_buf_deinit(buf);
 }
 
+/* AUTH is a command like others: one whose line would be too long goes without its initial response
+ * (RFC 4954 section 4). Postfix cuts such a line. */
+static int put_bare_command(struct smtp *smtp, const char *command)
+{
+    char line[32];
+    (void)snprintf(line, sizeof(line), "%s", command);
+    line[strlen(line) - 1] = '\0'; /* its last blank */
+    smtp->auth_bare = true;
+    put_line(smtp, line);
+    return flz_buf_error(&smtp->out);
+}
+
 static int put_secret(struct smtp *smtp, struct flz_view secret, const char *host, uint16_t port)
 {
     if (!secret_is_sane(smtp->mechanism, secret) || (host && !name_is_sane(host)))
@@ -483,6 +498,10 @@ static int put_secret(struct smtp *smtp, struct flz_view secret, const char *hos
     size_t len = strlen(command) + BASE64_LEN(clear.len) + 2;
     if (len > SMTP_AUTH_LINE_MAX)
         return flz_fail(-EMSGSIZE);
+    if (*command && !smtp->auth_bare && len > COMMAND_LINE_MAX)
+        return put_bare_command(smtp, command);
+    if (smtp->auth_bare)
+        command = "";
     if (!flz_buf_reserve(&smtp->out, len))
         return flz_fail(-ENOMEM);
 
@@ -506,7 +525,7 @@ int smtp_secret(struct smtp *smtp, struct flz_view secret, const char *host, uin
         smtp->pending = break_session(smtp, r == -EPROTO ? UNASKED : "unusable secret");
         return r;
     }
-    smtp->auth_step = AUTH_FINAL;
+    smtp->auth_step = smtp->secret_in_out ? AUTH_FINAL : AUTH_BARE;
     return 0;
 }
 
@@ -537,6 +556,7 @@ static enum smtp_event take_challenge(struct smtp *smtp)
         put_line(smtp, line);
         smtp->auth_step = AUTH_LOGIN_PASS;
         return SMTP_E_MORE;
+    case AUTH_BARE:
     case AUTH_LOGIN_PASS: smtp->auth_step = AUTH_WANT_SECRET; return SMTP_E_SECRET;
     case AUTH_FINAL:
         if (smtp->mechanism != SMTP_AUTH_XOAUTH2 && smtp->mechanism != SMTP_AUTH_OAUTHBEARER)

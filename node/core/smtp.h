@@ -86,7 +86,8 @@ enum smtp_event {
     SMTP_E_READY,   /* EHLO, AUTH, NOOP or RSET succeeded; the session is idle */
     SMTP_E_REFUSED, /* EHLO, AUTH, NOOP or RSET was refused: see smtp_result(); the session is idle
                        (after a refused EHLO only QUIT is left) */
-    SMTP_E_SECRET,  /* AUTH has come to the secret: call smtp_secret() now */
+    SMTP_E_SECRET,  /* AUTH has come to the secret: call smtp_secret() now; a long one is asked for
+                       twice */
     SMTP_E_DOT,     /* all but the dot is in the output; call smtp_release_dot() or smtp_drop() */
     SMTP_E_DONE,    /* the transaction ended: see smtp_result(); idle or closed: smtp_alive() */
     SMTP_E_CLOSED,  /* the session is over, close the connection: see smtp_result(), which after
@@ -156,6 +157,7 @@ struct smtp {
     char rcpt_line[SMTP_COMMAND_MAX];
     enum smtp_mechanism mechanism;
     uint8_t auth_step;
+    bool auth_bare; /* AUTH went without an initial response, which is too long for its line */
     bool encrypted;
     bool authenticated;
     bool ehlo_ok;

@@ -68,12 +68,21 @@ static void check_result(struct session *s)
     s->body_len = 0;
 }
 
+/* Too long for the line of its command. */
+static const char long_secret[] =
+    "tttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttt"
+    "tttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttt"
+    "tttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttt"
+    "tttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttt"
+    "tttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttt";
+
 static void on_event(struct session *s, int event)
 {
     switch (event) {
     case SMTP_E_SECRET:
         assert(s->options & 1); /* S3 */
-        (void)smtp_secret(&s->smtp, flz_view_str("secret"), "h.test", 465);
+        (void)smtp_secret(&s->smtp, flz_view_str(s->options & 64 ? long_secret : "secret"),
+                          "h.test", 465);
         return;
     case SMTP_E_DOT:
         s->in_body = true;

@@ -262,15 +262,15 @@ static bool answer_ehlo(struct client *client, unsigned *ehlos)
     return ++*ehlos == 2 ? answer(client, MAILWORLD_EHLO, line) : say(client, line);
 }
 
-/* "AUTH XOAUTH2 <base64 of user=NAME^Aauth=Bearer TOKEN^A^A>" */
-static bool token_is_good(struct client *client, const char *line)
+/* base64 of user=NAME^Aauth=Bearer TOKEN^A^A, to the end of the line */
+static bool token_is_good(struct client *client, const char *response)
 {
     uint8_t clear[LINE_SIZE];
     char text[LINE_SIZE];
     size_t n = 0;
-    const char *end = strpbrk(line + 13, "\r\n");
-    struct flz_view words = {.data = (const uint8_t *)line + 13,
-                             .len = end ? (size_t)(end - line - 13) : 0};
+    const char *end = strpbrk(response, "\r\n");
+    struct flz_view words = {.data = (const uint8_t *)response,
+                             .len = end ? (size_t)(end - response) : 0};
     if (base64_decode(words, clear, &n) < 0 || n >= sizeof text)
         return false;
     memcpy(text, clear, n);
@@ -286,9 +286,15 @@ static bool token_is_good(struct client *client, const char *line)
 
 static bool answer_token(struct client *client, const char *line)
 {
-    char empty[LINE_SIZE];
+    char empty[LINE_SIZE], response[LINE_SIZE];
     count(client->world, &client->world->counts.tokens);
-    if (token_is_good(client, line) && !faults_of(client->world).refuse_login)
+    /* A command line is no longer than this (RFC 5321 4.5.3.1.4); real servers cut it. */
+    if (strlen(line) > 512)
+        return say(client, "500 5.5.2 Line too long\r\n");
+    memcpy(response, line[12] == ' ' ? line + 13 : "", line[12] == ' ' ? strlen(line + 13) + 1 : 1);
+    if (!response[0] && (!say(client, "334 \r\n") || !read_line(client, response)))
+        return false;
+    if (token_is_good(client, response) && !faults_of(client->world).refuse_login)
         return answer(client, MAILWORLD_AUTH, "235 2.7.0 welcome\r\n");
     count(client->world, &client->world->counts.tokens_refused);
     /* {"status":"401"}, to be answered by an empty line. */
@@ -299,7 +305,7 @@ static bool answer_token(struct client *client, const char *line)
 static bool answer_auth(struct client *client, const char *line)
 {
     count(client->world, &client->world->counts.logins);
-    if (client->world->on_token && strncasecmp(line, "AUTH XOAUTH2 ", 13) == 0)
+    if (client->world->on_token && strncasecmp(line, "AUTH XOAUTH2", 12) == 0)
         return answer_token(client, line);
     if (faults_of(client->world).refuse_login)
         return say(client, "535 5.7.8 authentication failed\r\n");

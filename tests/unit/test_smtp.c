@@ -787,6 +787,57 @@ static void the_challenge_of_a_refused_token_is_kept(void **state)
     smtp_deinit(&smtp);
 }
 
+/* RFC 4954 section 4: a command line ends at 512 octets, a response may have 12,288. */
+static void a_long_token_goes_behind_its_command(void **state)
+{
+    static char token[3001];
+    memset(token, 't', sizeof(token) - 1);
+    static const struct {
+        enum smtp_mechanism mechanism;
+        size_t len;
+        const char *command; /* NULL: with its initial response */
+    } rows[] = {
+        {SMTP_AUTH_XOAUTH2, 3000, "AUTH XOAUTH2\r\n"},
+        {SMTP_AUTH_OAUTHBEARER, 3000, "AUTH OAUTHBEARER\r\n"},
+        {SMTP_AUTH_PLAIN, 1000, "AUTH PLAIN\r\n"},
+        {SMTP_AUTH_XOAUTH2, 300, NULL},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct smtp smtp;
+        struct flz_view none = FLZ_VIEW_NULL;
+        struct flz_view secret = {.data = (const uint8_t *)token, .len = rows[i].len};
+        open_session(&smtp, "250-AUTH PLAIN XOAUTH2 OAUTHBEARER\r\n");
+        assert_int_equal(smtp_auth(&smtp, rows[i].mechanism, "user"), 0);
+        assert_int_equal(smtp_step(&smtp, &none), SMTP_E_SECRET);
+        assert_int_equal(smtp_secret(&smtp, secret, NULL, 0), 0);
+        if (rows[i].command) {
+            struct flz_view out = smtp_output(&smtp);
+            assert_int_equal(out.len, strlen(rows[i].command));
+            assert_memory_equal(out.data, rows[i].command, out.len);
+            smtp_taken(&smtp, out.len);
+            expect(&smtp, "334 \r\n", SMTP_E_SECRET);
+            assert_int_equal(smtp_secret(&smtp, secret, NULL, 0), 0);
+            assert_true(smtp_output(&smtp).len > rows[i].len);
+            assert_null(memmem(smtp_output(&smtp).data, smtp_output(&smtp).len, "AUTH", 4));
+        }
+        assert_true(rows[i].command || smtp_output(&smtp).len <= 512);
+        smtp_taken(&smtp, smtp_output(&smtp).len);
+        expect(&smtp, "235 in\r\n", SMTP_E_READY);
+        assert_true(smtp_authenticated(&smtp));
+        smtp_deinit(&smtp);
+        /* A server that takes the bare command for the whole of it is none. */
+        if (!rows[i].command)
+            continue;
+        open_session(&smtp, "250-AUTH PLAIN XOAUTH2 OAUTHBEARER\r\n");
+        assert_int_equal(smtp_auth(&smtp, rows[i].mechanism, "user"), 0);
+        assert_int_equal(smtp_step(&smtp, &none), SMTP_E_SECRET);
+        assert_int_equal(smtp_secret(&smtp, secret, NULL, 0), 0);
+        smtp_taken(&smtp, smtp_output(&smtp).len);
+        expect(&smtp, "235 in\r\n", SMTP_E_CLOSED);
+        smtp_deinit(&smtp);
+    }
+}
+
 /* ---- time ---- */
 
 static void time_outs_are_those_of_rfc_5321_or_the_shorter_ones_asked_for(void **state)
@@ -830,6 +881,7 @@ int main(void)
         cmocka_unit_test(secrets_that_would_change_the_message_are_refused),
         cmocka_unit_test(user_names_cannot_inject),
         cmocka_unit_test(the_challenge_of_a_refused_token_is_kept),
+        cmocka_unit_test(a_long_token_goes_behind_its_command),
         cmocka_unit_test(time_outs_are_those_of_rfc_5321_or_the_shorter_ones_asked_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
