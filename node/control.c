@@ -26,6 +26,7 @@ enum metric {
     METRIC_ENGAGED,
     METRIC_SESSIONS,
     METRIC_VISITS,
+    METRIC_TOKENS,
     METRIC_LOG_MESSAGES,
     METRIC_COUNT,
 };
@@ -59,6 +60,9 @@ static const struct metrics_family families[METRIC_COUNT] = {
                        .labels = {"result"}},
     [METRIC_LOG_MESSAGES] = {"fluenzr_log_messages_total", "Log lines by level.", METRICS_COUNTER,
                              .labels = {"level"}},
+    [METRIC_TOKENS] = {"fluenzr_token_requests_total",
+                       "Access tokens asked for at a sign-in server, by result.", METRICS_COUNTER,
+                       .labels = {"result"}},
 };
 
 struct control {
@@ -440,6 +444,10 @@ static void fill_metrics(struct control *control)
     total(control, METRIC_SESSIONS, "failed", stats.session_failures);
     total(control, METRIC_VISITS, "ok", stats.visits - stats.visit_failures);
     total(control, METRIC_VISITS, "failed", stats.visit_failures);
+    struct tokens_stats tokens = tokens_stats_of(parts->tokens);
+    total(control, METRIC_TOKENS, "ok", tokens.refreshed);
+    total(control, METRIC_TOKENS, "refused", tokens.refused);
+    total(control, METRIC_TOKENS, "failed", tokens.failed);
     for (size_t i = 0; parts->log && i < FLZ_LOG_LEVELS; i++)
         total(control, METRIC_LOG_MESSAGES, flz_log_level_words[i],
               atomic_load(&parts->log->count[i]));

@@ -360,6 +360,7 @@ static void wanted_token_is_fetched_once_and_kept(void **state)
     assert_int_equal(tokenserver_counts(fx->server).unsound, 0);
     expect_stored(fx, member, tokenserver_refresh(fx->server));
     assert_true(member->record.token_at > 0);
+    assert_int_equal(tokens_stats_of(fx->tokens).refreshed, 1);
 }
 
 static void token_runs_out_before_its_end(void **state)
@@ -437,6 +438,7 @@ static void expelled_account_needs_a_person_and_asks_no_more(void **state)
     fetch(fx, member);
     assert_int_equal(fx->reason, FLZ_REASON_LOGIN);
     assert_non_null(strstr(fx->text, "AADSTS700082"));
+    assert_int_equal(tokens_stats_of(fx->tokens).refused, 1);
     unsigned requests = tokenserver_counts(fx->server).requests;
     for (int i = 0; i < 100; i++) {
         assert_int_equal(tokens_want(fx->tokens, member), TOKENS_E_NEEDS_AUTH);
@@ -479,6 +481,7 @@ static void failing_server_is_left_alone_for_a_while(void **state)
         /* A new start forgets the wait; nothing was lost by the failure. */
         tokens_forget(fx->tokens, member);
     }
+    assert_int_equal(tokens_stats_of(fx->tokens).failed, sizeof faults / sizeof *faults);
     fetch(fx, member);
     assert_int_equal(fx->reason, FLZ_REASON_NONE);
     assert_int_equal(tokenserver_counts(fx->server).replayed, 0);
