@@ -1466,9 +1466,20 @@ void worker_wake(struct worker *worker)
 
 /* ---- Accepting ---- */
 
+/* The task is remembered before its receipt leaves: should it come again (its receipt was under
+ * way), it is known, and what was said of it stays true. */
 static void decline(struct worker *worker, const struct flz_task *task, enum flz_reason reason,
                     const char *text)
 {
+    struct job *job;
+    int r = book_decline(&worker->book, task, reason, clock_of(worker).network_now, &job);
+    if (r == 0)
+        r = save_job(worker, job);
+    if (r < 0) {
+        flz_log_failure(worker->parts.log, "task_not_declined", r, NULL);
+        return; /* the coordinator offers it again after the next hello */
+    }
+    job->reported = true;
     struct flz_receipt receipt = {
         .task = task->id,
         .exchange = task->exchange,

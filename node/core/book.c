@@ -121,16 +121,35 @@ int book_load(struct book *book, struct flz_view record, struct job **ret_job)
     return 0;
 }
 
-int book_add(struct book *book, const struct flz_task *task, struct job **ret_job)
+/* The copy is made by writing the record and reading it back: what is in memory is then what a
+ * restart would read. */
+static int add(struct book *book, const struct journal_job *record, struct job **ret_job)
 {
-    /* The copy is made by writing the record and reading it back: what is in memory is then what a
-     * restart would read. */
-    struct journal_job record = {.version = JOURNAL_VERSION, .task = *task, .state = JOB_ACCEPTED};
     _cleanup_(flz_buf_deinit) struct flz_buf buf = FLZ_BUF_NULL;
-    int r = flz_encode(&flz_codec_job, &record, &buf);
+    int r = flz_encode(&flz_codec_job, record, &buf);
     if (r < 0)
         return r;
     return book_load(book, flz_buf_view(&buf), ret_job);
+}
+
+int book_add(struct book *book, const struct flz_task *task, struct job **ret_job)
+{
+    struct journal_job record = {.version = JOURNAL_VERSION, .task = *task, .state = JOB_ACCEPTED};
+    return add(book, &record, ret_job);
+}
+
+int book_decline(struct book *book, const struct flz_task *task, enum flz_reason reason,
+                 int64_t network_now, struct job **ret_job)
+{
+    struct journal_job record = {
+        .version = JOURNAL_VERSION,
+        .task = *task,
+        .state = JOB_ENDED,
+        .outcome = FLZ_OUTCOME_DECLINED,
+        .reason = reason,
+        .ended_at = network_now,
+    };
+    return add(book, &record, ret_job);
 }
 
 struct job *book_find(const struct book *book, struct flz_id task)

@@ -34,6 +34,11 @@ void book_deinit(struct book *book);
  * by the book. */
 int book_add(struct book *book, const struct flz_task *task, struct job **ret_job);
 
+/* The same for a task that is not taken: known from now on, and ended. It may come again when what
+ * spoke against it is over; its receipt says that it was not done, so it never will be. */
+int book_decline(struct book *book, const struct flz_task *task, enum flz_reason reason,
+                 int64_t network_now, struct job **ret_job);
+
 /* Takes a stored record (bytes of flz_codec_job). 0, -EBADMSG, -EEXIST, -ENOSPC, -ENOMEM. */
 int book_load(struct book *book, struct flz_view record, struct job **ret_job);
 

@@ -1054,6 +1054,28 @@ static void removed_account_is_released_and_forgotten(void **state)
     stop_node(fx);
 }
 
+/* What spoke against it may be over when the order comes again; its receipt says that it was not
+ * done, so it stays undone. */
+static void declined_order_that_comes_again_is_not_carried_out(void **state)
+{
+    struct fx *fx = *state;
+    settle_in(fx);
+    struct flz_task send = task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB);
+    send.mail_signature.b[5] ^= 1;
+    expect(fx, do_task(fx, send), FLZ_OUTCOME_DECLINED, FLZ_REASON_PROTOCOL);
+    send.mail_signature.b[5] ^= 1;
+    coordfake_order(fx->coord, &send, 1);
+    coordfake_run(fx->coord, 1500);
+    assert_null(receipt(fx, &send, 1));
+    stop_node(fx);
+    start_node(fx);
+    coordfake_order(fx->coord, &send, 1);
+    coordfake_run(fx->coord, 1500);
+    assert_null(receipt(fx, &send, 1));
+    assert_int_equal(dots(fx), 0);
+    stop_node(fx);
+}
+
 static void stop_waits_for_what_is_behind_its_dot(void **state)
 {
     struct fx *fx = *state;
@@ -1711,6 +1733,7 @@ int main(int argc, char **argv)
         TEST(sends_of_a_log_given_up_never_leave),
         TEST(unacknowledged_reports_survive_a_kill),
         TEST(removed_account_is_released_and_forgotten),
+        TEST(declined_order_that_comes_again_is_not_carried_out),
         TEST(stop_waits_for_what_is_behind_its_dot),
         TEST_LOGIN(signed_in_by_a_browser_it_sends_and_receives),
         TEST_LOGIN(signed_in_by_a_device_it_logs_in),

@@ -73,6 +73,24 @@ static void known_task_is_not_taken_twice(void **state)
     book_deinit(&book);
 }
 
+static void declined_task_is_known_and_ended(void **state)
+{
+    struct book book = BOOK_NULL;
+    struct job *job = NULL, *other = NULL;
+    struct flz_task task = task_of(1, 100);
+    task.kind = FLZ_TASK_SEND;
+    assert_int_equal(book_decline(&book, &task, FLZ_REASON_UNKNOWN_ACCOUNT, 50, &job), 0);
+    assert_int_equal(book.open, 0);
+    assert_int_equal(job->record.state, JOB_ENDED);
+    assert_int_equal(job->record.outcome, FLZ_OUTCOME_DECLINED);
+    assert_ptr_equal(book_find(&book, task.id), job);
+    assert_int_equal(book_add(&book, &task, &other), -EEXIST);
+    assert_null(book_find_act(&book, &task)); /* another task may send the message */
+    assert_int_equal(book_schedule(&book, job), 0);
+    assert_null(pop(&book, 1000, 1000));
+    book_deinit(&book);
+}
+
 /* Adds a task of this kind about (x, n), unless one has acted. NULL: one has. */
 static struct job *act(struct book *book, uint32_t id, uint32_t kind, uint8_t exchange,
                        uint32_t turn)
@@ -191,6 +209,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(jobs_come_when_both_clocks_say_so),
         cmocka_unit_test(known_task_is_not_taken_twice),
+        cmocka_unit_test(declined_task_is_known_and_ended),
         cmocka_unit_test(message_is_acted_on_once_by_tasks_of_any_id),
         cmocka_unit_test(attempt_that_did_not_act_leaves_room_for_another),
         cmocka_unit_test(record_reads_back_as_it_was),
