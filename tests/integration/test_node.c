@@ -1551,9 +1551,9 @@ static void killed_when_its_token_is_used_it_knows_the_newest_refresh_token(void
     settle_in_login(fx);
     sign_in(fx);
     for (int i = 0; i < 4; i++) {
-        coordfake_run(fx->coord, 2200); /* the token runs out */
-        unsigned tokens = mailworld_counts(fx->world).tokens;
         unsigned refreshes = tokenserver_counts(fx->login).refreshes;
+        coordfake_run(fx->coord, 2200); /* the token runs out; a probe may renew it meanwhile */
+        unsigned tokens = mailworld_counts(fx->world).tokens;
         struct flz_task send = task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB);
         coordfake_order(fx->coord, &send, 1);
         WAIT_FOR(fx, 20000, mailworld_counts(fx->world).tokens > tokens);
