@@ -165,6 +165,8 @@ static void add_unready_problems(const struct view *view, const struct census *c
     for (enum view_readiness i = VIEW_READY + 1; i < VIEW_READINESS_COUNT; i++) {
         if (census->readiness[i] == 0)
             continue;
+        if (i == VIEW_PAUSED && view_sees_all(view))
+            continue; /* each pause is a problem of its own */
         char subject[FLZ_ADDRESS_MAX + 16];
         const char *address = view_address(view, census->example[i]);
         const struct row_account *row = coord_account(view->core, census->example[i]);

@@ -214,7 +214,8 @@ static void say_ramp(struct explaining *e)
         "%u same owner, %u same domain, %u other language, %u hours apart, %u not ready",
         pool.eligible, pool.ceiling, (long long)e->core->policy.cooldown_days, pool.excluded_owner,
         pool.excluded_domain, pool.excluded_language, pool.excluded_hours, pool.excluded_unready);
-    if (pool.eligible == 0 && pool.excluded_owner > 0 && e->core->policy.same_owner_percent == 0)
+    if (pool.eligible == 0 && pool.excluded_unready == 0 && pool.excluded_owner > 0 &&
+        e->core->policy.same_owner_percent == 0)
         say(e, "only accounts of the same owner are left: an administrator may set the policy key "
                "same_owner_percent");
 }

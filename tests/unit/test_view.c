@@ -248,6 +248,44 @@ static void status_tells_that_one_owner_cannot_be_paired_and_what_to_change(void
     (void)world_free(fixture.world);
 }
 
+static void a_pause_is_one_problem_and_to_an_operator_its_accounts_are(void **state)
+{
+    struct fixture *fixture = *state;
+    struct coord_command pause = {
+        .kind = COORD_PAUSE,
+        .pause = {.target = {.scope = FLZ_SCOPE_NETWORK}, .reason = "x", .until = FLZ_NEVER}};
+    assert_int_equal(server_submit(fixture->world, &pause, NULL, NULL), 0);
+    json_t *document = view_alerts(&fixture->view);
+    assert_non_null(problem_of(json_object_get(document, "items"), "PAUSED"));
+    assert_null(problem_of(json_object_get(document, "items"), "UNREADY"));
+    json_decref(document);
+
+    fixture->view.scope = "node/n1";
+    document = view_alerts(&fixture->view);
+    assert_null(problem_of(json_object_get(document, "items"), "PAUSED"));
+    assert_non_null(problem_of(json_object_get(document, "items"), "UNREADY"));
+    json_decref(document);
+}
+
+static void why_blames_owners_only_when_nobody_else_will_be_ready(void **state)
+{
+    struct fixture fixture = {.world = world_new(NULL)};
+    uint32_t n1 = world_add_node(fixture.world, "n1", true);
+    (void)state;
+    world_probe(fixture.world, world_add_account(fixture.world, n1, "a@alpha.test", "One"), true);
+    world_probe(fixture.world, world_add_account(fixture.world, n1, "b@beta.test", "One"), true);
+    assert_int_equal(view_init(&fixture.view, fixture.world, "", true), 0);
+    struct coord_why why;
+    coord_explain(fixture.view.core, 0, WORLD_NOW, &why);
+    assert_non_null(strstr(why.lines[why.lines_count - 1].text, "same_owner_percent"));
+
+    (void)world_add_account(fixture.world, n1, "c@gamma.test", "Two");
+    coord_explain(fixture.view.core, 0, WORLD_NOW, &why);
+    assert_non_null(strstr(why.lines[why.lines_count - 1].text, "1 not ready"));
+    view_deinit(&fixture.view);
+    (void)world_free(fixture.world);
+}
+
 static void status_tells_a_small_pool_and_a_log_that_refuses(void **state)
 {
     struct fixture *fixture = *state;
@@ -630,6 +668,8 @@ int main(void)
         VIEW_TEST(readiness_agrees_with_the_core),
         VIEW_TEST(status_tells_a_node_that_is_away),
         cmocka_unit_test(status_tells_that_one_owner_cannot_be_paired_and_what_to_change),
+        VIEW_TEST(a_pause_is_one_problem_and_to_an_operator_its_accounts_are),
+        cmocka_unit_test(why_blames_owners_only_when_nobody_else_will_be_ready),
         VIEW_TEST(status_tells_a_small_pool_and_a_log_that_refuses),
         VIEW_TEST(status_tells_that_nothing_is_decided_for_want_of_disk),
         VIEW_TEST(pages_hold_each_account_once),
