@@ -7,20 +7,25 @@
 #include <stdio.h>
 #include <string.h>
 
+static void show_list(const struct ctl *ctl, const json_t *document,
+                      const struct show_column *columns)
+{
+    const json_t *items = json_object_get(document, "items");
+    if (ctl->output == CTL_JSON)
+        show_json(document);
+    else if (json_array_size(items) == 0)
+        talk(ctl, "none");
+    else
+        show_table(ctl, items, columns);
+}
+
 /* Asks, and shows the list. */
 static int list(const struct ctl *ctl, const struct ask *ask, const struct show_column *columns)
 {
     _cleanup_(answer_deinit) struct answer answer = ANSWER_NULL;
     int code = ask_do(ctl, ask, &answer);
-    if (!answer.json)
-        return code;
-    const json_t *items = json_object_get(answer.json, "items");
-    if (ctl->output == CTL_JSON)
-        show_json(answer.json);
-    else if (json_array_size(items) == 0)
-        talk(ctl, "none");
-    else
-        show_table(ctl, items, columns);
+    if (answer.json)
+        show_list(ctl, answer.json, columns);
     return code;
 }
 
@@ -79,6 +84,25 @@ int cmd_node_show(struct ctl *ctl, const struct ctl_arguments *arguments)
 
 /* ---- Accounts ---- */
 
+/* What a node tells of its accounts; the rest only the coordinator knows. */
+static const struct show_column columns_at_node[] = {
+    {"ADDRESS", "address", SHOW_PLAIN, false},
+    {"OWNER", "owner", SHOW_PLAIN, true},
+    {"PROVIDER", "provider", SHOW_PLAIN, true},
+    {"STATE", "state", SHOW_PLAIN, false},
+    {"LOGIN", "login", SHOW_PLAIN, false},
+    {"PROBED", "probed", SHOW_TIME, false},
+    {"NEXT TRY", "next_try", SHOW_TIME, false},
+    {"TROUBLE", "trouble", SHOW_PLAIN, false},
+    {"NEEDS", "needs_auth", SHOW_PLAIN, false},
+    {"VERDICT", "verdict", SHOW_PLAIN, true},
+    {"CONSENT UNTIL", "consent_until", SHOW_TIME, true},
+    {"SMTP", "smtp", SHOW_PLAIN, true},
+    {"IMAP", "imap", SHOW_PLAIN, true},
+    {"ID", "id", SHOW_PLAIN, true},
+    {NULL, NULL, SHOW_PLAIN, false},
+};
+
 int cmd_account_ls(struct ctl *ctl, const struct ctl_arguments *arguments)
 {
     static const struct show_column columns[] = {
@@ -104,13 +128,20 @@ int cmd_account_ls(struct ctl *ctl, const struct ctl_arguments *arguments)
         {"ID", "id", SHOW_PLAIN, true},
         {NULL, NULL, SHOW_PLAIN, false},
     };
-    struct ask ask = {.verb = "account ls"};
+    struct ask ask = {.verb = "account ls",
+                      .node_endpoint = arguments_get(arguments, "node-endpoint")};
     ask_add_option(&ask, arguments, "node");
     ask_add_option(&ask, arguments, "domain");
     ask_add_option(&ask, arguments, "phase");
     ask_add_option(&ask, arguments, "unready");
     ask_add_option(&ask, arguments, "all");
-    return list(ctl, &ask, columns);
+    _cleanup_(answer_deinit) struct answer answer = ANSWER_NULL;
+    int code = ask_do(ctl, &ask, &answer);
+    if (answer.json)
+        show_list(ctl, answer.json,
+                  strcmp(show_string(answer.json, "kind"), "NodeAccountList") == 0 ? columns_at_node
+                                                                                   : columns);
+    return code;
 }
 
 int cmd_account_show(struct ctl *ctl, const struct ctl_arguments *arguments)

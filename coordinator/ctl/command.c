@@ -98,6 +98,7 @@ static const struct ctl_option account_ls_options[] = {
     {"domain", "DOMAIN", "of one domain"},
     {"phase", "start|ramp|maintain|recovery", "of one phase"},
     {"unready", NULL, "only those that cannot be written to"},
+    {"node-endpoint", "ENDPOINT", "ask this node's socket, not the coordinator"},
     {"all", NULL, "released and removed ones, too"},
     END,
 };

@@ -57,6 +57,20 @@ note: all 2 accounts of this node share one owner" ]
     [[ $output == *"more than 768 KiB; import it in several files"* ]]
 }
 
+@test "account ls: at a node, what the node knows" {
+    answer account-ls 0 '' '{"kind": "NodeAccountList", "items": [{"address": "ann@alpha.test",
+        "state": "needs_auth", "login": "password", "probed": "2026-11-22T08:00:00.000Z",
+        "next_try": "", "trouble": "535 no", "needs_auth": "", "smtp": "smtps://mx:465"}]}'
+    run -0 ctl account ls --node-endpoint "$NODE"
+    [[ ${lines[0]} == "ADDRESS "*STATE*LOGIN*PROBED*TROUBLE* && $output != *PHASE* ]]
+    [[ ${lines[1]} == "ann@alpha.test needs_auth password 2026-11-22 08:00Z"*"535 no"* ]]
+    [[ $output != *smtps://* ]]
+    run -0 ctl account ls --node-endpoint "$NODE" -o wide
+    [[ $output == *smtps://mx:465* ]]
+    run -0 ctl -q account ls --node-endpoint "$NODE"
+    [ "$output" = ann@alpha.test ]
+}
+
 @test "account retry: waits for what both servers say" {
     answer account-retry 0 'the login will be tried again now'
     answer account-show.1 0 '' '{"item": {"address": "ann@alpha.test", "probed": ""}}'
