@@ -80,7 +80,7 @@ void desk_stats(struct desk *desk)
         !optional_account(desk, &query.account))
         return;
     if (by && strcmp(by, "day") != 0 && strcmp(by, "account") != 0) {
-        desk_bad_input(desk, "by is day or account", "");
+        desk_bad_input(desk, "--by takes day or account", "");
         return;
     }
     if (by && strcmp(by, "account") == 0)

@@ -29,7 +29,7 @@ static void print_overview(FILE *to)
     for (size_t i = 0; i < count; i++) {
         char text[64];
         (void)snprintf(text, sizeof text, "%s %s", commands[i].name, commands[i].words);
-        (void)fprintf(to, "  %-24s %s\n", text, commands[i].summary);
+        (void)fprintf(to, "  %-25s %s\n", text, commands[i].summary);
     }
     (void)fputs("\noptions:\n", to);
     print_options(to, ctl_global_options());
