@@ -1,6 +1,8 @@
 /* Accounts. They come by their nodes' reports; here they are seen, explained, and let go. */
 #include "coordinator/desk_private.h"
 
+#include "coordinator/words.h"
+
 #include <stdio.h>
 
 static void fill_subject(struct desk *desk, uint32_t account, struct desk_change *change)
@@ -17,6 +19,10 @@ void desk_account_ls(struct desk *desk)
                                          .unready = admin_argument(desk->call, "unready") != NULL,
                                          .all = admin_argument(desk->call, "all") != NULL,
                                          .page = VIEW_WHOLE};
+    if (filter.phase && words_find(words_phase, filter.phase) == 0) {
+        desk_bad_input(desk, "there is no such phase", "phases: start, ramp, maintain, recovery");
+        return;
+    }
     if (admin_argument(desk->call, "node")) {
         filter.node = desk_need_node(desk, "node");
         if (filter.node == COORD_NONE)

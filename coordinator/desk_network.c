@@ -38,6 +38,17 @@ void desk_alerts(struct desk *desk)
     desk_answer(desk, view_alerts(&desk->view));
 }
 
+static void refuse_event_type(struct desk *desk)
+{
+    struct flz_msg hint = FLZ_MSG_NULL;
+    size_t len = 0;
+    for (uint32_t type = 1; type <= EVENT_TYPE_MAX && len < sizeof hint.text; type++)
+        if (flz_event_name(type)[0] != '?')
+            len += (size_t)snprintf(hint.text + len, sizeof hint.text - len, "%s%s",
+                                    len ? " " : "types: ", flz_event_name(type));
+    desk_bad_input(desk, "there is no such type of event", hint.text);
+}
+
 void desk_events(struct desk *desk)
 {
     struct view_event_query query = {.after = 0};
@@ -55,7 +66,7 @@ void desk_events(struct desk *desk)
     if (type)
         query.type = words_find(flz_event_name, type);
     if (type && query.type == 0)
-        desk_bad_input(desk, "there is no such type of event", "fluenzrctl events --help");
+        refuse_event_type(desk);
     else
         desk_answer(desk, view_events(&desk->view, &query));
 }

@@ -196,6 +196,7 @@ static int describe(const struct checking *checking, json_t *item)
     if (r < 0)
         return r;
     flz_time_format(event.at, at);
+    (void)json_object_set_new(item, "result", json_string("proved"));
     (void)json_object_set_new(item, "event", json_integer((json_int_t)checking->proof.event));
     (void)json_object_set_new(item, "type", json_string(flz_event_name(event.type)));
     (void)json_object_set_new(item, "at", json_string(at));

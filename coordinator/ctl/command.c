@@ -250,8 +250,9 @@ static const struct ctl_command commands[] = {
      "Deletes the key that address, owner and consent are sealed under; counters stay under the\n"
      "account's id.\n",
      yes_options, cmd_account_erase},
-    {"plan show", "[ACCOUNT]", 0, 1, "today's plan, or an account's messages", "", plan_options,
-     cmd_plan_show},
+    {"plan show", "[ACCOUNT]", 0, 1, "today's plan, or an account's messages",
+     "Messages of conversations that have ended stand in 'exchange ls --account ACCOUNT --all'.\n",
+     plan_options, cmd_plan_show},
     {"plan preview", "", 0, 0, "what warming would send, day by day, before anybody consents",
      "Asks no daemon. Each sending day: phase, its band, warming messages, and how much of the\n"
      "owner's own prospecting is advised besides. Days on which the pool carries less, or that\n"

@@ -144,6 +144,12 @@ cleo@gamma.test" ]
     [[ ${lines[0]} == *ZONE* ]]
     run -0 ctl account ls --node n2
     [ "${#lines[@]}" -eq 2 ]
+    run -64 ctl account ls --phase stat
+    [[ $output == *"no such phase"*"start, ramp, maintain, recovery"* ]]
+    run -0 ctl -q account ls --phase start
+    [ "${#lines[@]}" -eq 3 ]
+    run -64 ctl events --type receipts
+    [[ $output == *"no such type"*"types: "*" receipt "*recovered* ]]
     run -0 ctl account ls --unready
     [[ ${lines[1]} == cleo@gamma.test*node-not-connected* ]]
 }
@@ -312,7 +318,7 @@ bob@beta.test" ]
     root=$(ctl -o json key show | jq -r .item.rootKey)
     run -0 env FLUENZR_ADMIN=/nowhere "$FLUENZR_BIN/fluenzrctl" audit check "$D/proof" \
         --network "$network" --root "$root"
-    [[ $output == *"$task"* ]]
+    [[ $output == "result "*proved*"$task"* ]]
     run -64 ctl audit check "$D/proof" --root "$root"
 }
 
