@@ -166,7 +166,7 @@ int dress_task(const struct dresser *dresser, const struct coord_order *order,
         .local_date = plain.local_date,
         .day_cap = plain.day_cap,
     };
-    bool send = order->kind == FLZ_TASK_SEND || order->kind == FLZ_TASK_REPLY;
+    bool send = flz_task_kind_sends(order->kind);
     int r = fill_voucher(dresser, order, arena, &task);
     if (r < 0)
         return r;

@@ -12,11 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool is_send(const struct flz_task *task)
-{
-    return task->kind == FLZ_TASK_SEND || task->kind == FLZ_TASK_REPLY;
-}
-
 /* The header that the task's fields make. */
 static struct xheader header_of(const struct identity *identity, const struct flz_task *task)
 {
@@ -214,7 +209,7 @@ enum flz_reason attest_task(const struct identity *identity, struct attest_nodes
                             const struct flz_tasks *frame, const struct flz_task *task,
                             struct attest_time time, struct flz_msg *msg)
 {
-    if (!is_send(task))
+    if (!flz_task_kind_sends(task->kind))
         return FLZ_REASON_NONE;
     struct flz_address from, to;
     if (flz_address_parse(task->from, &from) < 0 || flz_address_parse(task->to, &to) < 0) {

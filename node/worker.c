@@ -1498,11 +1498,6 @@ static void decline(struct worker *worker, const struct flz_task *task, enum flz
     report(worker, &receipt);
 }
 
-static bool is_message(const struct flz_task *task)
-{
-    return task->kind == FLZ_TASK_SEND || task->kind == FLZ_TASK_REPLY;
-}
-
 static void accept_task(struct worker *worker, const struct flz_tasks *frame,
                         const struct flz_task *task)
 {
@@ -1515,7 +1510,8 @@ static void accept_task(struct worker *worker, const struct flz_tasks *frame,
     if (reason == FLZ_REASON_NONE)
         reason = attest_task(worker->parts.identity, worker->nodes, frame, task,
                              attest_time_of(worker), &why);
-    if (reason == FLZ_REASON_NONE && is_message(task) && peer_is_revoked(worker, task)) {
+    if (reason == FLZ_REASON_NONE && flz_task_kind_sends(task->kind) &&
+        peer_is_revoked(worker, task)) {
         reason = FLZ_REASON_REVOKED;
         flz_msg_set(&why, "the recipient's node was revoked");
     }

@@ -52,6 +52,12 @@ enum flz_task_kind {
 };
 #define FLZ_TASK_KIND_MAX FLZ_TASK_TIDY
 
+/* Does a task of this kind send a message? */
+static inline bool flz_task_kind_sends(uint32_t kind)
+{
+    return kind == FLZ_TASK_SEND || kind == FLZ_TASK_REPLY;
+}
+
 /* What a task did. The node's last word on it, except AMBIGUOUS, which is followed by another. */
 enum flz_outcome {
     FLZ_OUTCOME_SENT = 1,       /* SEND, REPLY: 250 after the dot */

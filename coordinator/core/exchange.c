@@ -18,11 +18,6 @@
 #define FIND_SPARE_MS FLZ_HOUR_MS   /* over the arrival deadline, for the last, full search */
 #define TICK_BATCH 1000             /* exchanges looked at in one step */
 
-static bool is_send(uint32_t kind)
-{
-    return kind == FLZ_TASK_SEND || kind == FLZ_TASK_REPLY;
-}
-
 static uint32_t send_kind(uint32_t turn)
 {
     return turn == 0 ? FLZ_TASK_SEND : FLZ_TASK_REPLY;
@@ -61,7 +56,7 @@ int64_t exchange_patience(const struct coord *core, const struct live *x, uint32
         return tidy_until(core, x) + spare;
     const struct row_turn *t = &x->turns[turn];
     /* A silent sender is given as long as its message is looked for: the find may still tell. */
-    if (is_send(kind) || kind == FLZ_TASK_FIND)
+    if (flz_task_kind_sends(kind) || kind == FLZ_TASK_FIND)
         return exchange_find_until(core, t) + spare;
     /* Its word is worth waiting for as long as there are second hours to do it in. */
     return later(t->open_until, t->reopen_until) + spare;
@@ -79,7 +74,7 @@ static int issue(struct coord *core, struct live *x, uint32_t turn, uint32_t kin
                    .node = node,
                    .attempt = state_task(x, turn, kind)->attempt},
     };
-    if (is_send(kind)) {
+    if (flz_task_kind_sends(kind)) {
         const struct row_turn *t = &x->turns[turn];
         const struct day_state *day = state_find_day(core, exchange_sender(&x->row, turn), t->date);
         event.issued.day_cap = day && day->row.planned_day ? day->row.quota : t->day_cap;

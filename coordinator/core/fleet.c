@@ -178,7 +178,7 @@ static int order_again(struct coord *core, struct live *x, uint32_t turn, uint32
     if (flz_map_get(&node->held, id) != FLZ_MAP_NONE)
         return 0;
     /* A restored log sends nothing, not even again. */
-    bool send = kind == FLZ_TASK_SEND || kind == FLZ_TASK_REPLY;
+    bool send = flz_task_kind_sends(kind);
     if (send && core->clock < core->network.quiet_until)
         return 0;
     if (node->credit > 0)
@@ -219,7 +219,7 @@ static int maybe_sent(struct coord *core, const struct live *x, uint32_t turn, u
 static int lose_journal(struct coord *core, struct live *x, uint32_t turn, uint32_t kind,
                         struct row_task *task)
 {
-    if (kind != FLZ_TASK_SEND && kind != FLZ_TASK_REPLY)
+    if (!flz_task_kind_sends(kind))
         return 0;
     int r = maybe_sent(core, x, turn, kind, FLZ_REASON_JOURNAL);
     return r < 0 ? r : state_wake(core, x, core->clock);
@@ -354,7 +354,7 @@ int fleet_credit(struct coord *core, const struct coord_command *command)
 static int revoke_task(struct coord *core, struct live *x, uint32_t turn, uint32_t kind,
                        struct row_task *task)
 {
-    if (kind == FLZ_TASK_SEND || kind == FLZ_TASK_REPLY)
+    if (flz_task_kind_sends(kind))
         return maybe_sent(core, x, turn, kind, FLZ_REASON_REVOKED);
     struct event_presumed presumed = {
         .turn = turn,

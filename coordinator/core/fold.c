@@ -893,7 +893,7 @@ static int fold_issued(struct coord *core, const struct event *event)
     task->attempt = e->attempt;
     task->issued_at = event->at;
     core->nodes[e->node].open++;
-    if (e->kind == FLZ_TASK_SEND || e->kind == FLZ_TASK_REPLY) {
+    if (flz_task_kind_sends(e->kind)) {
         struct account_state *sender = &core->accounts[exchange_sender(&x->row, e->turn)];
         sender->row.issued_at = event->at;
         x->turns[e->turn].day_cap = e->day_cap;
@@ -958,7 +958,7 @@ static int end_task(struct coord *core, const struct ending *e)
     task->reply_code = e->reply_code;
     task->presumed = e->presumed;
     task->ended_at = e->at;
-    if (e->kind == FLZ_TASK_SEND || e->kind == FLZ_TASK_REPLY)
+    if (flz_task_kind_sends(e->kind))
         end_send(&x->turns[e->turn], e);
     if (e->kind == FLZ_TASK_FIND)
         end_find(&x->turns[e->turn], e);
@@ -1033,7 +1033,7 @@ static void revive(struct row_task *task)
  */
 static void revive_turn(struct row_turn *t, const struct flz_receipt *receipt, int64_t at)
 {
-    bool send = receipt->kind == FLZ_TASK_SEND || receipt->kind == FLZ_TASK_REPLY;
+    bool send = flz_task_kind_sends(receipt->kind);
     if (!send && (t->send.state == TASK_WAITS || t->send.state == TASK_VOID) &&
         t->send.issued_at == 0)
         t->send = (struct row_task){
@@ -1088,7 +1088,7 @@ static int recover_sender(struct coord *core, const struct live *x, const struct
     if (!day)
         return flz_fail(-ENOMEM);
     make_room(day);
-    bool send = e->receipt.kind == FLZ_TASK_SEND || e->receipt.kind == FLZ_TASK_REPLY;
+    bool send = flz_task_kind_sends(e->receipt.kind);
     if (!send || e->issued_at <= sender->row.issued_at)
         return 0;
     sender->row.issued_at = e->issued_at;
@@ -1166,7 +1166,7 @@ static void void_from(struct coord *core, struct live *x, const struct event_voi
         void_task(core, &t->unspam, e->reason, e->fault);
         return;
     }
-    if (e->kind == FLZ_TASK_SEND || e->kind == FLZ_TASK_REPLY)
+    if (flz_task_kind_sends(e->kind))
         void_task(core, &t->send, e->reason, e->fault);
     if (e->kind != FLZ_TASK_OPEN)
         void_task(core, &t->find, e->reason, e->fault);

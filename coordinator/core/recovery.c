@@ -108,8 +108,7 @@ int coord_voucher(const struct coord *core, const struct coord_order *order,
         .generation = core->network.generation,
         .issued_at = row->issued_at,
     };
-    if (order->kind == FLZ_TASK_SEND || order->kind == FLZ_TASK_REPLY ||
-        order->kind == FLZ_TASK_FIND)
+    if (flz_task_kind_sends(order->kind) || order->kind == FLZ_TASK_FIND)
         carry_plan(core, &x->row, turns, &voucher);
     voucher.seal = seal_of(core, task.id, core->accounts[task.account].row.id, &voucher);
     *ret_voucher = voucher;

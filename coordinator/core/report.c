@@ -28,7 +28,7 @@ static uint32_t outcomes_of(uint32_t kind)
 
 uint32_t report_fault(const struct flz_receipt *receipt)
 {
-    bool send = receipt->kind == FLZ_TASK_SEND || receipt->kind == FLZ_TASK_REPLY;
+    bool send = flz_task_kind_sends(receipt->kind);
     switch (receipt->outcome) {
     case FLZ_OUTCOME_SENT:
     case FLZ_OUTCOME_FOUND:

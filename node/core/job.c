@@ -40,11 +40,6 @@ uint32_t job_actions(const struct flz_task *task)
     return 0;
 }
 
-static bool is_send(const struct flz_task *task)
-{
-    return task->kind == FLZ_TASK_SEND || task->kind == FLZ_TASK_REPLY;
-}
-
 /* ---- Admission and gate ---- */
 
 enum flz_reason job_admit(const struct flz_task *task, const struct journal_member *member,
@@ -62,7 +57,7 @@ enum flz_reason job_admit(const struct flz_task *task, const struct journal_memb
         (consent->actions & job_actions(task)) != job_actions(task))
         return FLZ_REASON_NO_CONSENT;
     /* The order must be about this mailbox: what we send is from it, what we look for is to it. */
-    const char *own = is_send(task) ? task->from : task->to;
+    const char *own = flz_task_kind_sends(task->kind) ? task->from : task->to;
     if (task->kind != FLZ_TASK_TIDY && !flz_ascii_equal_nocase(own, member->account.address))
         return FLZ_REASON_UNKNOWN_ACCOUNT;
     return FLZ_REASON_NONE;
@@ -77,14 +72,14 @@ enum flz_reason job_gate_check(const struct flz_task *task, const struct job_gat
         return FLZ_REASON_LEASE;
     if (gate->paused)
         return FLZ_REASON_PAUSED;
-    if (now < task->not_before || (is_send(task) && now >= task->not_after))
+    if (now < task->not_before || (flz_task_kind_sends(task->kind) && now >= task->not_after))
         return FLZ_REASON_SLOT;
     if (gate->consent.until <= now ||
         (gate->consent.actions & job_actions(task)) != job_actions(task))
         return FLZ_REASON_NO_CONSENT;
     if (gate->own_refused)
         return FLZ_REASON_POLICY;
-    if (!is_send(task))
+    if (!flz_task_kind_sends(task->kind))
         return FLZ_REASON_NONE;
     if (gate->peer_revoked)
         return FLZ_REASON_REVOKED;
@@ -103,7 +98,7 @@ enum flz_reason job_gate_check(const struct flz_task *task, const struct job_gat
 bool job_give_up(struct job *job)
 {
     bool before_dot = job->record.state == JOB_ACCEPTED || job->record.state == JOB_DOT;
-    if (!is_send(&job->record.task) || !before_dot || job->record.given_up)
+    if (!flz_task_kind_sends(job->record.task.kind) || !before_dot || job->record.given_up)
         return false;
     job->record.given_up = true;
     return true;
@@ -266,7 +261,8 @@ enum job_next job_no_session(struct job *job, enum flz_reason reason, bool perma
 {
     job->record.reason = reason;
     set_text(job, text);
-    if (permanent && job->record.state == JOB_ACCEPTED && is_send(&job->record.task))
+    if (permanent && job->record.state == JOB_ACCEPTED &&
+        flz_task_kind_sends(job->record.task.kind))
         return end_with(job, FLZ_OUTCOME_REJECTED, clock.network_now, ret_receipt);
     return try_again(job, clock, RETRY_FLOOR_MS);
 }
@@ -321,7 +317,7 @@ enum job_next job_expire(struct job *job, struct job_clock clock, struct flz_rec
         record->answer_pending = false;
     if (record->state != JOB_ACCEPTED || clock.network_now < record->task.not_after)
         return JOB_GO_ON;
-    if (!is_send(&record->task) && !had_real_floor(job, clock))
+    if (!flz_task_kind_sends(record->task.kind) && !had_real_floor(job, clock))
         return JOB_GO_ON;
     if (record->reason == FLZ_REASON_NONE)
         record->reason = FLZ_REASON_SLOT;
@@ -355,14 +351,14 @@ bool job_is_past(const struct job *job, int64_t network_now)
 
 bool job_wants_session(const struct job *job)
 {
-    return job->record.state == JOB_ACCEPTED && is_send(&job->record.task);
+    return job->record.state == JOB_ACCEPTED && flz_task_kind_sends(job->record.task.kind);
 }
 
 bool job_wants_visit(const struct job *job)
 {
     if (job->record.state == JOB_AMBIGUOUS || job->record.answer_pending)
         return true;
-    return job->record.state == JOB_ACCEPTED && !is_send(&job->record.task);
+    return job->record.state == JOB_ACCEPTED && !flz_task_kind_sends(job->record.task.kind);
 }
 
 /* How the message of turn `turn` is known in the mailbox; the task names turn task->turn's. */
