@@ -36,6 +36,7 @@ struct link {
 
     bool welcomed; /* on this connection: reports and heartbeats go out */
     bool accepted; /* by the newest WELCOME, whichever connection it came by */
+    bool refused;  /* by it; `refusal` says why */
     int64_t hello_boot;
     int64_t heard_boot; /* the newest believed frame */
     int64_t acked_boot; /* the newest ACK, or reports with none before them in flight */
@@ -286,6 +287,16 @@ static const char *check_signer(struct link *link, const struct flz_signed *mess
 
 /* ---- Frames of the coordinator ---- */
 
+/* Hello is said again every few seconds while it is refused: a reason is logged once. */
+static void keep_refusal(struct link *link, const char *text)
+{
+    if (link->refused && strcmp(link->refusal, text) == 0)
+        return;
+    link->refused = true;
+    (void)flz_text_copy(link->refusal, sizeof link->refusal, text);
+    flz_log(link->log, FLZ_LOG_ERROR, "refused_by_coordinator", "reason=%s", text);
+}
+
 static const char *on_welcome(struct link *link, struct flz_view payload, struct flz_arena *arena)
 {
     struct flz_welcome welcome;
@@ -298,11 +309,12 @@ static const char *on_welcome(struct link *link, struct flz_view payload, struct
         return "a welcome to another incarnation";
     link->welcomed = false;
     link->accepted = welcome.accepted;
-    memcpy(link->refusal, welcome.text, sizeof link->refusal);
     if (!welcome.accepted) {
-        flz_log(link->log, FLZ_LOG_ERROR, "refused_by_coordinator", "reason=%s", welcome.text);
+        keep_refusal(link, welcome.text);
         return NULL;
     }
+    link->refused = false;
+    link->refusal[0] = '\0';
     if (outbox_rewind(link->outbox, welcome.report_acked) < 0)
         return "acknowledges reports that were never written";
     link->welcomed = true;

@@ -147,16 +147,21 @@ static void show_log(const struct fx *fx)
         (void)fclose(file);
 }
 
-static bool log_has(const struct fx *fx, const char *text)
+static unsigned log_count(const struct fx *fx, const char *text)
 {
     char line[4096];
-    bool found = false;
+    unsigned count = 0;
     FILE *file = fopen(path_of(fx, "log"), "re");
     assert_non_null(file);
-    while (!found && fgets(line, sizeof line, file))
-        found = strstr(line, text) != NULL;
+    while (fgets(line, sizeof line, file))
+        count += strstr(line, text) != NULL;
     (void)fclose(file);
-    return found;
+    return count;
+}
+
+static bool log_has(const struct fx *fx, const char *text)
+{
+    return log_count(fx, text) > 0;
 }
 
 #define WAIT_FOR(fx, ms, condition)                                                                \
@@ -803,6 +808,12 @@ static void refused_node_is_silent_at_once(void **state)
     coordfake_order(fx->coord, &send, 1);
     coordfake_run(fx->coord, 2000);
     assert_int_equal(mailworld_counts(fx->world).mails, 0);
+    /* It says hello again and again, and is told another reason: each is logged once. */
+    unsigned hellos = fx->coord->hellos;
+    WAIT_FOR(fx, 20000, fx->coord->hellos >= hellos + 3);
+    coordfake_run(fx->coord, 200);
+    assert_int_equal(log_count(fx, "refused_by_coordinator"), 2);
+    assert_int_equal(log_count(fx, "this node was revoked"), 1);
     stop_node(fx);
 }
 
