@@ -45,7 +45,7 @@ static void path_of(const struct enrolment *e, const char *name, char path[stati
 static int read_token(struct enrolment *e, const char *token_file)
 {
     _cleanup_(flz_secret_deinit) struct flz_secret text = FLZ_SECRET_NULL;
-    _cleanup_(flz_buf_deinit) struct flz_buf bytes = FLZ_BUF_NULL;
+    _cleanup_(flz_wipe_buf) struct flz_buf bytes = FLZ_BUF_NULL;
     int r = fsutil_read_secret(token_file, TOKEN_TEXT_MAX, &text, e->msg);
     if (r < 0)
         return r;
@@ -53,6 +53,8 @@ static int read_token(struct enrolment *e, const char *token_file)
     while (line.len > 0 && line.data[line.len - 1] <= ' ')
         line.len--;
     size_t prefix = sizeof FLZ_JOIN_TOKEN_PREFIX - 1;
+    if (!flz_buf_reserve(&bytes, line.len))
+        return flz_fail(-ENOMEM);
     if (line.len <= prefix || memcmp(line.data, FLZ_JOIN_TOKEN_PREFIX, prefix) != 0 ||
         flz_base64url_decode(
             (struct flz_view){.data = line.data + prefix, .len = line.len - prefix}, &bytes) < 0 ||
@@ -63,8 +65,6 @@ static int read_token(struct enrolment *e, const char *token_file)
                     token_file);
         r = flz_fail(-EINVAL);
     }
-    if (bytes.data)
-        sodium_memzero(bytes.data, bytes.size);
     return r;
 }
 

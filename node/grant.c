@@ -223,17 +223,13 @@ int grant_endpoint(const struct grant_settings *settings, const char *name,
 static int random_word(size_t bytes, char *ret_word, size_t size)
 {
     uint8_t raw[VERIFIER_BYTES];
-    _cleanup_(flz_buf_deinit) struct flz_buf text = FLZ_BUF_NULL;
+    _cleanup_(flz_wipe_buf) struct flz_buf text = FLZ_BUF_NULL;
     randombytes_buf(raw, bytes);
     if (flz_buf_reserve(&text, 2 * bytes))
         flz_base64url_encode((struct flz_view){.data = raw, .len = bytes}, &text);
     sodium_memzero(raw, sizeof raw);
     int r = flz_buf_error(&text);
-    if (r == 0)
-        r = flz_text_copy(ret_word, size, flz_buf_str(&text));
-    if (text.data)
-        sodium_memzero(text.data, text.size);
-    return r;
+    return r < 0 ? r : flz_text_copy(ret_word, size, flz_buf_str(&text));
 }
 
 int grant_browser_init(uint16_t port, struct grant_browser *ret_browser)

@@ -66,16 +66,12 @@ void keys_curve_deinit(struct keys_curve_pair *pair)
 
 static int decode_base64url(struct flz_view text, struct flz_secret *ret_secret)
 {
-    _cleanup_(flz_buf_deinit) struct flz_buf bytes = FLZ_BUF_NULL;
+    _cleanup_(flz_wipe_buf) struct flz_buf bytes = FLZ_BUF_NULL;
     /* All the room at once: a buffer that moves leaves its old bytes behind. */
     if (!flz_buf_reserve(&bytes, text.len))
         return flz_fail(-ENOMEM);
     int r = flz_base64url_decode(text, &bytes);
-    if (r == 0)
-        r = flz_secret_copy(flz_buf_view(&bytes), ret_secret);
-    if (bytes.data)
-        sodium_memzero(bytes.data, bytes.size);
-    return r;
+    return r < 0 ? r : flz_secret_copy(flz_buf_view(&bytes), ret_secret);
 }
 
 static int parse_file(const char *path, struct flz_view text, const char *kind, size_t len,
@@ -120,18 +116,14 @@ int keys_secret_load_credential(const char *path, const char *kind, size_t len,
 int keys_secret_save(const char *path, const char *kind, const struct flz_secret *secret,
                      struct flz_msg *msg)
 {
-    _cleanup_(flz_buf_deinit) struct flz_buf text = FLZ_BUF_NULL;
+    _cleanup_(flz_wipe_buf) struct flz_buf text = FLZ_BUF_NULL;
     /* All the room at once: a buffer that moves leaves its old bytes behind. */
     (void)flz_buf_reserve(&text, FILE_TEXT_MAX);
     flz_buf_printf(&text, HEADER "%s\n", kind);
     flz_base64url_encode(flz_secret_view(secret), &text);
     flz_buf_add_byte(&text, '\n');
     int r = flz_buf_error(&text);
-    if (r == 0)
-        r = fsutil_write_new(path, 0600, flz_buf_view(&text), msg);
-    if (text.data)
-        sodium_memzero(text.data, text.size);
-    return r;
+    return r < 0 ? r : fsutil_write_new(path, 0600, flz_buf_view(&text), msg);
 }
 
 int keys_sign_load(const char *path, struct keys_sign_pair *ret_pair, struct flz_msg *msg)

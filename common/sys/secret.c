@@ -163,6 +163,13 @@ void flz_wipe_free(void *memory)
     free(memory);
 }
 
+void flz_wipe_buf(struct flz_buf *buf)
+{
+    if (buf->data)
+        sodium_memzero(buf->data, buf->size);
+    flz_buf_deinit(buf);
+}
+
 int flz_secret_copy(struct flz_view bytes, struct flz_secret *ret_secret)
 {
     if (bytes.len == 0) {

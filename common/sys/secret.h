@@ -52,6 +52,10 @@ bool flz_secret_equal(const struct flz_secret *a, const struct flz_secret *b);
 /* free() that wipes first, for the allocators of libraries through whose hands a secret passes. */
 void flz_wipe_free(void *memory);
 
+/* Wipes all the room of a buffer that held a secret, and releases it. What fills such a buffer has
+ * it made large enough before: one that moves leaves its old bytes behind. */
+void flz_wipe_buf(struct flz_buf *buf);
+
 /*
  * Reads one line (up to end of line or file, at most `max` bytes) from a descriptor; the end of
  * line is not part of it. 0, -EMSGSIZE, -errno. For passphrases from a pipe or a terminal.

@@ -5,6 +5,7 @@
 #include "common/base/text.h"
 #include "common/sys/bus.h"
 #include "common/sys/clock.h"
+#include "common/sys/secret.h"
 #include "proto/codec.h"
 
 #include <assert.h>
@@ -15,14 +16,6 @@
 #include <string.h>
 
 #define REQUEST_OVERHEAD 16384 /* of a request beside its body */
-
-/* Buffers that may hold passwords: wiped whole, and made large enough never to move. */
-static void wipe(struct flz_buf *buf)
-{
-    if (buf->data)
-        sodium_memzero(buf->data, buf->size);
-    flz_buf_deinit(buf);
-}
 
 void ask_add(struct ask *ask, const char *key, const char *value)
 {
@@ -71,7 +64,7 @@ static int encode(struct exchange *x, const struct flz_signer *signer, struct fl
     (void)snprintf(request.verb, sizeof request.verb, "%s", ask->verb);
     if (x->context)
         request.certificate = flz_buf_view(&x->context->certificate);
-    _cleanup_(wipe) struct flz_buf payload = FLZ_BUF_NULL;
+    _cleanup_(flz_wipe_buf) struct flz_buf payload = FLZ_BUF_NULL;
     if (!flz_buf_reserve(&payload, ask->body.len + REQUEST_OVERHEAD) ||
         !flz_buf_reserve(ret_bytes, ask->body.len + 2 * REQUEST_OVERHEAD))
         return flz_fail(-ENOMEM);
@@ -132,7 +125,7 @@ static int failed(struct exchange *x, int r, struct answer *ret_answer)
 
 static int send_over(struct exchange *x, const struct flz_signer *signer, struct flz_buf *ret_bytes)
 {
-    _cleanup_(wipe) struct flz_buf request = FLZ_BUF_NULL;
+    _cleanup_(flz_wipe_buf) struct flz_buf request = FLZ_BUF_NULL;
     _cleanup_(keys_curve_deinit) struct keys_curve_pair own = KEYS_CURVE_NULL;
     int r = encode(x, signer, &request);
     if (r == 0)

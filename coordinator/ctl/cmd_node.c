@@ -25,19 +25,12 @@ struct invitation {
     struct flz_buf text;  /* the join token; secret until it is used */
 };
 
-static void wipe(struct flz_buf *buf)
-{
-    if (buf->data)
-        sodium_memzero(buf->data, buf->size);
-    flz_buf_deinit(buf);
-}
-
 static void deinit(struct invitation *invitation)
 {
     context_deinit(&invitation->context);
     keys_sign_deinit(&invitation->token);
     flz_buf_deinit(&invitation->bytes);
-    wipe(&invitation->text);
+    flz_wipe_buf(&invitation->text);
 }
 
 static int make_invite(struct invitation *invitation, const char *name, int64_t lasts_ms)
@@ -74,7 +67,7 @@ static int make_token(struct invitation *invitation)
     memcpy(token.node_endpoint, context->node_endpoint, sizeof token.node_endpoint);
     memcpy(token.network_name, context->name, sizeof token.network_name);
     memcpy(token.contact, context->contact, sizeof token.contact);
-    _cleanup_(wipe) struct flz_buf payload = FLZ_BUF_NULL;
+    _cleanup_(flz_wipe_buf) struct flz_buf payload = FLZ_BUF_NULL;
     int r = flz_buf_reserve(&payload, 8192) && flz_buf_reserve(&invitation->text, 16384)
                 ? flz_encode(&flz_codec_join_token, &token, &payload)
                 : flz_fail(-ENOMEM);
