@@ -48,8 +48,9 @@ static int64_t tidy_until(const struct coord *core, const struct live *x)
     return x->row.tidy_at + core->policy.action_deadline_ms;
 }
 
-int64_t exchange_patience(const struct coord *core, const struct live *x, uint32_t turn,
-                          uint32_t kind)
+/* When the coordinator stops waiting for the node's word on a task. */
+static int64_t patience_of(const struct coord *core, const struct live *x, uint32_t turn,
+                           uint32_t kind)
 {
     int64_t spare = REPORT_SPARE_MS + core->policy.grace_ms;
     if (kind == FLZ_TASK_TIDY)
@@ -93,7 +94,7 @@ static int issue(struct coord *core, struct live *x, uint32_t turn, uint32_t kin
     return coord_order(core, order);
 }
 
-static int presume(struct coord *core, const struct live *x, struct event_presumed presumed)
+int exchange_presume(struct coord *core, const struct live *x, struct event_presumed presumed)
 {
     presumed.exchange = x->row.handle;
     return coord_emit(core, (struct event){.type = EVENT_PRESUMED, .presumed = presumed});
@@ -262,7 +263,7 @@ static int send_waits(struct step *s)
 static int send_silent(struct step *s)
 {
     uint32_t kind = send_kind(s->turn);
-    int64_t patience = exchange_patience(s->core, s->x, s->turn, kind);
+    int64_t patience = patience_of(s->core, s->x, s->turn, kind);
     if (s->core->clock <= patience) {
         wake_at(s, patience + 1);
         return 0;
@@ -274,7 +275,7 @@ static int send_silent(struct step *s)
         .reason = FLZ_REASON_NETWORK,
         .fault = FAULT_SENDER_NODE,
     };
-    return presume(s->core, s->x, presumed);
+    return exchange_presume(s->core, s->x, presumed);
 }
 
 static int advance_send(struct step *s)
@@ -297,7 +298,7 @@ static int find_unobserved(struct step *s, uint32_t reason, uint32_t fault)
         .reason = reason,
         .fault = fault,
     };
-    return presume(s->core, s->x, presumed);
+    return exchange_presume(s->core, s->x, presumed);
 }
 
 static int find_waits(struct step *s)
@@ -338,7 +339,7 @@ static int advance_find(struct step *s)
     }
     if (s->t->find.state == TASK_WAITS)
         return find_waits(s);
-    int64_t patience = exchange_patience(s->core, s->x, s->turn, FLZ_TASK_FIND);
+    int64_t patience = patience_of(s->core, s->x, s->turn, FLZ_TASK_FIND);
     if (s->core->clock > patience)
         return find_unobserved(s, FLZ_REASON_NETWORK, FAULT_RECIPIENT_NODE);
     wake_at(s, patience + 1);
@@ -425,7 +426,7 @@ static int advance_mailbox(struct step *s, uint32_t kind)
         return 0;
     if (task->state == TASK_WAITS)
         return mailbox_waits(s, kind);
-    int64_t patience = exchange_patience(s->core, s->x, s->turn, kind);
+    int64_t patience = patience_of(s->core, s->x, s->turn, kind);
     if (s->core->clock <= patience) {
         wake_at(s, patience + 1);
         return 0;
@@ -437,7 +438,7 @@ static int advance_mailbox(struct step *s, uint32_t kind)
         .reason = FLZ_REASON_NETWORK,
         .fault = FAULT_RECIPIENT_NODE,
     };
-    return presume(s->core, s->x, presumed);
+    return exchange_presume(s->core, s->x, presumed);
 }
 
 /* The find is over. Not found: nothing to open, and a message that may have been sent never was
@@ -453,7 +454,7 @@ static int advance_unfound(struct step *s)
             .reason = s->t->send.reason,
             .fault = FAULT_SENDER_NODE,
         };
-        r = presume(s->core, s->x, presumed);
+        r = exchange_presume(s->core, s->x, presumed);
     }
     if (r < 0 || task_over(&s->t->open))
         return r;
@@ -550,7 +551,7 @@ static int advance_tidy(struct step *s, uint32_t side)
         return 0;
     if (task->state == TASK_WAITS)
         return tidy_waits(s, side, account);
-    int64_t patience = exchange_patience(s->core, s->x, side, FLZ_TASK_TIDY);
+    int64_t patience = patience_of(s->core, s->x, side, FLZ_TASK_TIDY);
     if (s->core->clock <= patience) {
         wake_at(s, patience + 1);
         return 0;
@@ -562,7 +563,7 @@ static int advance_tidy(struct step *s, uint32_t side)
         .reason = FLZ_REASON_NETWORK,
         .fault = side == 0 ? FAULT_SENDER_NODE : FAULT_RECIPIENT_NODE,
     };
-    return presume(s->core, s->x, presumed);
+    return exchange_presume(s->core, s->x, presumed);
 }
 
 static int advance_settled(struct step *s)

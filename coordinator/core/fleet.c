@@ -193,12 +193,6 @@ static int order_again(struct coord *core, struct live *x, uint32_t turn, uint32
     return coord_order(core, order);
 }
 
-static int presume(struct coord *core, const struct live *x, struct event_presumed presumed)
-{
-    presumed.exchange = x->row.handle;
-    return coord_emit(core, (struct event){.type = EVENT_PRESUMED, .presumed = presumed});
-}
-
 static int maybe_sent(struct coord *core, const struct live *x, uint32_t turn, uint32_t kind,
                       enum flz_reason reason)
 {
@@ -209,7 +203,7 @@ static int maybe_sent(struct coord *core, const struct live *x, uint32_t turn, u
         .reason = reason,
         .fault = FAULT_SENDER_NODE,
     };
-    return presume(core, x, presumed);
+    return exchange_presume(core, x, presumed);
 }
 
 /* ---- Connecting ---- */
@@ -363,7 +357,7 @@ static int revoke_task(struct coord *core, struct live *x, uint32_t turn, uint32
         .reason = FLZ_REASON_REVOKED,
         .fault = FAULT_RECIPIENT_NODE,
     };
-    return presume(core, x, presumed);
+    return exchange_presume(core, x, presumed);
 }
 
 static int copy_revocation(struct coord *core, struct flz_view revocation,

@@ -385,9 +385,8 @@ int exchange_advance(struct coord *core, uint32_t exchange);
  * is woken, and looked at by the ticks that follow. */
 int exchange_advance_all(struct coord *core, uint32_t account);
 int exchange_tick(struct coord *core);
-/* When the coordinator stops waiting for the node's word on a task. */
-int64_t exchange_patience(const struct coord *core, const struct live *x, uint32_t turn,
-                          uint32_t kind);
+/* Says what became of a task of which no word is waited for any more; the exchange is filled in. */
+int exchange_presume(struct coord *core, const struct live *x, struct event_presumed presumed);
 /* After it absence is `missing`; and the end of looking. */
 int64_t exchange_find_deadline(const struct coord *core, const struct row_turn *t);
 int64_t exchange_find_until(const struct coord *core, const struct row_turn *t);
