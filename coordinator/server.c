@@ -727,11 +727,6 @@ struct persons *server_persons(struct server *server)
     return server->persons;
 }
 
-const struct config *server_config(const struct server *server)
-{
-    return server->config;
-}
-
 struct flz_log *server_log(struct server *server)
 {
     return server->log;

@@ -43,7 +43,6 @@ int server_submit(struct server *server, struct coord_command *command, server_o
 
 const struct coord *server_core(const struct server *server);
 struct persons *server_persons(struct server *server);
-const struct config *server_config(const struct server *server);
 struct flz_log *server_log(struct server *server);
 int64_t server_now(struct server *server); /* network time */
 int64_t server_rate_milli(const struct server *server);

@@ -58,8 +58,6 @@ TABLE(account_state, [ACCOUNT_LIVE] = "live", [ACCOUNT_RELEASED] = "released",
 
 TABLE(node_state, [NODE_JOINED] = "joined", [NODE_REVOKED] = "revoked")
 
-TABLE(invite_state, [INVITE_OPEN] = "open", [INVITE_USED] = "used")
-
 TABLE(phase, [RAMP_START] = "start", [RAMP_RAMP] = "ramp", [RAMP_MAINTAIN] = "maintain",
       [RAMP_RECOVERY] = "recovery")
 

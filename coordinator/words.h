@@ -15,7 +15,6 @@ const char *words_task_state(uint32_t state);     /* enum row_task_state */
 const char *words_exchange_state(uint32_t state); /* enum row_exchange_state */
 const char *words_account_state(uint32_t state);  /* enum row_account_state */
 const char *words_node_state(uint32_t state);     /* enum row_node_state */
-const char *words_invite_state(uint32_t state);   /* enum row_invite_state */
 const char *words_phase(uint32_t phase);          /* enum ramp_phase */
 const char *words_intensity(uint32_t intensity);  /* enum flz_intensity */
 const char *words_profile(uint32_t profile);      /* enum flz_profile */

@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SUFFIXES_MAX 64
-
 struct entry {
     struct provider provider;
     struct config_list domains; /* addresses' domains */

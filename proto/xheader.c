@@ -13,8 +13,6 @@
 
 #define COLUMNS_MAX 78
 #define MESSAGE_ID_HASH_BYTES 20
-/* Longest field is "m=" and a Message-ID. */
-#define FIELD_MAX (XHEADER_MESSAGE_ID_MAX + 8)
 /* Any honest value is far below; more is not worth reading. */
 #define FOLDED_BYTES_MAX (4 * XHEADER_VALUE_MAX)
 

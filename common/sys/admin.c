@@ -20,7 +20,6 @@ struct admin_call {
     struct flz_certificate certificate; /* role 0: a local caller */
     char *texts[64];                    /* owned: arguments with their NUL, as asked for */
     size_t texts_count;
-    void *data;
     struct admin_call *next;
 };
 
@@ -213,16 +212,6 @@ bool admin_may(const struct admin_call *call, const char *target, bool changes)
     if (changes && call->certificate.role == FLZ_ROLE_VIEWER)
         return false;
     return flz_cert_covers(&call->certificate, target);
-}
-
-void admin_set_data(struct admin_call *call, void *data)
-{
-    call->data = data;
-}
-
-void *admin_data(const struct admin_call *call)
-{
-    return call->data;
 }
 
 /* ---- Life ---- */

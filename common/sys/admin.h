@@ -66,8 +66,6 @@ const char *admin_who(const struct admin_call *call);
 bool admin_may(const struct admin_call *call, const char *target, bool changes);
 /* The scope a caller is bound to, "" for the whole network: what lists are filtered by. */
 const char *admin_scope(const struct admin_call *call);
-void admin_set_data(struct admin_call *call, void *data);
-void *admin_data(const struct admin_call *call);
 
 /* Answers with a document (stolen; may be NULL) and words for people (may be NULL). */
 void admin_answer(struct admin_call *call, enum admin_exit code, json_t *json, const char *message);

@@ -903,11 +903,6 @@ int bus_send(struct bus_socket *socket, const struct bus_peer *peer, struct flz_
     return BUS_E_GONE;
 }
 
-bool bus_peer_equal(struct bus_peer a, struct bus_peer b)
-{
-    return a.len == b.len && memcmp(a.id, b.id, a.len) == 0;
-}
-
 const char *bus_endpoint(const struct bus_socket *socket)
 {
     return socket->endpoint;

@@ -129,8 +129,6 @@ struct bus_socket *bus_close(struct bus_socket *socket);
  */
 int bus_send(struct bus_socket *socket, const struct bus_peer *peer, struct flz_view bytes);
 
-bool bus_peer_equal(struct bus_peer a, struct bus_peer b);
-
 /* The endpoint as bound, with the real port; borrowed. */
 const char *bus_endpoint(const struct bus_socket *socket);
 

@@ -27,7 +27,8 @@ static int64_t interval_ms(uint32_t n, int64_t rate_milli, int64_t floor_ms)
     return real > floor ? real : floor;
 }
 
-uint32_t job_actions(const struct flz_task *task)
+/* The consent bits a task needs of the account that acts. */
+static uint32_t actions_of(const struct flz_task *task)
 {
     switch ((enum flz_task_kind)task->kind) {
     case FLZ_TASK_SEND: return FLZ_ACTION_SEND;
@@ -54,7 +55,7 @@ enum flz_reason job_admit(const struct flz_task *task, const struct journal_memb
         return FLZ_REASON_SLOT;
     const struct flz_consent *consent = &member->account.consent;
     if (consent->until <= network_now ||
-        (consent->actions & job_actions(task)) != job_actions(task))
+        (consent->actions & actions_of(task)) != actions_of(task))
         return FLZ_REASON_NO_CONSENT;
     /* The order must be about this mailbox: what we send is from it, what we look for is to it. */
     const char *own = flz_task_kind_sends(task->kind) ? task->from : task->to;
@@ -75,7 +76,7 @@ enum flz_reason job_gate_check(const struct flz_task *task, const struct job_gat
     if (now < task->not_before || (flz_task_kind_sends(task->kind) && now >= task->not_after))
         return FLZ_REASON_SLOT;
     if (gate->consent.until <= now ||
-        (gate->consent.actions & job_actions(task)) != job_actions(task))
+        (gate->consent.actions & actions_of(task)) != actions_of(task))
         return FLZ_REASON_NO_CONSENT;
     if (gate->own_refused)
         return FLZ_REASON_POLICY;

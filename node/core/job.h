@@ -76,9 +76,6 @@ enum flz_reason job_gate_check(const struct flz_task *task, const struct job_gat
 enum flz_reason job_admit(const struct flz_task *task, const struct journal_member *member,
                           int64_t network_now);
 
-/* The consent bits a task needs of the account that acts. */
-uint32_t job_actions(const struct flz_task *task);
-
 /* The log that ordered it was given up. True when it changed: a message that has not left must not
  * any more, and is due to be withdrawn. Looks and acts go on: what left is to be found. */
 bool job_give_up(struct job *job);

@@ -962,11 +962,3 @@ const char *smtp_verdict_str(enum smtp_verdict verdict)
     }
     return "none";
 }
-
-const char *smtp_mechanism_str(enum smtp_mechanism mechanism)
-{
-    for (size_t i = 0; i < sizeof(mechanisms) / sizeof(mechanisms[0]); i++)
-        if (mechanisms[i].bit == mechanism)
-            return mechanisms[i].name;
-    return "none";
-}

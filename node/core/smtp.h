@@ -262,7 +262,6 @@ bool smtp_authenticated(const struct smtp *smtp);
 const struct smtp_result *smtp_result(const struct smtp *smtp);
 const struct smtp_capabilities *smtp_capabilities(const struct smtp *smtp);
 
-/* Lower-case words for logs: "rcpt", "not-sent", "plain". Static. */
+/* Lower-case words for logs: "rcpt", "not-sent". Static. */
 const char *smtp_stage_str(enum smtp_stage stage);
 const char *smtp_verdict_str(enum smtp_verdict verdict);
-const char *smtp_mechanism_str(enum smtp_mechanism mechanism);

@@ -79,6 +79,20 @@ static uint32_t folder_at(const struct visit *visit, uint32_t place)
     return FOLDER_NONE;
 }
 
+/* Pushes a look in one folder for the targets that are marked `looking`. The stack is last in,
+ * first out: what comes last is pushed first. */
+static void push_look(struct visit *visit, uint32_t folder, bool search, bool scan)
+{
+    look_forget(visit);
+    visit_push(visit, (struct op){.kind = OP_VERIFY, .folder = folder});
+    visit_push(visit, (struct op){.kind = OP_FETCH, .folder = folder});
+    if (scan)
+        visit_push(visit, (struct op){.kind = OP_SCAN, .folder = folder});
+    if (search)
+        visit_push(visit, (struct op){.kind = OP_SEARCH, .folder = folder});
+    visit_push(visit, (struct op){.kind = OP_OPEN, .folder = folder});
+}
+
 bool look_plan(struct visit *visit)
 {
     for (;;) {
@@ -94,7 +108,7 @@ bool look_plan(struct visit *visit)
         }
         if (!any)
             continue;
-        look_push(visit, f, visit->phase != PHASE_SCAN, visit->phase != PHASE_SEARCH);
+        push_look(visit, f, visit->phase != PHASE_SCAN, visit->phase != PHASE_SEARCH);
         return true;
     }
 }
@@ -109,25 +123,12 @@ void look_forget(struct visit *visit)
     visit->asking = false;
 }
 
-/* The stack is last in, first out: what comes last is pushed first. */
-void look_push(struct visit *visit, uint32_t folder, bool search, bool scan)
-{
-    look_forget(visit);
-    visit_push(visit, (struct op){.kind = OP_VERIFY, .folder = folder});
-    visit_push(visit, (struct op){.kind = OP_FETCH, .folder = folder});
-    if (scan)
-        visit_push(visit, (struct op){.kind = OP_SCAN, .folder = folder});
-    if (search)
-        visit_push(visit, (struct op){.kind = OP_SEARCH, .folder = folder});
-    visit_push(visit, (struct op){.kind = OP_OPEN, .folder = folder});
-}
-
 void look_push_one(struct visit *visit, uint32_t target, uint32_t folder, bool scan)
 {
     struct target *t = &visit->targets[target];
     for (size_t i = 0; i < visit->n_targets; i++)
         visit->targets[i].looking = i == target;
-    look_push(visit, folder, true, scan);
+    push_look(visit, folder, true, scan);
     if (t->copy_uid)
         visit->uids[visit->n_uids++] = t->copy_uid;
 }

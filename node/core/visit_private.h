@@ -215,8 +215,6 @@ struct copy *visit_copy(struct target *target);
 bool visit_is_open(const struct visit *visit, uint32_t folder, bool write);
 
 /* visit_look.c */
-/* Pushes a look in one folder for the targets that are marked `looking`. */
-void look_push(struct visit *visit, uint32_t folder, bool search, bool scan);
 /* Pushes the looks of a phase; false when the phase has no more. */
 bool look_plan(struct visit *visit);
 enum slot look_slot(const struct visit *visit, uint32_t folder);
