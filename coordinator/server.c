@@ -467,7 +467,7 @@ static void on_housekeeping(uv_timer_t *timer)
     int64_t step = netclock_leader_refused_step(&server->clock);
     if (step != 0)
         flz_log(server->log, FLZ_LOG_ERROR, "clock_step_refused", "step_ms=%lld hint=%s",
-                (long long)step, "set the clock, or confirm the step");
+                (long long)step, "set this host's clock; network time goes on without the step");
 }
 
 static void on_signal(uv_signal_t *signal, int number)
