@@ -50,7 +50,8 @@ function(flz_unit_test name)
     cmake_parse_arguments(ARG "" "" "SOURCES;LINK;LABELS" ${ARGN})
     flz_program(${name} SOURCES ${ARG_SOURCES} LINK ${ARG_LINK} cmocka)
     add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
-    set_tests_properties(${name} PROPERTIES TIMEOUT 120 LABELS "unit;${ARG_LABELS}")
+    set_tests_properties(${name} PROPERTIES TIMEOUT 120 LABELS "unit;${ARG_LABELS}"
+        ENVIRONMENT "TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/unit/tsan.supp")
 endfunction()
 
 # flz_fuzzer(<name> SOURCES ... LINK ...): a libFuzzer target; without FLZ_FUZZ the same source
