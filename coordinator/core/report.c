@@ -75,10 +75,21 @@ static bool fits(const struct live *x, const struct row_task *task, uint32_t nod
            flz_id_equal(core->accounts[said.account].row.id, receipt->account);
 }
 
+/* The node says that the message left it, or may have. */
+static bool has_left(const struct flz_receipt *receipt)
+{
+    return receipt->outcome == FLZ_OUTCOME_SENT || receipt->outcome == FLZ_OUTCOME_AMBIGUOUS ||
+           receipt->outcome == FLZ_OUTCOME_INDETERMINATE;
+}
+
 /* A task's word after an earlier one. */
 static enum event_effect second_word(const struct live *x, const struct row_task *task,
                                      const struct flz_receipt *receipt)
 {
+    /* What may have left has not: that is not for a journal to say that was lost meanwhile, nor of
+     * a message that was found. */
+    if (task->presumed && task->outcome == FLZ_OUTCOME_AMBIGUOUS && !has_left(receipt))
+        return EFFECT_MOOT;
     if (task->presumed)
         return EFFECT_CORRECTED;
     if (task->outcome == receipt->outcome) {

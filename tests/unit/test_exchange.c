@@ -506,6 +506,25 @@ static void after_a_lost_journal_sends_are_ambiguous_and_the_rest_is_ordered_aga
     assert_int_equal(fx_events(fx, EVENT_PRESUMED), 0);
 }
 
+/* An order on its way reaches the new journal, which knows no account yet. */
+static void a_lost_journal_cannot_say_that_nothing_left(void **state)
+{
+    static const enum flz_outcome words[] = {FLZ_OUTCOME_DECLINED, FLZ_OUTCOME_EXPIRED,
+                                             FLZ_OUTCOME_WITHDRAWN, FLZ_OUTCOME_FAILED};
+    struct fx *fx = ordered(state, 1);
+    fx->incarnations[0] = fx_id(70);
+    fx->seqs[0] = 0;
+    fx_hello(fx, 0, 100);
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        fx_say(fx, 0, FLZ_TASK_SEND, 0, words[i]);
+        assert_int_equal(fx_effect(fx), EFFECT_MOOT);
+        assert_int_equal(fx_turn(fx, 0)->send.outcome, FLZ_OUTCOME_AMBIGUOUS);
+        assert_int_equal(fx_day(fx, 0)->committed, 1);
+    }
+    fx_say(fx, 0, FLZ_TASK_SEND, 0, FLZ_OUTCOME_SENT); /* seen in its Sent folder */
+    assert_int_equal(fx_effect(fx), EFFECT_CORRECTED);
+}
+
 static void a_rolled_back_journal_is_a_lost_one(void **state)
 {
     struct fx *fx = ordered(state, 1);
@@ -673,6 +692,7 @@ int main(void)
         CLAIM(a_late_message_is_never_bunched_with_another),
         CLAIM(an_end_of_consent_voids_what_is_planned_at_once),
         CLAIM(after_a_lost_journal_sends_are_ambiguous_and_the_rest_is_ordered_again),
+        CLAIM(a_lost_journal_cannot_say_that_nothing_left),
         CLAIM(a_rolled_back_journal_is_a_lost_one),
         CLAIM(a_reconnected_node_gets_what_it_lacks_after_its_reports),
         CLAIM(a_revoked_node_is_not_heard_and_its_sends_are_looked_for),
