@@ -29,19 +29,30 @@ static int touch_live(struct coord *core, struct live *x)
     return state_touch(core, ROW_EXCHANGE, x->row.handle, &x->dirty);
 }
 
+/* What an event lists, for a row that outlives it: owned by the row; NULL for nothing. */
+static int copy_items(const void *items, size_t bytes, void **ret_copy)
+{
+    void *copy = NULL;
+    if (bytes > 0) {
+        copy = malloc(bytes);
+        if (!copy)
+            return flz_fail(-ENOMEM);
+        memcpy(copy, items, bytes);
+    }
+    *ret_copy = copy;
+    return 0;
+}
+
 /* ---- Office, invites, nodes ---- */
 
 int fold_forgotten_set(struct coord *core, const struct row_forgotten *forgotten, size_t count)
 {
-    struct row_forgotten *copy = NULL;
+    void *copy;
     if (count > FLZ_FORGOTTEN_MAX)
         return UNFIT;
-    if (count > 0) {
-        copy = malloc(count * sizeof *copy);
-        if (!copy)
-            return flz_fail(-ENOMEM);
-        memcpy(copy, forgotten, count * sizeof *copy);
-    }
+    int r = copy_items(forgotten, count * sizeof *forgotten, &copy);
+    if (r < 0)
+        return r;
     free((void *)(uintptr_t)core->network.forgotten);
     core->network.forgotten = copy;
     core->network.forgotten_count = count;
@@ -154,15 +165,12 @@ static int fold_joined(struct coord *core, const struct event *event)
 
 int fold_node_packs(struct node_state *node, const struct flz_digest *packs, size_t count)
 {
+    void *copy;
     if (count > FLZ_PACKS_MAX)
         return UNFIT;
-    struct flz_digest *copy = NULL;
-    if (count > 0) {
-        copy = malloc(count * sizeof *copy);
-        if (!copy)
-            return flz_fail(-ENOMEM);
-        memcpy(copy, packs, count * sizeof *copy);
-    }
+    int r = copy_items(packs, count * sizeof *packs, &copy);
+    if (r < 0)
+        return r;
     free((void *)(uintptr_t)node->row.packs);
     node->row.packs = copy;
     node->row.packs_count = count;
@@ -171,15 +179,12 @@ int fold_node_packs(struct node_state *node, const struct flz_digest *packs, siz
 
 int fold_node_revocation(struct node_state *node, struct flz_view revocation)
 {
-    uint8_t *copy = NULL;
+    void *copy;
     if (revocation.len > FLZ_REVOCATION_BYTES_MAX)
         return UNFIT;
-    if (revocation.len > 0) {
-        copy = malloc(revocation.len);
-        if (!copy)
-            return flz_fail(-ENOMEM);
-        memcpy(copy, revocation.data, revocation.len);
-    }
+    int r = copy_items(revocation.data, revocation.len, &copy);
+    if (r < 0)
+        return r;
     free((void *)(uintptr_t)node->row.revocation.data);
     node->row.revocation = (struct flz_view){.data = copy, .len = revocation.len};
     return 0;
