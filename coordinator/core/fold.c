@@ -47,7 +47,7 @@ static int copy_items(const void *items, size_t bytes, void **ret_copy)
 
 int fold_forgotten_set(struct coord *core, const struct row_forgotten *forgotten, size_t count)
 {
-    void *copy;
+    void *copy = NULL;
     if (count > FLZ_FORGOTTEN_MAX)
         return UNFIT;
     int r = copy_items(forgotten, count * sizeof *forgotten, &copy);
@@ -165,7 +165,7 @@ static int fold_joined(struct coord *core, const struct event *event)
 
 int fold_node_packs(struct node_state *node, const struct flz_digest *packs, size_t count)
 {
-    void *copy;
+    void *copy = NULL;
     if (count > FLZ_PACKS_MAX)
         return UNFIT;
     int r = copy_items(packs, count * sizeof *packs, &copy);
@@ -179,7 +179,7 @@ int fold_node_packs(struct node_state *node, const struct flz_digest *packs, siz
 
 int fold_node_revocation(struct node_state *node, struct flz_view revocation)
 {
-    void *copy;
+    void *copy = NULL;
     if (revocation.len > FLZ_REVOCATION_BYTES_MAX)
         return UNFIT;
     int r = copy_items(revocation.data, revocation.len, &copy);
