@@ -14,16 +14,19 @@ static json_t *side_json(const struct view *view, uint32_t account)
     return json;
 }
 
-/* The last word on a message, in one word. */
+/* The last word on a message, in one word. What a look ended with is a word on the message only
+ * when the look was one: a recipient's node that declined, or had no time, says nothing of a
+ * message that was sent. */
 static const char *turn_word(const struct row_turn *t)
 {
     if (t->placement != FLZ_PLACEMENT_NONE)
         return words_placement(t->placement);
-    if (t->find.state == TASK_ENDED && t->send.state == TASK_ENDED)
-        return words_outcome(t->find.outcome);
-    if (t->send.state == TASK_ENDED)
+    if (t->send.state != TASK_ENDED)
+        return words_task_state(t->send.state);
+    if (t->send.outcome != FLZ_OUTCOME_SENT || t->find.state != TASK_ENDED)
         return words_outcome(t->send.outcome);
-    return words_task_state(t->send.state);
+    bool missing = t->find.outcome == FLZ_OUTCOME_MISSING;
+    return words_outcome(missing ? FLZ_OUTCOME_MISSING : FLZ_OUTCOME_UNOBSERVED);
 }
 
 static json_t *summary_json(const struct view *view, const struct row_exchange *x)

@@ -395,6 +395,36 @@ static void plans_and_sums_come_in_pages_too(void **state)
     json_decref(document);
 }
 
+/* A node that did not look says nothing of a message that was sent. */
+static void a_look_that_was_none_says_nothing_of_a_message(void **state)
+{
+    struct fixture *fixture = *state;
+    static const struct {
+        uint32_t send;
+        uint32_t find;
+        const char *word;
+    } cases[] = {
+        {FLZ_OUTCOME_SENT, FLZ_OUTCOME_MISSING, "missing"},
+        {FLZ_OUTCOME_SENT, FLZ_OUTCOME_UNOBSERVED, "unobserved"},
+        {FLZ_OUTCOME_SENT, FLZ_OUTCOME_DECLINED, "unobserved"},
+        {FLZ_OUTCOME_SENT, FLZ_OUTCOME_EXPIRED, "unobserved"},
+        {FLZ_OUTCOME_SENT, FLZ_OUTCOME_WITHDRAWN, "unobserved"},
+        {FLZ_OUTCOME_SENT, FLZ_OUTCOME_FAILED, "unobserved"},
+        {FLZ_OUTCOME_INDETERMINATE, FLZ_OUTCOME_MISSING, "indeterminate"},
+        {FLZ_OUTCOME_REJECTED, FLZ_OUTCOME_MISSING, "rejected"},
+        {FLZ_OUTCOME_DECLINED, FLZ_OUTCOME_UNOBSERVED, "declined"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct row_turn turn = {.send = {.state = TASK_ENDED, .outcome = cases[i].send},
+                                .find = {.state = TASK_ENDED, .outcome = cases[i].find}};
+        struct row_exchange x = {.to = 1, .turns = &turn, .turns_count = 1};
+        json_t *json = view_exchange_full(&fixture->view, &x);
+        json_t *words = json_object_get(json, "messages");
+        assert_string_equal(json_string_value(json_array_get(words, 0)), cases[i].word);
+        json_decref(json);
+    }
+}
+
 static void exchanges_go_on_before_the_last_one_told(void **state)
 {
     struct fixture *fixture = *state;
@@ -675,6 +705,7 @@ int main(void)
         VIEW_TEST(pages_hold_each_account_once),
         VIEW_TEST(a_search_finds_no_one_by_a_name_that_is_not_told),
         VIEW_TEST(plans_and_sums_come_in_pages_too),
+        VIEW_TEST(a_look_that_was_none_says_nothing_of_a_message),
         VIEW_TEST(exchanges_go_on_before_the_last_one_told),
         VIEW_TEST(a_node_tells_how_many_cannot_log_in),
         VIEW_TEST(days_of_the_archive_are_counted_once),
