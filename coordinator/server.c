@@ -44,7 +44,7 @@ static const char *const family_names[FAMILIES] = {
 
 static bool is_archive(enum row_kind kind)
 {
-    return kind == ROW_DAY_OLD || kind == ROW_EXCHANGE_OLD;
+    return kind == ROW_DAY_OLD || kind == ROW_EXCHANGE_OLD || kind == ROW_TALLY_OLD;
 }
 
 static void row_key(enum row_kind kind, const void *row, struct flz_buf *key)

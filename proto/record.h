@@ -113,8 +113,10 @@ enum row_kind {
     /* Archives: written once, never loaded into a core again. */
     ROW_DAY_OLD = 12,      /* struct row_day */
     ROW_EXCHANGE_OLD = 13, /* struct row_exchange */
+    ROW_TALLY = 14,
+    ROW_TALLY_OLD = 15, /* archive, as those two: struct row_tally of a week or a month */
 };
-#define ROW_KIND_MAX ROW_EXCHANGE_OLD
+#define ROW_KIND_MAX ROW_TALLY_OLD
 
 struct row_network {
     struct flz_id id;
@@ -350,6 +352,56 @@ struct row_exchange {
     const struct row_turn *turns; /* owned by the core */
     size_t turns_count;           /* planned: 1 … FLZ_TURNS_MAX */
     bool recovered; /* some of it is known from receipts of a forgotten generation alone */
+    /* The accounts' providers when it was planned, each + 1; 0 = not known: no tally counts it. */
+    uint32_t from_provider;
+    uint32_t to_provider;
+};
+
+/* Whose messages a tally counts, by where they went. */
+enum row_tally_scope {
+    TALLY_ACCOUNT = 1,  /* subject: the sending account; object: the recipients' provider */
+    TALLY_DOMAIN = 2,   /* the sender's domain; the recipients' provider */
+    TALLY_PAIR = 3,     /* the sender's provider; the recipients' provider */
+    TALLY_SCENARIO = 4, /* the first four bytes of the content pack's digest; the scenario */
+    TALLY_NODE = 5,     /* the node that sent (once ordered); the recipients' provider */
+};
+#define TALLY_SCOPE_MAX TALLY_NODE
+
+enum row_tally_span { TALLY_DAY = 1, TALLY_WEEK = 2, TALLY_MONTH = 3 };
+
+/*
+ * Counters of messages, on the sender's local date of their slots. Like a day's they are the sum
+ * over the turns; days that close for good are added up in their week (from Monday) and their month
+ * and leave (coordinator/core/tally.c).
+ */
+struct row_tally {
+    uint32_t scope; /* enum row_tally_scope; subject and object are handles where not said above */
+    uint32_t subject;
+    uint32_t object;
+    uint32_t span; /* enum row_tally_span */
+    int32_t date;  /* its first */
+    uint32_t planned;
+    uint32_t issued; /* ordered, and not known not to be sent */
+    uint32_t sent;
+    uint32_t refused_hard; /* 5xx, for the message or its recipient */
+    uint32_t refused_soft; /* any other refusal of the server */
+    uint32_t indeterminate;
+    uint32_t bounced;    /* sent, and come back for good */
+    uint32_t complaints; /* sent, and complained about */
+    uint32_t inbox;
+    uint32_t junk;
+    uint32_t other;
+    uint32_t missing;
+    uint32_t unobserved;
+    uint32_t rescued;
+    uint32_t opened;
+    uint32_t replied;  /* of the sent, those that were replies themselves */
+    uint32_t due;      /* rescues and openings of found messages that are over … */
+    uint32_t done;     /* … and of these, carried out */
+    uint32_t verdicts; /* found messages whose provider said how they authenticate … */
+    uint32_t spf;      /* … and of these, passed */
+    uint32_t dkim;
+    uint32_t dmarc;
 };
 
 /* ---- Events ---- */
@@ -731,6 +783,7 @@ union row {
     struct row_contact contact;
     struct row_day day;
     struct row_exchange exchange;
+    struct row_tally tally;
 };
 
 /* ---- Bytes ---- */

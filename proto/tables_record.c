@@ -119,7 +119,18 @@ CODEC(row_exchange, flz__row_exchange, row_exchange,
       MESSAGE(row_exchange, tidy_from, flz_codec_row_task),
       MESSAGE(row_exchange, tidy_to, flz_codec_row_task),
       MESSAGES(row_exchange, turns, FLZ_TURNS_MAX, flz_codec_row_turn),
-      BOOL(row_exchange, recovered));
+      BOOL(row_exchange, recovered), U32(row_exchange, from_provider),
+      U32(row_exchange, to_provider));
+
+CODEC(row_tally, flz__row_tally, row_tally,
+      U32(row_tally, scope), U32(row_tally, subject), U32(row_tally, object), U32(row_tally, span),
+      S32(row_tally, date), U32(row_tally, planned), U32(row_tally, issued), U32(row_tally, sent),
+      U32(row_tally, refused_hard), U32(row_tally, refused_soft), U32(row_tally, indeterminate),
+      U32(row_tally, bounced), U32(row_tally, complaints), U32(row_tally, inbox),
+      U32(row_tally, junk), U32(row_tally, other), U32(row_tally, missing),
+      U32(row_tally, unobserved), U32(row_tally, rescued), U32(row_tally, opened),
+      U32(row_tally, replied), U32(row_tally, due), U32(row_tally, done), U32(row_tally, verdicts),
+      U32(row_tally, spf), U32(row_tally, dkim), U32(row_tally, dmarc));
 
 CODEC(event_lead, flz__event_lead, event_lead,
       U64(event_lead, epoch), FIXED(event_lead, generation), S64(event_lead, quiet_until));
@@ -403,6 +414,8 @@ static const struct flz_codec *const row_kinds[ROW_KIND_MAX + 1] = {
     [ROW_EXCHANGE] = &flz_codec_row_exchange,
     [ROW_DAY_OLD] = &flz_codec_row_day,
     [ROW_EXCHANGE_OLD] = &flz_codec_row_exchange,
+    [ROW_TALLY] = &flz_codec_row_tally,
+    [ROW_TALLY_OLD] = &flz_codec_row_tally,
 };
 
 const struct flz_codec *flz_row_codec(uint32_t kind)
@@ -475,6 +488,16 @@ void flz_row_key(enum row_kind kind, const void *row, struct flz_buf *buf)
     case ROW_EXCHANGE_OLD:
         flz_buf_add_be32(buf, ((const struct row_exchange *)row)->handle);
         break;
+    case ROW_TALLY:
+    case ROW_TALLY_OLD: {
+        const struct row_tally *tally = row;
+        flz_buf_add_byte(buf, (uint8_t)tally->scope);
+        flz_buf_add_be32(buf, tally->subject);
+        flz_buf_add_be32(buf, tally->object);
+        flz_buf_add_byte(buf, (uint8_t)tally->span);
+        flz_buf_add_be32(buf, ordered(tally->date));
+        break;
+    }
     }
 }
 

@@ -22,6 +22,7 @@ extern const struct flz_codec flz_codec_row_suppression;
 extern const struct flz_codec flz_codec_row_contact;
 extern const struct flz_codec flz_codec_row_day;
 extern const struct flz_codec flz_codec_row_exchange;
+extern const struct flz_codec flz_codec_row_tally;
 extern const struct flz_codec flz_codec_event_lead;
 extern const struct flz_codec flz_codec_event_invited;
 extern const struct flz_codec flz_codec_event_joined;

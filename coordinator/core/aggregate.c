@@ -124,7 +124,7 @@ static int count_turn(struct coord *core, const struct live *x, uint32_t turn, b
     add(&sender, &recipient, false);
     if (r == 0)
         r = count(core, COORD_NONE, t->date, &sender, minus);
-    return r;
+    return r < 0 ? r : tally_count(core, x, turn, minus);
 }
 
 int aggregate_take(struct coord *core, const struct live *x, uint32_t turn)

@@ -41,7 +41,7 @@ static void maps_free(struct coord *core)
         &core->nodes_by_id,         &core->nodes_by_curve,  &core->accounts_by_id,
         &core->accounts_by_address, &core->names_by_digest, &core->presence,
         &core->invites_by_token,    &core->suppressed,      &core->contacts_by_pair,
-        &core->days_by_key,         &core->live_by_id,
+        &core->days_by_key,         &core->live_by_id,      &core->tallies_by_key,
     };
     for (size_t i = 0; i < sizeof maps / sizeof *maps; i++)
         flz_map_deinit(maps[i]);
@@ -63,7 +63,8 @@ struct coord *coord_free(struct coord *core)
     free((void *)(uintptr_t)core->network.forgotten);
     void *const arrays[] = {core->accounts,     core->invites,  core->settings, core->pauses,
                             core->suppressions, core->contacts, core->days,     core->days_free,
-                            core->live,         core->changes,  core->events,   core->orders};
+                            core->live,         core->changes,  core->events,   core->orders,
+                            core->tallies,      core->tallies_free};
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
         free(arrays[i]);
     free(core);

@@ -254,6 +254,10 @@ size_t coord_exchange_limit(const struct coord *core); /* one above the highest 
  */
 const struct row_day *coord_day(const struct coord *core, uint32_t account, int32_t date);
 
+/* Tallies in memory by index, in no promised order, up to the limit; NULL: none there. */
+const struct row_tally *coord_tally(const struct coord *core, size_t index);
+size_t coord_tally_limit(const struct coord *core);
+
 /* Pauses in force at `now`, at most `max`: all of them; those that touch this node's accounts (what
  * a node's pulse says: a neighbour's are not its business). */
 size_t coord_pauses(const struct coord *core, int64_t now, struct flz_pause *ret_pauses,

@@ -800,6 +800,8 @@ static int begin_exchange(struct coord *core, const struct event_plan_exchange *
         .turns = turns,
         .turns_count = e->turns_count,
         .recovered = recovered,
+        .from_provider = core->accounts[e->from].row.provider + 1,
+        .to_provider = core->accounts[e->to].row.provider + 1,
     };
     int r = state_live_add(core, &row);
     if (r < 0)
@@ -849,7 +851,7 @@ static int archive_days(struct coord *core, int64_t at)
         if (r < 0)
             return r;
     }
-    return 0;
+    return tally_archive(core, first);
 }
 
 static int fold_plan_seal(struct coord *core, const struct event *event)

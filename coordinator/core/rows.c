@@ -80,8 +80,15 @@ static int gather_change(struct coord *core, const struct change *change, struct
         int r = gather(takings, ROW_EXCHANGE, &x->row, ended);
         return r < 0 || !ended ? r : gather(takings, ROW_EXCHANGE_OLD, &x->row, false);
     }
+    case ROW_TALLY: {
+        const struct tally_state *tally = &core->tallies[i];
+        int r = gather(takings, ROW_TALLY, &tally->row, !tally->live);
+        bool archived = !tally->live && tally->row.span != TALLY_DAY;
+        return r < 0 || !archived ? r : gather(takings, ROW_TALLY_OLD, &tally->row, false);
+    }
     case ROW_DAY_OLD:
-    case ROW_EXCHANGE_OLD: break;
+    case ROW_EXCHANGE_OLD:
+    case ROW_TALLY_OLD: break;
     }
     return flz_fail(-ENOTRECOVERABLE);
 }
@@ -179,8 +186,15 @@ static void clean(struct coord *core, const struct change *change, bool *pauses,
         if (live_slot(core, i)->row.state == EXCHANGE_ENDED)
             state_live_free(core, i);
         break;
+    case ROW_TALLY:
+        if (core->tallies[i].live)
+            core->tallies[i].dirty = false;
+        else
+            tally_free(core, i);
+        break;
     case ROW_DAY_OLD:
-    case ROW_EXCHANGE_OLD: break;
+    case ROW_EXCHANGE_OLD:
+    case ROW_TALLY_OLD: break;
     }
 }
 
@@ -303,8 +317,10 @@ int coord_load_row(struct coord *core, enum row_kind kind, const void *row)
     case ROW_CONTACT: return fold_contact_add(core, row, &i);
     case ROW_DAY: return load_day(core, row);
     case ROW_EXCHANGE: return load_exchange(core, row);
+    case ROW_TALLY: return tally_load(core, row);
     case ROW_DAY_OLD:
-    case ROW_EXCHANGE_OLD: return 0;
+    case ROW_EXCHANGE_OLD:
+    case ROW_TALLY_OLD: return 0;
     }
     return flz_fail(-EPROTO);
 }

@@ -83,6 +83,13 @@ struct day_state {
     uint32_t turns; /* of live exchanges that count in it */
 };
 
+/* Not live with dirty: to be deleted, and archived unless it is a day's; without: free. */
+struct tally_state {
+    struct row_tally row;
+    bool dirty;
+    bool live;
+};
+
 /* A live exchange. row.turns points at turns. */
 struct live {
     struct row_exchange row;
@@ -173,6 +180,14 @@ struct coord {
     size_t days_free_count;
     size_t days_free_capacity;
     struct flz_map days_by_key;
+
+    struct tally_state *tallies;
+    size_t tallies_count;
+    size_t tallies_capacity;
+    uint32_t *tallies_free; /* indexes */
+    size_t tallies_free_count;
+    size_t tallies_free_capacity;
+    struct flz_map tallies_by_key;
 
     struct live **live; /* of handle live_base + i; NULL = ended */
     size_t live_count;
@@ -284,6 +299,39 @@ int aggregate_hold(struct coord *core, const struct live *x, int32_t change);
 
 /* Adds the counters of `part` to `sum`. */
 void aggregate_add(struct row_day *sum, const struct row_day *part);
+
+/* ---- Tallies (tally.c) ---- */
+
+#define TALLY_SPANS_SPARE 14 /* days that weeks and months stay longer: the score asks for 28 */
+
+/* What one turn adds to each of its cells; counters only, all else zero. */
+void tally_turn(const struct row_turn *t, bool is_reply, struct row_tally *ret_part);
+/* The cells, a day's each, in which a turn counts: how many. */
+size_t tally_cells(const struct row_exchange *x, uint32_t turn, uint32_t sender_domain,
+                   struct row_tally ret_cells[static TALLY_SCOPE_MAX]);
+/* Puts the turn's part into its cells, or takes it out. 0 or -ENOMEM. */
+int tally_count(struct coord *core, const struct live *x, uint32_t turn, bool minus);
+/* Adds the counters of `part` to `sum`. */
+void tally_add(struct row_tally *sum, const struct row_tally *part);
+bool tally_is_empty(const struct row_tally *tally);
+/* The first date of the span that the date lies in. */
+int32_t tally_first(enum row_tally_span span, int32_t date);
+
+/* The row of this scope, subject, object, span and date; NULL: all zero, or archived. */
+const struct row_tally *tally_find(const struct coord *core, const struct row_tally *cell);
+/* Adds up the cell's days of from … to; the weeks that touch them, which hold only days that are
+ * no rows of their own any more. */
+void tally_sum(const struct coord *core, struct row_tally cell, int32_t from, int32_t to,
+               struct row_tally *sum);
+void tally_sum_weeks(const struct coord *core, struct row_tally cell, int32_t from, int32_t to,
+                     struct row_tally *sum);
+
+/* Days before `first` that have left with their row_day become weeks and months, and old ones of
+ * these leave. 0 or -ENOMEM. */
+int tally_archive(struct coord *core, int32_t first);
+int tally_load(struct coord *core, const struct row_tally *row);
+/* Gives the slot of one that left back. */
+void tally_free(struct coord *core, uint32_t index);
 
 /* ---- What loading shares with folding (fold.c): puts a row into memory. 0, -EPROTO, -ENOMEM ----
  */

@@ -156,8 +156,8 @@ struct server {
 static int put_row(void *data, enum row_kind kind, const void *row, bool deleted)
 {
     struct store_batch *rider = data;
-    enum family family = kind == ROW_DAY_OLD || kind == ROW_EXCHANGE_OLD ? FAMILY_ARCHIVE
-                                                                        : FAMILY_ROWS;
+    bool archived = kind == ROW_DAY_OLD || kind == ROW_EXCHANGE_OLD || kind == ROW_TALLY_OLD;
+    enum family family = archived ? FAMILY_ARCHIVE : FAMILY_ROWS;
     _cleanup_(flz_buf_deinit) struct flz_buf key = FLZ_BUF_NULL;
     _cleanup_(flz_buf_deinit) struct flz_buf value = FLZ_BUF_NULL;
     flz_buf_add_byte(&key, (uint8_t)kind);

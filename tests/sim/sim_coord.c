@@ -1152,6 +1152,38 @@ static void sum_exchange(const struct row_exchange *x, struct row_day *days, siz
     }
 }
 
+/* The account's counters towards each provider are the sum over its turns: days, and the months
+ * that closed days were added to. */
+static void check_tallies(const struct world *w)
+{
+    _cleanup_(flz_arena_deinit) struct flz_arena arena = FLZ_ARENA_NULL;
+    struct row_tally sums[TALLY_SCOPE_MAX + 1] = {{.scope = 0}};
+    union row row;
+    for (size_t i = 0; i < w->store.count; i++) {
+        enum row_kind kind = w->store.entries[i].key.data[0];
+        bool tally = kind == ROW_TALLY || kind == ROW_TALLY_OLD;
+        if (!tally && kind != ROW_EXCHANGE && kind != ROW_EXCHANGE_OLD)
+            continue;
+        CHECK(flz_decode_row(kind, flz_buf_view(&w->store.entries[i].value), &arena, &row) == 0,
+              "decode");
+        if (tally && row.tally.span != TALLY_WEEK)
+            tally_add(&sums[row.tally.scope], &row.tally);
+        for (uint32_t turn = 0; !tally && turn < row.exchange.turns_count; turn++) {
+            struct row_tally cells[TALLY_SCOPE_MAX];
+            struct row_tally part;
+            tally_turn(&row.exchange.turns[turn], turn > 0, &part);
+            size_t n = tally_cells(&row.exchange, turn, 0, cells);
+            struct row_tally negative = {.scope = 0};
+            for (uint32_t *c = &negative.planned, *p = &part.planned; c <= &negative.dmarc;)
+                *c++ = 0 - *p++;
+            for (size_t k = 0; k < n; k++)
+                tally_add(&sums[cells[k].scope], &negative);
+        }
+    }
+    for (uint32_t scope = TALLY_ACCOUNT; scope <= TALLY_SCOPE_MAX; scope++)
+        CHECK(tally_is_empty(&sums[scope]), "I4: tallies of scope %u", scope);
+}
+
 static void check_store(struct world *w)
 {
     _cleanup_(flz_freep) struct row_day *days = calloc(4000, sizeof *days);
@@ -1180,6 +1212,7 @@ static void check_store(struct world *w)
               "I4: account %u date %d", row.day.account, row.day.date);
         CHECK(row.day.reserved == 0, "I13: quota reserved for nothing");
     }
+    check_tallies(w);
     (void)printf(
         "seed %llu: %zu events, %zu commits, %zu kills, %zu receipts; %zu turns, %zu sent, "
         "%zu replies, %zu found, %zu reslotted, %zu rescued, %zu credited\n",
