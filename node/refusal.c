@@ -53,6 +53,7 @@ enum flz_reason refusal_of_result(const char *provider, const struct smtp_result
 static enum flz_reason reason_of_end(enum conn_end end)
 {
     switch (end) {
+    case CONN_END_DENIED: return FLZ_REASON_POLICY;
     case CONN_END_GREETING:
     case CONN_END_PROTOCOL: return FLZ_REASON_PROTOCOL;
     case CONN_END_NONE:
@@ -75,7 +76,7 @@ enum flz_reason refusal_of_session(const char *provider, enum conn_end end,
                                    const struct smtp_result *result, bool *ret_permanent)
 {
     if (end != CONN_END_NONE) {
-        *ret_permanent = false;
+        *ret_permanent = end == CONN_END_DENIED;
         return reason_of_end(end);
     }
     struct classify_input input = classify_input_of(provider_of(provider), result);

@@ -399,6 +399,9 @@ static int open_worker(struct server *server, struct flz_msg *msg)
         r = conn_pool_new(&server->loop, config->ca_file, NULL, &server->pool);
         if (r < 0)
             flz_msg_set(msg, "%s: the CA file cannot be read: %s", config->ca_file, strerror(-r));
+        else
+            conn_pool_deny(server->pool, domains_is_google_host,
+                           "Gmail and Google Workspace are not warmed");
     }
     if (r == 0)
         r = open_sign_ins(server);

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -51,6 +52,8 @@ struct conn_pool {
     uv_loop_t *loop;
     char *ca_file;
     struct conn_limits limits;
+    bool (*denies)(const char *name); /* of a certificate; NULL: none is denied */
+    const char *denied_why;
     struct shard *shards;
     struct conn *ready; /* connections that go on in the next turn, a list */
     uv_idle_t kick;     /* runs that turn; a timer of 0 ms would run for ever within one turn */
@@ -72,6 +75,7 @@ struct setup {
     char error[CURL_ERROR_SIZE];
     char text[SERVER_TEXT_MAX]; /* the server's last line */
     size_t octets;
+    char denied[HOST_MAX]; /* a name of the server's certificate, "": none is denied */
     bool smtp;
     bool garbage;
     struct curl_slist *connect_to;
@@ -290,6 +294,12 @@ struct conn_pool *conn_pool_free(struct conn_pool *pool)
     return NULL;
 }
 
+void conn_pool_deny(struct conn_pool *pool, bool (*denies)(const char *name), const char *why)
+{
+    pool->denies = denies;
+    pool->denied_why = why;
+}
+
 size_t conn_pool_count(const struct conn_pool *pool)
 {
     return pool->count;
@@ -421,10 +431,11 @@ static const struct {
     {CONN_END_NONE, "none"},           {CONN_END_RESOLVE, "resolve"},
     {CONN_END_REFUSED, "refused"},     {CONN_END_TIMEOUT, "timeout"},
     {CONN_END_EXPIRED, "expired"},     {CONN_END_NAME, "wrong-name"},
-    {CONN_END_UNTRUSTED, "untrusted"}, {CONN_END_TLS, "tls"},
-    {CONN_END_STARTTLS, "starttls"},   {CONN_END_GREETING, "greeting"},
-    {CONN_END_PROTOCOL, "protocol"},   {CONN_END_CLOSED, "closed"},
-    {CONN_END_RESET, "reset"},         {CONN_END_LOCAL, "local"},
+    {CONN_END_UNTRUSTED, "untrusted"}, {CONN_END_DENIED, "denied"},
+    {CONN_END_TLS, "tls"},             {CONN_END_STARTTLS, "starttls"},
+    {CONN_END_GREETING, "greeting"},   {CONN_END_PROTOCOL, "protocol"},
+    {CONN_END_CLOSED, "closed"},       {CONN_END_RESET, "reset"},
+    {CONN_END_LOCAL, "local"},
 };
 
 const char *conn_end_str(enum conn_end end)
@@ -536,6 +547,43 @@ static int64_t asn1_time_ms(const ASN1_TIME *t)
     return (int64_t)timegm(&tm) * 1000;
 }
 
+/* ---- names of the certificate ---- */
+
+static void look_at_name(struct conn *conn, const ASN1_STRING *name)
+{
+    char text[HOST_MAX];
+    const char *p = (const char *)ASN1_STRING_get0_data(name);
+    int len = ASN1_STRING_length(name);
+    if (len > 2 && memcmp(p, "*.", 2) == 0) {
+        p += 2;
+        len -= 2;
+    }
+    if (len <= 0 || len >= HOST_MAX || memchr(p, '\0', (size_t)len))
+        return;
+    memcpy(text, p, (size_t)len);
+    text[len] = '\0';
+    if (conn->shard->pool->denies(text))
+        memcpy(conn->setup->denied, text, sizeof text);
+}
+
+/* Whatever the operator calls a server, its certificate says whose it is. */
+static void look_at_names(struct conn *conn, X509 *cert)
+{
+    if (!conn->setup || !conn->shard->pool->denies)
+        return;
+    X509_NAME *subject = X509_get_subject_name(cert);
+    int i = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
+    if (i >= 0)
+        look_at_name(conn, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, i)));
+    GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
+    for (i = 0; i < sk_GENERAL_NAME_num(names); i++) {
+        const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+        if (name->type == GEN_DNS)
+            look_at_name(conn, name->d.dNSName);
+    }
+    GENERAL_NAMES_free(names);
+}
+
 static void on_tls_info(const SSL *ssl, int where, int ret)
 {
     if (!(where & SSL_CB_HANDSHAKE_DONE))
@@ -550,6 +598,7 @@ static void on_tls_info(const SSL *ssl, int where, int ret)
                             (int)sizeof(conn->peer.subject));
     (void)X509_NAME_oneline(X509_get_issuer_name(cert), conn->peer.issuer,
                             (int)sizeof(conn->peer.issuer));
+    look_at_names(conn, cert);
 }
 
 static CURLcode on_tls_context(CURL *easy, void *context, void *userp)
@@ -835,9 +884,23 @@ static enum conn_end end_of_setup(const struct conn *conn, CURLcode code)
     return CONN_END_TLS;
 }
 
+/* True when it was: the connection has ended. */
+static bool setup_denied(struct conn *conn)
+{
+    struct flz_msg msg;
+    if (!conn->setup->denied[0])
+        return false;
+    flz_msg_set(&msg, "the server's certificate is of %s: %s", conn->setup->denied,
+                conn->shard->pool->denied_why);
+    conn_finish(conn, CONN_END_DENIED, &msg);
+    return true;
+}
+
 static void setup_failed(struct conn *conn, CURLcode code)
 {
     enum conn_end end = end_of_setup(conn, code);
+    if (setup_denied(conn))
+        return;
     const char *words = conn->setup->error[0] ? conn->setup->error : curl_easy_strerror(code);
     struct flz_msg msg;
     if (conn->setup->garbage)
@@ -870,6 +933,8 @@ static bool start_watching(struct conn *conn)
 static void setup_done(struct conn *conn)
 {
     struct flz_msg msg;
+    if (setup_denied(conn))
+        return;
     if (conn->tls_required && !conn->peer.tls) { /* N3 */
         flz_msg_set(&msg, "no TLS");
         conn_finish(conn, CONN_END_STARTTLS, &msg);

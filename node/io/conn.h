@@ -51,6 +51,7 @@ enum conn_end {
     CONN_END_EXPIRED,   /* the certificate is expired or not yet valid */
     CONN_END_NAME,      /* the certificate is for another name */
     CONN_END_UNTRUSTED, /* the chain does not lead to the CA file, is self-signed or malformed */
+    CONN_END_DENIED,    /* the certificate has a name that conn_pool_deny() refuses */
     CONN_END_TLS,       /* any other failure of the TLS handshake or of a record later */
     CONN_END_STARTTLS,  /* not offered, or refused */
     CONN_END_GREETING,  /* the server's greeting or EHLO answer was a refusal: msg has its text */
@@ -111,6 +112,12 @@ int conn_pool_new(struct uv_loop_s *loop, const char *ca_file, const struct conn
  * more (uv_run) before uv_loop_close(). Returns NULL.
  */
 struct conn_pool *conn_pool_free(struct conn_pool *pool);
+
+/*
+ * Servers whose certificate has a name that `denies` says yes to are not talked to, whatever they
+ * are called here (CONN_END_DENIED); "*.a.test" is asked as "a.test". `why` is told; borrowed.
+ */
+void conn_pool_deny(struct conn_pool *pool, bool (*denies)(const char *name), const char *why);
 
 /* Connections not yet closed by conn_close(). */
 size_t conn_pool_count(const struct conn_pool *pool);

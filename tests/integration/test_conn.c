@@ -27,11 +27,17 @@ static char certs[64];
 static uv_loop_t loop;
 static struct conn_pool *pool;
 
+static bool is_denied(const char *name)
+{
+    return strcmp(name, "imap.gmail.com") == 0 || strcmp(name, "google.com") == 0;
+}
+
 static int set_up(void **state)
 {
     testcert_make(certs);
     assert_int_equal(uv_loop_init(&loop), 0);
     assert_int_equal(conn_pool_new(&loop, testcert_path(certs, TESTCERT_CA), NULL, &pool), 0);
+    conn_pool_deny(pool, is_denied, "not talked to");
     return 0;
 }
 
@@ -393,6 +399,9 @@ static void a_wrong_certificate_is_refused_and_no_credential_leaves(void **state
         {TESTCERT_WRONG_HOST, CONN_END_NAME, "mail.test"},
         {TESTCERT_FOREIGN, CONN_END_UNTRUSTED, "unable to get local issuer certificate"},
         {TESTCERT_SELF, CONN_END_UNTRUSTED, "self-signed certificate"},
+        /* A name of our own for somebody else's server, and a certificate that has both. */
+        {TESTCERT_GOOGLE, CONN_END_DENIED, "certificate is of imap.gmail.com: not talked to"},
+        {TESTCERT_BOTH, CONN_END_DENIED, "certificate is of google.com: not talked to"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         for (int implicit = 0; implicit <= 1; implicit++) {

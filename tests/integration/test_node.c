@@ -276,21 +276,38 @@ static void settle_in(struct fx *fx)
     WAIT_FOR(fx, 20000, probed(fx, ADA) && probed(fx, BOB));
 }
 
-static int setup(void **state)
+static struct fx *open_fx(const char *cert)
 {
     struct fx *fx = calloc(1, sizeof *fx);
     assert_non_null(fx);
     testcert_make(fx->certs);
     (void)snprintf(fx->dir, sizeof fx->dir, "/tmp/fluenzr-node-XXXXXX");
     assert_non_null(mkdtemp(fx->dir));
-    fx->world = mailworld_start(testcert_path(fx->certs, TESTCERT_GOOD));
-    fx->ada = mailworld_add(fx->world, ADA);
-    fx->bob = mailworld_add(fx->world, BOB);
+    fx->world = mailworld_start(testcert_path(fx->certs, cert));
     fx->coord = coordfake_new();
     fx->coord->rate_milli = LAB_RATE;
+    return fx;
+}
+
+static int setup_behind(void **state, const char *cert)
+{
+    struct fx *fx = open_fx(cert);
+    fx->ada = mailworld_add(fx->world, ADA);
+    fx->bob = mailworld_add(fx->world, BOB);
     write_config(fx);
     *state = fx;
     return 0;
+}
+
+static int setup(void **state)
+{
+    return setup_behind(state, TESTCERT_GOOD);
+}
+
+/* The servers' certificate is Google's, whatever they are called. */
+static int setup_google(void **state)
+{
+    return setup_behind(state, TESTCERT_BOTH);
 }
 
 static bool is_token(const char *user, const char *token, void *data)
@@ -301,18 +318,11 @@ static bool is_token(const char *user, const char *token, void *data)
 /* The same with an account that signs in by OAuth: ADA. */
 static int setup_login(void **state)
 {
-    struct fx *fx = calloc(1, sizeof *fx);
-    assert_non_null(fx);
-    testcert_make(fx->certs);
-    (void)snprintf(fx->dir, sizeof fx->dir, "/tmp/fluenzr-node-XXXXXX");
-    assert_non_null(mkdtemp(fx->dir));
+    struct fx *fx = open_fx(TESTCERT_GOOD);
     fx->login = tokenserver_start(testcert_path(fx->certs, TESTCERT_GOOD));
     tokenserver_person(fx->login, ADA, 3600);
-    fx->world = mailworld_start(testcert_path(fx->certs, TESTCERT_GOOD));
     fx->ada = mailworld_add_token(fx->world, ADA, is_token, fx->login);
     fx->bob = mailworld_add(fx->world, BOB);
-    fx->coord = coordfake_new();
-    fx->coord->rate_milli = LAB_RATE;
     write_config(fx);
     *state = fx;
     return 0;
@@ -710,6 +720,17 @@ static void a_refused_login_is_told_at_once_and_tried_thrice(void **state)
     assert_int_equal(ask(fx, "account retry", who, 1, "", NULL), ADMIN_OK);
     WAIT_FOR(fx, 5000, probed(fx, ADA));
     assert_int_equal(coordfake_probe(fx->coord, ADA)->tries, 0);
+    stop_node(fx);
+}
+
+static void googles_servers_get_no_password_whatever_they_are_called(void **state)
+{
+    struct fx *fx = *state;
+    take_both(fx);
+    WAIT_FOR(fx, 5000, refused(fx, ADA, 0) && refused(fx, BOB, 0));
+    assert_non_null(strstr(coordfake_probe(fx->coord, ADA)->text,
+                           "certificate is of google.com: Gmail and Google Workspace are not"));
+    assert_int_equal(mailworld_counts(fx->world).logins, 0);
     stop_node(fx);
 }
 
@@ -1722,6 +1743,8 @@ int main(int argc, char **argv)
         TEST(connection_lost_around_the_dot_is_never_tried_again),
         TEST(refusals_are_told_apart),
         TEST(a_refused_login_is_told_at_once_and_tried_thrice),
+        cmocka_unit_test_setup_teardown(googles_servers_get_no_password_whatever_they_are_called,
+                                        setup_google, teardown),
         TEST(a_server_that_was_away_is_asked_again_soon),
         TEST(third_refused_login_is_the_last),
         TEST(good_smtp_hides_no_refusing_imap),

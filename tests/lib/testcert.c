@@ -89,6 +89,8 @@ void testcert_make(char ret_folder[static 64])
         {TESTCERT_GOOD, NAMES, &ca, 86400},
         {TESTCERT_EXPIRED, NAMES, &ca, -3600},
         {TESTCERT_WRONG_HOST, "DNS:other.test", &ca, 86400},
+        {TESTCERT_GOOGLE, "DNS:other.test,DNS:imap.gmail.com", &ca, 86400},
+        {TESTCERT_BOTH, NAMES ",DNS:*.google.com", &ca, 86400},
         {TESTCERT_FOREIGN, NAMES, &other, 86400},
         {TESTCERT_SELF, NAMES, NULL, 86400},
     };
@@ -103,8 +105,9 @@ void testcert_make(char ret_folder[static 64])
 
 void testcert_remove(const char *folder)
 {
-    static const char *const files[] = {TESTCERT_CA,         TESTCERT_GOOD,    TESTCERT_EXPIRED,
-                                        TESTCERT_WRONG_HOST, TESTCERT_FOREIGN, TESTCERT_SELF};
+    static const char *const files[] = {TESTCERT_CA,         TESTCERT_GOOD,   TESTCERT_EXPIRED,
+                                        TESTCERT_WRONG_HOST, TESTCERT_GOOGLE, TESTCERT_BOTH,
+                                        TESTCERT_FOREIGN,    TESTCERT_SELF};
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
         (void)unlink(testcert_path(folder, files[i]));
     (void)rmdir(folder);

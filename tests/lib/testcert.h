@@ -9,6 +9,8 @@
 #define TESTCERT_GOOD "good.pem"        /* DNS:mail.test, DNS:localhost, IP:127.0.0.1 */
 #define TESTCERT_EXPIRED "expired.pem"  /* the same names, ended an hour ago */
 #define TESTCERT_WRONG_HOST "wrong.pem" /* DNS:other.test */
+#define TESTCERT_GOOGLE "google.pem"    /* DNS:other.test, DNS:imap.gmail.com */
+#define TESTCERT_BOTH "both.pem"        /* the right names, and DNS:*.google.com */
 #define TESTCERT_FOREIGN "foreign.pem"  /* the right names, signed by the other CA */
 #define TESTCERT_SELF "self.pem"        /* the right names, signed by itself */
 
