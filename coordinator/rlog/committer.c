@@ -24,6 +24,7 @@ struct committer {
     struct group gathering;
     struct group committing;
     struct segment header; /* of the group under way */
+    int64_t at;            /* of the newest segment with events */
     struct flz_buf bytes;  /* of its segment */
     uv_work_t work;
     uv_timer_t *retry; /* owned; freed in its close callback */
@@ -142,9 +143,10 @@ static int prepare(struct committer *committer)
         .epoch = committer->options.epoch,
         .generation = bounds->generation,
         .first_event = bounds->last_event + 1,
-        .at = group->at,
+        .at = group->at ? group->at : committer->at, /* a group of rows alone has no time */
         .previous = bounds->head,
     };
+    committer->at = committer->header.at;
     randombytes_buf(committer->header.nonce.b, sizeof committer->header.nonce.b);
     flz_buf_reset(&committer->bytes);
     return segment_finish(&group->builder, &committer->header, &committer->bytes);

@@ -262,6 +262,29 @@ static void a_group_without_events_waits_for_the_one_before(void **state)
     assert_int_equal(bounds_of(fx).last, 1);
 }
 
+static int on_time(const struct segment *segment, struct flz_view bytes, void *data)
+{
+    (void)bytes;
+    *(int64_t *)data = segment->at;
+    return 0;
+}
+
+/* What keeps and forgets segments asks for their time: theirs is that of the events before. */
+static void rows_alone_have_the_time_of_what_they_follow(void **state)
+{
+    struct fx *fx = *state;
+    struct flz_msg msg = FLZ_MSG_NULL;
+    int64_t at = 0;
+    add(fx, 3);
+    settle(fx);
+    store_put(committer_rider(fx->committer), 0, flz_view_str("k"), flz_view_str("v"));
+    settle(fx);
+    assert_int_equal(bounds_of(fx).last, 2);
+    assert_int_equal(rlog_read(fx->log, 2, on_time, &at, &msg), RLOG_OK);
+    assert_int_equal(at, 3);
+    assert_log(fx, 3);
+}
+
 static void rows_alone_are_committed(void **state)
 {
     struct fx *fx = *state;
@@ -663,6 +686,7 @@ int main(void)
         test(while_one_group_is_under_way_the_next_gathers),
         test(groups_are_told_in_their_order),
         test(a_group_without_events_waits_for_the_one_before),
+        test(rows_alone_have_the_time_of_what_they_follow),
         test(rows_alone_are_committed),
         test(each_group_brings_its_rows_once),
         test(what_did_not_happen_is_tried_again),
