@@ -30,6 +30,7 @@ static const struct {
     {"suppress ls", desk_suppress_ls},
     {"suppress add", desk_suppress_add},
     {"suppress rm", desk_suppress_rm},
+    {"clock confirm", desk_clock_confirm},
     {"node invite", desk_node_invite},
     {"node ls", desk_node_ls},
     {"node show", desk_node_show},

@@ -83,22 +83,32 @@ static struct desk_change *keep(struct desk *desk, const struct desk_change *cha
     return own;
 }
 
-void desk_change(struct desk *desk, struct coord_command *command, const struct desk_change *change)
+/* `r`: what the server said to it; below 0 it will not be told any more. */
+static void submitted(struct desk_change *own, int r)
 {
-    struct desk_change *own = keep(desk, change);
-    int r = own ? server_submit(desk->server, command, on_done, own) : 0;
     if (r < 0) {
         fail(own, r);
         free(own);
     }
 }
 
+void desk_change(struct desk *desk, struct coord_command *command, const struct desk_change *change)
+{
+    struct desk_change *own = keep(desk, change);
+    if (own)
+        submitted(own, server_submit(desk->server, command, on_done, own));
+}
+
 void desk_change_erase(struct desk *desk, uint32_t account, const struct desk_change *change)
 {
     struct desk_change *own = keep(desk, change);
-    int r = own ? server_erase(desk->server, account, on_done, own) : 0;
-    if (r < 0) {
-        fail(own, r);
-        free(own);
-    }
+    if (own)
+        submitted(own, server_erase(desk->server, account, on_done, own));
+}
+
+void desk_change_clock(struct desk *desk, const struct desk_change *change)
+{
+    struct desk_change *own = keep(desk, change);
+    if (own)
+        submitted(own, server_confirm_clock(desk->server, admin_who(desk->call), on_done, own));
 }

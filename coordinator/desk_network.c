@@ -1,5 +1,5 @@
-/* The network as a whole: status, plan, exchanges, counters, events, policy, pauses, suppressions.
- */
+/* The network as a whole: status, plan, exchanges, counters, events, policy, pauses, suppressions,
+ * its clock. */
 #include "common/base/text.h"
 #include "common/base/time.h"
 #include "coordinator/desk_private.h"
@@ -340,4 +340,32 @@ void desk_suppress_rm(struct desk *desk)
     copy_who(desk, command.suppress.by);
     (void)snprintf(change.subject, sizeof change.subject, "suppression");
     desk_change(desk, &command, &change);
+}
+
+/* ---- The clock ---- */
+
+void desk_clock_confirm(struct desk *desk)
+{
+    struct desk_change change = {.remove = COORD_NONE, .subject = "clock"};
+    if (!desk_may(desk, "network", true))
+        return;
+    int64_t step = server_refused_step_ms(desk->server);
+    if (step == 0) {
+        admin_refuse(desk->call, ADMIN_FAILED, "NOT_REFUSED",
+                     "network time follows the coordinator's clock: there is nothing to confirm",
+                     "");
+        return;
+    }
+    char now[FLZ_TIME_TEXT_MAX];
+    flz_time_format(desk->view.now, now);
+    if (step > 0)
+        (void)snprintf(change.done, sizeof change.done,
+                       "network time goes forward by %lld min and follows the coordinator's clock",
+                       (long long)(step / FLZ_MINUTE_MS));
+    else
+        (void)snprintf(change.done, sizeof change.done,
+                       "network time never goes back: it stands still at %s until the "
+                       "coordinator's clock is there, %lld min from now",
+                       now, (long long)(-step / FLZ_MINUTE_MS));
+    desk_change_clock(desk, &change);
 }

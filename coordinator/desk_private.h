@@ -36,6 +36,7 @@ void desk_resume(struct desk *desk);
 void desk_suppress_ls(struct desk *desk);
 void desk_suppress_add(struct desk *desk);
 void desk_suppress_rm(struct desk *desk);
+void desk_clock_confirm(struct desk *desk);
 
 /* desk_audit.c */
 void desk_audit_verify(struct desk *desk);
@@ -102,3 +103,6 @@ void desk_change(struct desk *desk, struct coord_command *command,
 
 /* The same for server_erase(). */
 void desk_change_erase(struct desk *desk, uint32_t account, const struct desk_change *change);
+
+/* The same for server_confirm_clock(). */
+void desk_change_clock(struct desk *desk, const struct desk_change *change);

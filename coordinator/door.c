@@ -387,9 +387,11 @@ static const char *on_heartbeat(struct door *door, uint32_t node,
     int64_t rate = server_rate_milli(server);
     /* At the world's pace the lease bounds everything; a lab's clock runs away within seconds, so
      * it may run on by two beats only, and not at all while it is held. */
-    int64_t ahead = rate == NETCLOCK_RATE_ONE ? server->config->lease_ms
-                    : server->clock.held      ? 0
-                                              : 2 * server->config->heartbeat_ms * rate / 1000;
+    int64_t ahead = 2 * server->config->heartbeat_ms * rate / 1000;
+    if (rate == NETCLOCK_RATE_ONE)
+        ahead = server->config->lease_ms;
+    else if (timekeeper_is_held(&server->clock))
+        ahead = 0;
     struct flz_pulse pulse = {
         .header = next_header(door, node),
         .echo_boot_ms = heartbeat->boot_ms,

@@ -5,7 +5,7 @@
 
 enum family {
     FAMILY_LOG,     /* be64 segment seq → segment */
-    FAMILY_META,    /* names: epoch, generation */
+    FAMILY_META,    /* names: epoch, generation, clock, marks, files of the archive */
     FAMILY_ROWS,    /* row kind u8 ‖ row key → row: what a core is loaded from */
     FAMILY_ARCHIVE, /* the same for ended exchanges and old days */
     FAMILY_PERSONS, /* be32 account → sealed person */

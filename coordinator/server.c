@@ -125,7 +125,7 @@ int server_each_old_day(struct server *server, uint32_t account,
 
 static int64_t clock_now(struct server *server)
 {
-    int64_t now = netclock_leader_now(&server->clock, flz_boottime_ms(), flz_realtime_ms());
+    int64_t now = timekeeper_now(&server->clock);
     /* The log's time never goes back, whatever the clocks did between two lives. */
     int64_t newest = coord_network(server->core)->now;
     return now > newest ? now : newest;
@@ -236,6 +236,7 @@ static void on_committed(uint64_t group, uint64_t last_event, int64_t took_us, v
 static int on_close(struct store_batch *rider, void *data)
 {
     struct server *server = data;
+    timekeeper_save(&server->clock, rider);
     return coord_take_rows(server->core, put_row, rider);
 }
 
@@ -361,6 +362,30 @@ int server_erase(struct server *server, uint32_t account, server_on_done on_done
     return submit(server, &command, account, on_done, data);
 }
 
+int server_confirm_clock(struct server *server, const char *by, server_on_done on_done, void *data)
+{
+    struct flz_msg why;
+    if (server->lost)
+        return flz_fail(-ECANCELED);
+    if (server_admission(server, &why) != ADMISSION_OPEN)
+        return -ENOSPC;
+    struct submission *submission = calloc(1, sizeof *submission);
+    if (!submission)
+        return flz_fail(-ENOMEM);
+    *submission = (struct submission){.server = server, .on_done = on_done, .data = data};
+    int r = server_after_commit(server, on_submitted, submission);
+    if (r < 0) {
+        free(submission);
+        return r;
+    }
+    flz_log(server->log, FLZ_LOG_NOTICE, "clock_confirmed", "step_ms=%lld by=%s",
+            (long long)timekeeper_refused_step_ms(&server->clock), by);
+    timekeeper_confirm(&server->clock);
+    timekeeper_save(&server->clock, committer_rider(server->committer));
+    server_wake(server);
+    return 0;
+}
+
 /* ---- Time ---- */
 
 /* A lab's clock waits for its work (DESIGN: at most ten seconds each time). */
@@ -369,11 +394,8 @@ static void hold_clock(struct server *server, int64_t now)
     int64_t rate = server_rate_milli(server);
     if (rate == NETCLOCK_RATE_ONE)
         return;
-    int64_t boot = flz_boottime_ms();
-    if (coord_presses(server->core, now, LAB_LATE_MS * rate / 1000, LAB_MARGIN_MS * rate / 1000))
-        (void)netclock_leader_hold(&server->clock, boot);
-    else
-        netclock_leader_resume(&server->clock, boot);
+    timekeeper_hold(&server->clock, coord_presses(server->core, now, LAB_LATE_MS * rate / 1000,
+                                                  LAB_MARGIN_MS * rate / 1000));
 }
 
 static void arm_tick(struct server *server);
@@ -417,8 +439,7 @@ static void arm_tick(struct server *server)
     int64_t next = coord_next(server->core);
     int64_t wait = TICK_MS_MAX;
     if (next != FLZ_NEVER) {
-        int64_t real = netclock_leader_wait_ms(&server->clock, next, flz_boottime_ms(),
-                                               flz_realtime_ms());
+        int64_t real = timekeeper_wait_ms(&server->clock, next);
         wait = real < wait ? real : wait;
     }
     if (server_rate_milli(server) != NETCLOCK_RATE_ONE && wait > 50)
@@ -464,10 +485,12 @@ static void on_housekeeping(uv_timer_t *timer)
     /* A full disk makes it unready, but a restart would not empty the disk. */
     if (!is_ending(server))
         service_notify("WATCHDOG=1");
-    int64_t step = netclock_leader_refused_step(&server->clock);
+    int64_t step = timekeeper_refused_step_ms(&server->clock);
     if (step != 0)
         flz_log(server->log, FLZ_LOG_ERROR, "clock_step_refused", "step_ms=%lld hint=%s",
-                (long long)step, "set this host's clock; network time goes on without the step");
+                (long long)step,
+                "network time goes on without it; set this host's clock right or, if it is, "
+                "fluenzrctl clock confirm");
 }
 
 static void on_signal(uv_signal_t *signal, int number)
@@ -535,18 +558,13 @@ static int load_core(struct server *server, struct flz_msg *msg)
 
 static int start_clock(struct server *server, struct flz_msg *msg)
 {
-    const struct config *config = server->config;
-    struct netclock_leader_options options = {
-        .rate_milli = (uint32_t)config->lab_clock_rate_milli,
-        .stored_network = coord_network(server->core)->now,
-        .stored_boot = -1,
+    struct timekeeper_options options = {
+        .store = server->store,
+        .newest = coord_network(server->core)->now,
+        .rate_milli = server->config->lab_clock_rate_milli,
+        .lab_start = server->config->lab_start,
     };
-    if (config->lab_start[0] && flz_time_parse(config->lab_start, &options.lab_start) < 0) {
-        flz_msg_set(msg, "lab.start: '%s' is not a time; write 2026-01-05T06:00:00Z",
-                    config->lab_start);
-        return flz_fail(-EINVAL);
-    }
-    return netclock_leader_init(&server->clock, options, flz_boottime_ms(), flz_realtime_ms());
+    return timekeeper_start(&server->clock, &options, msg);
 }
 
 /* Takes office: a new epoch fences everybody before us, and the log says so. */
@@ -788,7 +806,7 @@ uint64_t server_free_bytes(const struct server *server)
 
 int64_t server_refused_step_ms(const struct server *server)
 {
-    return netclock_leader_refused_step(&server->clock);
+    return timekeeper_refused_step_ms(&server->clock);
 }
 
 int server_audit(struct server *server, const struct audit_request *request,

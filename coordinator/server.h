@@ -69,6 +69,9 @@ int server_ready(const struct server *server, struct flz_msg *msg);
 uint64_t server_free_bytes(const struct server *server);
 /* A step of the host's clock that waits for confirmation, in ms (signed); 0: none does. */
 int64_t server_refused_step_ms(const struct server *server);
+/* `by` says that the host's clock is right: network time follows it. 0; -ENOSPC as server_submit();
+ * negative. */
+int server_confirm_clock(struct server *server, const char *by, server_on_done on_done, void *data);
 
 /* Runs an audit beside the loop; on_done is called once. 0; -EBUSY: one is under way. */
 int server_audit(struct server *server, const struct audit_request *request,

@@ -5,12 +5,12 @@
 #pragma once
 
 #include "common/sys/bus.h"
-#include "common/sys/netclock.h"
 #include "common/sys/store.h"
 #include "common/sys/tz.h"
 #include "coordinator/identity.h"
 #include "coordinator/rlog/committer.h"
 #include "coordinator/server.h"
+#include "coordinator/timekeeper.h"
 
 #include <uv.h>
 
@@ -38,7 +38,7 @@ struct server {
     struct coord *core;
     struct persons *persons;
     struct committer *committer;
-    struct netclock_leader clock;
+    struct timekeeper clock;
     struct tz *tz;
     struct metrics *metrics;
     struct bus *bus;

@@ -245,6 +245,18 @@ static void add_pause_problems(const struct view *view, struct problems *problem
         "the log was restored from a backup: nothing is sent before %s", text);
 }
 
+static void add_clock_problem(const struct view *view, struct problems *problems)
+{
+    int64_t step = server_refused_step_ms(view->server);
+    if (step != 0)
+        add(problems->critical,
+            (struct problem){"CLOCK_REFUSED", "coordinator",
+                             "set that host's clock right (timedatectl); or, if it is right: "
+                             "fluenzrctl clock confirm"},
+            "the clock of the coordinator's host jumped %lld min %s; network time goes on without",
+            (long long)((step < 0 ? -step : step) / FLZ_MINUTE_MS), step < 0 ? "back" : "ahead");
+}
+
 static json_t *problems_json(const struct view *view, const struct census *census,
                              size_t *ret_critical)
 {
@@ -261,6 +273,7 @@ static json_t *problems_json(const struct view *view, const struct census *censu
         add(problems.critical,
             (struct problem){"NOT_READY", "coordinator", "look at the coordinator's log"}, "%s",
             msg.text);
+    add_clock_problem(view, &problems);
     add_node_problems(view, &problems);
     add_pairing_problems(view, census, &problems);
     add_unready_problems(view, census, &problems);

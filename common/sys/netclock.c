@@ -50,42 +50,41 @@ static bool within_step(int64_t a, int64_t b)
 
 /* ---- Leader ---- */
 
-static void set_base(struct netclock_leader *clock, int64_t network, int64_t boot, int64_t real)
+static void set_base(struct netclock_leader *clock, int64_t network, int64_t boot)
 {
     clock->base_network = network;
     clock->base_boot = boot;
-    clock->base_real = real;
 }
 
 static void start_real(struct netclock_leader *clock, const struct netclock_leader_options *options,
                        int64_t boot, int64_t real)
 {
-    int64_t expected = options->stored_network;
-    bool known = options->stored_boot >= 0 && options->stored_boot <= boot;
+    const struct netclock_reading *before = &options->before;
+    int64_t expected = before->shown ? before->shown : options->newest;
+    bool known = before->shown && before->boot >= 0 && before->boot <= boot;
     if (known)
-        expected = advance(expected, boot - options->stored_boot, NETCLOCK_RATE_ONE);
-    bool believed = options->stored_network == 0 || within_step(real, expected) ||
-                    (!known && real > expected);
-    set_base(clock, believed ? real : expected, boot, real);
+        expected = advance(expected, boot - before->boot, NETCLOCK_RATE_ONE);
+    bool believed = expected == 0 || within_step(real, expected) || (!known && real > expected);
+    set_base(clock, believed ? real : expected, boot);
     clock->refused_step_ms = believed ? 0 : saturate((wide)real - expected);
 }
 
 static void start_lab(struct netclock_leader *clock, const struct netclock_leader_options *options,
                       int64_t boot, int64_t real)
 {
-    int64_t start = options->stored_network;
+    int64_t start = options->newest;
     if (start == 0)
         start = options->lab_start ? options->lab_start : real;
-    set_base(clock, start, boot, real);
+    set_base(clock, start, boot);
 }
 
 int netclock_leader_init(struct netclock_leader *clock, struct netclock_leader_options options,
                          int64_t boot, int64_t real)
 {
     uint32_t rate = options.rate_milli ? options.rate_milli : NETCLOCK_RATE_ONE;
-    if (rate > NETCLOCK_RATE_MAX || options.stored_network < 0 || boot < 0)
+    if (rate > NETCLOCK_RATE_MAX || options.newest < 0 || boot < 0)
         return flz_fail(-EINVAL);
-    *clock = (struct netclock_leader){.rate_milli = rate, .newest = options.stored_network};
+    *clock = (struct netclock_leader){.rate_milli = rate, .newest = options.newest};
     if (rate == NETCLOCK_RATE_ONE)
         start_real(clock, &options, boot, real);
     else
@@ -120,7 +119,7 @@ static int64_t follow_real(struct netclock_leader *clock, int64_t boot, int64_t 
         return expected;
     }
     clock->refused_step_ms = 0;
-    set_base(clock, real, boot, real);
+    set_base(clock, real, boot);
     return real;
 }
 
@@ -141,6 +140,12 @@ int64_t netclock_leader_now(struct netclock_leader *clock, int64_t boot, int64_t
     return clock->newest;
 }
 
+struct netclock_reading netclock_leader_read(struct netclock_leader *clock, int64_t boot,
+                                             int64_t real)
+{
+    return (struct netclock_reading){.shown = raw_now(clock, boot, real), .boot = boot};
+}
+
 int64_t netclock_leader_refused_step(const struct netclock_leader *clock)
 {
     return clock->refused_step_ms;
@@ -150,7 +155,7 @@ void netclock_leader_confirm(struct netclock_leader *clock, int64_t boot, int64_
 {
     if (clock->rate_milli != NETCLOCK_RATE_ONE)
         return;
-    set_base(clock, real, boot, real);
+    set_base(clock, real, boot);
     clock->refused_step_ms = 0;
 }
 

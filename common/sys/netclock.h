@@ -25,8 +25,7 @@
 struct netclock_leader {
     int64_t base_network;
     int64_t base_boot;
-    int64_t base_real; /* offset from boot to real time is real - boot at the base */
-    int64_t newest;    /* largest time handed out */
+    int64_t newest; /* largest time handed out */
     uint32_t rate_milli;
     bool held;
     bool hold_spent; /* the hold ran into its limit; resume re-arms it */
@@ -34,24 +33,33 @@ struct netclock_leader {
     int64_t refused_step_ms; /* real time minus expected time when it was refused; 0 = none */
 };
 
+/* What a clock showed, without its promise never to go back, and when. */
+struct netclock_reading {
+    int64_t shown;
+    int64_t boot; /* -1 when unknown, or of another boot than ours */
+};
+
 struct netclock_leader_options {
-    uint32_t rate_milli;     /* 1..NETCLOCK_RATE_MAX; 0 means NETCLOCK_RATE_ONE */
-    int64_t stored_network;  /* newest stored network time; 0 when there is none */
-    int64_t stored_boot;     /* boot time of that, -1 when unknown or from another boot */
-    int64_t lab_start;       /* first network time of a lab without a stored one; 0 = real */
+    uint32_t rate_milli; /* 1..NETCLOCK_RATE_MAX; 0 means NETCLOCK_RATE_ONE */
+    int64_t newest;      /* newest network time of an earlier life; 0 when there was none */
+    struct netclock_reading before; /* of an earlier life; shown = 0: `newest`, at a time unknown */
+    int64_t lab_start; /* first network time of a lab without an earlier life; 0 = real */
 };
 
 /*
- * Starts the clock. At rate one it begins at real time if that lies within an hour of what the
- * stored time lets expect (stored_boot known), or is not more than an hour before it (unknown);
- * else at the expected time, with the step refused. At another rate it begins at the stored time.
- * 0 or -EINVAL.
+ * Starts the clock. At rate one it begins at real time if that lies within an hour of what `before`
+ * lets expect (boot known), or is not more than an hour earlier (unknown); else at the expected
+ * time, with the step refused. At another rate it begins at `newest`. 0 or -EINVAL.
  */
 int netclock_leader_init(struct netclock_leader *clock, struct netclock_leader_options options,
                          int64_t boot, int64_t real);
 
 /* The network time. Never smaller than an earlier answer. */
 int64_t netclock_leader_now(struct netclock_leader *clock, int64_t boot, int64_t real);
+
+/* For the next life's options. */
+struct netclock_reading netclock_leader_read(struct netclock_leader *clock, int64_t boot,
+                                             int64_t real);
 
 /* A real-time step that waits for confirmation, in ms (signed); 0 when none does. */
 int64_t netclock_leader_refused_step(const struct netclock_leader *clock);

@@ -2,7 +2,9 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <systemd/sd-daemon.h>
+#include <systemd/sd-id128.h>
 
 void service_notify(const char *format, ...)
 {
@@ -18,4 +20,13 @@ int64_t service_watchdog_ms(void)
 {
     uint64_t limit_us;
     return sd_watchdog_enabled(0, &limit_us) > 0 ? (int64_t)(limit_us / 2000) : 0;
+}
+
+struct flz_id service_boot_id(void)
+{
+    struct flz_id id = FLZ_ID_NULL;
+    sd_id128_t boot;
+    if (sd_id128_get_boot(&boot) == 0)
+        memcpy(id.b, boot.bytes, sizeof id.b);
+    return id;
 }

@@ -1,4 +1,4 @@
-/* Changes: pause, resume, suppress, policy, removal of accounts, revocation of nodes. */
+/* Changes: pause, resume, suppress, policy, clock, removal of accounts, revocation of nodes. */
 #include "coordinator/ctl/ctl.h"
 
 #include "common/base/cleanup.h"
@@ -88,7 +88,8 @@ static int confirm(const struct ctl *ctl, const struct ctl_arguments *arguments,
                    const char *question)
 {
     char text[FLZ_MSG_MAX];
-    (void)snprintf(text, sizeof text, "%s: %s (yes/no)", arguments->words[0], question);
+    const char *subject = arguments->words_count ? arguments->words[0] : arguments->command->name;
+    (void)snprintf(text, sizeof text, "%s: %s (yes/no)", subject, question);
     if (talk_confirm(arguments, text))
         return 0;
     return talk_fail(ctl, ADMIN_USAGE, "NOT_CONFIRMED", "aborted, no changes made",
@@ -108,6 +109,13 @@ int cmd_account_rm(struct ctl *ctl, const struct ctl_arguments *arguments)
     struct ask ask = {.verb = "account rm"};
     ask_add(&ask, "account", arguments->words[0]);
     int code = confirm(ctl, arguments, "end the consent and remove the account?");
+    return code ? code : change(ctl, &ask);
+}
+
+int cmd_clock_confirm(struct ctl *ctl, const struct ctl_arguments *arguments)
+{
+    struct ask ask = {.verb = "clock confirm"};
+    int code = confirm(ctl, arguments, "is the clock of the coordinator's host right?");
     return code ? code : change(ctl, &ask);
 }
 

@@ -297,6 +297,11 @@ static const struct ctl_command commands[] = {
      cmd_suppress_add},
     {"suppress rm", "ADDRESS", 1, 1, "take an address (or digest) off the list", "", NULL,
      cmd_suppress_rm},
+    {"clock confirm", "", 0, 0, "the coordinator's clock is right: network time follows it",
+     "After a step of more than an hour network time goes on without it, and 'status' says so\n"
+     "(CLOCK_REFUSED). Set that host's clock right instead, if it is wrong: what is confirmed\n"
+     "cannot be taken back, since network time never goes back.\n",
+     yes_options, cmd_clock_confirm},
     {"policy ls", "", 0, 0, "the rules and their values", "", NULL, cmd_policy_ls},
     {"policy set", "KEY VALUE", 2, 2, "change a rule, within its bounds",
      "  fluenzrctl policy set same_owner_percent 20\n"

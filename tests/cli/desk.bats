@@ -14,7 +14,7 @@ teardown()
     [ ! -s "$D/deskd.err" ] || { cat "$D/deskd.err"; false; }
 }
 
-# start_desk [one-owner|refused|empty|damaged]
+# start_desk [one-owner|refused|jumped|empty|damaged]
 start_desk()
 {
     "$FLUENZR_BIN/deskd" "$D/coordinator" "ipc://$D/c.sock" "$@" > "$D/port" 2> "$D/deskd.err" 3>&- &
@@ -180,6 +180,27 @@ cleo@gamma.test" ]
     done
     run -64 ctl pause network --reason x --for 2
     run -1 ctl pause node/n7 --reason x
+}
+
+@test "clock confirm: a step is told, asked about, taken over by an administrator alone" {
+    start_desk jumped
+    run -1 ctl status
+    [[ $output == *"CRIT coordinator: the clock"*"jumped 2880 min ahead"*"clock confirm"* ]]
+    run -64 ctl clock confirm < /dev/null
+    [[ $output == *"no changes made"*"--yes"* ]]
+    ctl -q key certify --root "$D/root" --role operator --scope node/n1 --name op --out "$D/op"
+    run -77 ctl -i "$D/op" clock confirm --yes
+    before=$(ctl -o json status | jq -r .item.networkTime) || true
+    run -0 ctl -o json clock confirm --yes
+    jq -e '.kind == "Change" and .item.subject == "clock" and
+        (.item.message | test("forward by 2880 min"))' <<< "$output"
+    run -1 ctl -o json status
+    jq -e --arg before "$before" '.item.networkTime > $before and
+        (.item.problems | all(.code != "CLOCK_REFUSED"))' <<< "$output"
+    run -1 ctl clock confirm --yes
+    [[ $output == *"nothing to confirm"* ]]
+    run -64 ctl clock confrim
+    [[ $output == *"clock confirm"* ]]
 }
 
 @test "suppress: by address, without keeping it" {

@@ -2,8 +2,8 @@
  * The coordinator's desk and HTTP door over a world of the tests (world.h): what fluenzrctl is
  * and the dashboard are tested against. deskd IDENTITY_DIR ADMIN_ENDPOINT [KIND [HTTP_ADDRESS]];
  * prints its HTTP port when it is ready; ends by SIGTERM. KIND: "" three accounts, one-owner,
- * refused (two accounts' logins are), empty, lively (two weeks of a network of 18 accounts),
- * hostile (the same with names that are HTML), damaged (a log).
+ * refused (two accounts' logins are), jumped (the host's clock, by two days), empty, lively (two
+ * weeks of a network of 18 accounts), hostile (the same with names that are HTML), damaged (a log).
  */
 #include "common/base/cleanup.h"
 #include "common/base/time.h"
@@ -93,6 +93,8 @@ static void populate(struct server *world, const char *kind)
         world_refuse(world, 1, FLZ_LOGIN_TRIES_MAX);
     }
     world_plan(world);
+    if (strcmp(kind, "jumped") == 0)
+        world_refuse_step(world, 2 * FLZ_DAY_MS);
     if (strcmp(kind, "damaged") == 0)
         world_damage(world);
     if (!one && coord_exchange_limit(server_core(world)) > 0)

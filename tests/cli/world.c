@@ -44,6 +44,7 @@ struct server {
     bool broken;
     enum admission admission;
     bool damaged;
+    int64_t refused_step_ms;
 };
 
 static struct flz_id id_of(uint32_t kind, uint32_t n)
@@ -308,6 +309,18 @@ uint64_t server_free_bytes(const struct server *world)
 
 int64_t server_refused_step_ms(const struct server *world)
 {
+    return world->refused_step_ms;
+}
+
+int server_confirm_clock(struct server *world, const char *by, server_on_done on_done, void *data)
+{
+    struct server_result result = {.r = 0};
+    if (world->admission != ADMISSION_OPEN)
+        return -ENOSPC;
+    if (world->refused_step_ms > 0)
+        world->now += world->refused_step_ms;
+    world->refused_step_ms = 0;
+    on_done(&result, data);
     return 0;
 }
 
@@ -614,6 +627,11 @@ void world_damage(struct server *world)
 void world_break(struct server *world)
 {
     world->broken = true;
+}
+
+void world_refuse_step(struct server *world, int64_t step_ms)
+{
+    world->refused_step_ms = step_ms;
 }
 
 void world_hold_back(struct server *world, enum admission admission)

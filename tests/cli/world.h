@@ -41,3 +41,5 @@ void world_damage(struct server *world);
 void world_break(struct server *world);
 /* Its disk is nearly full from now on, or is not any more. */
 void world_hold_back(struct server *world, enum admission admission);
+/* The host's clock jumped, and network time goes on without. */
+void world_refuse_step(struct server *world, int64_t step_ms);

@@ -502,6 +502,33 @@ static void old_events_are_archived_and_still_shown(void **state)
     assert_int_equal(run(world, "grep -q 'segment 1 is missing' $D/audit"), 0);
 }
 
+/* As if the host's clock had jumped ahead by months, within one boot of the machine. */
+static void a_refused_step_lasts_until_it_is_confirmed(void **state)
+{
+    struct world *world = *state;
+    static const char refused[] = "$B/fluenzrctl -i $D/net/admin -o json status >$D/status.json; "
+                                  "grep -q CLOCK_REFUSED $D/status.json";
+    stop(world, SIGTERM);
+    assert_int_equal(run(world, "rm -r $D/state"), 0);
+    write_config(world, "lab:\n  clock_rate_milli: 1001\n  start: 2026-01-05T06:00:00Z\n");
+    start(world, NULL);
+    stop(world, SIGTERM);
+    write_config(world, "");
+    start(world, NULL);
+    assert_int_equal(run(world, refused), 0);
+    stop(world, SIGKILL);
+    start(world, NULL);
+    assert_int_equal(run(world, refused), 0); /* a restart is no word of an administrator */
+    assert_int_equal(run(world, "$B/fluenzrctl -i $D/net/admin clock confirm --yes >$D/said && "
+                                "grep -q 'goes forward by' $D/said"),
+                     0);
+    assert_int_equal(run(world, refused), 1);
+    stop(world, SIGKILL);
+    start(world, NULL);
+    assert_int_equal(run(world, refused), 1); /* and his word outlives one */
+    assert_int_equal(run(world, "$B/fluenzrctl -i $D/net/admin audit verify >/dev/null"), 0);
+}
+
 /* ---- A full disk (I14, I19) ---- */
 
 #define DISK_MIB 480
@@ -681,6 +708,7 @@ int main(void)
         cmocka_unit_test(a_revocation_is_told_at_once_and_to_whoever_lacks_it),
         cmocka_unit_test(a_second_coordinator_on_the_same_state_does_not_start),
         cmocka_unit_test(a_configuration_that_cannot_be_is_refused),
+        cmocka_unit_test(a_refused_step_lasts_until_it_is_confirmed),
         cmocka_unit_test(old_events_are_archived_and_still_shown),
         cmocka_unit_test_setup_teardown(a_full_disk_is_waited_out, setup_small, teardown_small),
     };

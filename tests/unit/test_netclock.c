@@ -16,7 +16,7 @@ static struct netclock_leader leader;
 static void start(uint32_t rate, int64_t stored, int64_t stored_boot, int64_t boot, int64_t real)
 {
     struct netclock_leader_options options = {
-        .rate_milli = rate, .stored_network = stored, .stored_boot = stored_boot};
+        .rate_milli = rate, .newest = stored, .before = {.shown = stored, .boot = stored_boot}};
     assert_int_equal(netclock_leader_init(&leader, options, boot, real), 0);
 }
 
@@ -100,11 +100,49 @@ static void the_start_believes_what_the_stored_time_lets_expect(void **state)
     assert_int_equal(netclock_leader_now(&leader, BOOT + 5, UTC - FLZ_DAY_MS + 5), UTC + 5);
 }
 
+/* The clock of a process that starts where `leader` is. */
+static void restart(int64_t boot, int64_t real)
+{
+    struct netclock_leader_options options = {
+        .newest = netclock_leader_now(&leader, boot, real),
+        .before = netclock_leader_read(&leader, boot, real),
+    };
+    assert_int_equal(netclock_leader_init(&leader, options, boot, real), 0);
+}
+
+static void a_restart_is_no_confirmation(void **state)
+{
+    for (int sign = 1; sign >= -1; sign -= 2) {
+        int64_t step = sign * FLZ_DAY_MS;
+        start(0, 0, -1, BOOT, UTC);
+        (void)netclock_leader_now(&leader, BOOT + 100, UTC + 100 + step);
+        restart(BOOT + 200, UTC + 200 + step);
+        assert_int_equal(netclock_leader_now(&leader, BOOT + 300, UTC + 300 + step), UTC + 300);
+        assert_int_equal(netclock_leader_refused_step(&leader), step);
+    }
+}
+
+static void a_confirmation_outlives_a_restart(void **state)
+{
+    for (int sign = 1; sign >= -1; sign -= 2) {
+        int64_t step = sign * FLZ_DAY_MS;
+        start(0, 0, -1, BOOT, UTC);
+        (void)netclock_leader_now(&leader, BOOT + 100, UTC + 100 + step);
+        netclock_leader_confirm(&leader, BOOT + 100, UTC + 100 + step);
+        restart(BOOT + 200, UTC + 200 + step);
+        assert_int_equal(netclock_leader_refused_step(&leader), 0);
+        /* Backward: it still stands where it was, and goes on when UTC has caught up. */
+        assert_int_equal(netclock_leader_now(&leader, BOOT + 300, UTC + 300 + step),
+                         sign > 0 ? UTC + 300 + step : UTC + 100);
+    }
+    assert_int_equal(netclock_leader_now(&leader, BOOT + 300 + FLZ_DAY_MS, UTC + 300), UTC + 300);
+}
+
 static void impossible_options_are_refused(void **state)
 {
     struct netclock_leader_options options = {.rate_milli = NETCLOCK_RATE_MAX + 1};
     assert_int_equal(netclock_leader_init(&leader, options, BOOT, UTC), -EINVAL);
-    options = (struct netclock_leader_options){.stored_network = -1};
+    options = (struct netclock_leader_options){.newest = -1};
     assert_int_equal(netclock_leader_init(&leader, options, BOOT, UTC), -EINVAL);
 }
 
@@ -326,6 +364,8 @@ int main(void)
         cmocka_unit_test(a_refused_step_that_is_taken_back_is_forgotten),
         cmocka_unit_test(an_hour_exactly_is_no_large_step),
         cmocka_unit_test(the_start_believes_what_the_stored_time_lets_expect),
+        cmocka_unit_test(a_restart_is_no_confirmation),
+        cmocka_unit_test(a_confirmation_outlives_a_restart),
         cmocka_unit_test(impossible_options_are_refused),
         cmocka_unit_test(a_lab_runs_at_its_rate),
         cmocka_unit_test(a_hold_ends_by_itself_and_is_then_spent),
