@@ -27,6 +27,8 @@ enum metric {
     METRIC_SESSIONS,
     METRIC_VISITS,
     METRIC_TOKENS,
+    METRIC_INCIDENTS,
+    METRIC_INCIDENTS_OPEN,
     METRIC_LOG_MESSAGES,
     METRIC_COUNT,
 };
@@ -60,6 +62,12 @@ static const struct metrics_family families[METRIC_COUNT] = {
                        .labels = {"result"}},
     [METRIC_LOG_MESSAGES] = {"fluenzr_log_messages_total", "Log lines by level.", METRICS_COUNTER,
                              .labels = {"level"}},
+    [METRIC_INCIDENTS] = {"fluenzr_provider_incidents_total",
+                          "Times that a fifth of a provider's accounts failed at once.",
+                          METRICS_COUNTER},
+    [METRIC_INCIDENTS_OPEN] = {"fluenzr_provider_incidents_open",
+                               "Providers of which one account at a time tries for all.",
+                               METRICS_GAUGE},
     [METRIC_TOKENS] = {"fluenzr_token_requests_total",
                        "Access tokens asked for at a sign-in server, by result.", METRICS_COUNTER,
                        .labels = {"result"}},
@@ -444,6 +452,8 @@ static void fill_metrics(struct control *control)
     total(control, METRIC_SESSIONS, "failed", stats.session_failures);
     total(control, METRIC_VISITS, "ok", stats.visits - stats.visit_failures);
     total(control, METRIC_VISITS, "failed", stats.visit_failures);
+    metrics_set_total(metrics, METRIC_INCIDENTS, METRICS_NO_LABELS, stats.incidents);
+    metrics_set(metrics, METRIC_INCIDENTS_OPEN, METRICS_NO_LABELS, (double)stats.incidents_open);
     struct tokens_stats tokens = tokens_stats_of(parts->tokens);
     total(control, METRIC_TOKENS, "ok", tokens.refreshed);
     total(control, METRIC_TOKENS, "refused", tokens.refused);

@@ -23,6 +23,9 @@ struct desk *desk_find(struct worker *worker, struct flz_id account)
     }
     desk->worker = worker;
     desk->account = account;
+    const struct member *member = members_find(worker->parts.members, account);
+    if (member)
+        desk_join_services(desk, member);
     worker->desks[worker->desks_count++] = desk;
     return desk;
 }
@@ -65,6 +68,8 @@ void desk_free(struct desk *desk)
 {
     (void)sender_free(desk->sender);
     (void)visitor_free(desk->visitor);
+    shaping_leave(&desk->smtp.shape);
+    shaping_leave(&desk->imap.shape);
     desk_free_errands(desk);
     free(desk->send.jobs);
     free(desk->visit.jobs);
@@ -98,9 +103,11 @@ void desk_expire_waiting(struct desk *desk, struct queue *queue, const struct li
     queue->count = kept;
 }
 
-static bool may_open(const struct line *line, size_t open, int64_t boot_now)
+/* In an incident one account at a time tries for all, whether it has work or not. */
+static bool has_turn(struct desk *desk, struct line *line, const struct member *member)
 {
-    return open < WORKER_SESSIONS_MAX && boot_now >= line->wait_boot;
+    return !member->record.released &&
+           shaping_has_turn(&line->shape, worker_shaping_clock(desk->worker));
 }
 
 void desk_serve(struct desk *desk)
@@ -122,19 +129,20 @@ void desk_serve(struct desk *desk)
     if (!member->record.accepted && !member->record.verdict[0])
         return;
     bool probe = desk_wants_probe(desk, member);
-    bool login = probe && desk_wants_login(desk);
+    bool login = (probe && desk_wants_login(desk)) || has_turn(desk, &desk->smtp, member);
+    /* The probe's visit comes after its session: it reports on both. */
+    bool look = (probe && !login) || has_turn(desk, &desk->imap, member);
     bool session = !desk->sender && (desk->send.count > 0 || login) &&
-                   may_open(&desk->smtp, worker->stats.sessions_open, clock.boot_now);
-    bool visit = !desk->visitor && (desk->visit.count > 0 || (probe && !login)) &&
+                   desk_may_open(desk, &desk->smtp, member, worker->stats.sessions_open);
+    bool visit = !desk->visitor && (desk->visit.count > 0 || look) &&
                  desk_visit_wall_ms(worker) >= VISIT_FLOOR_MS &&
-                 may_open(&desk->imap, worker->stats.visits_open, clock.boot_now);
+                 desk_may_open(desk, &desk->imap, member, worker->stats.visits_open);
     if ((!session && !visit) || !desk_has_secret(desk, member, probe))
         return;
     if (session) {
         desk->login_only = desk->send.count == 0;
         desk_open_session(desk, member);
     }
-    /* The probe's visit comes after its session: it reports on both. */
     if (visit)
-        desk_open_visit(desk, member, probe && !login);
+        desk_open_visit(desk, member, look);
 }

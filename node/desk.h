@@ -7,15 +7,16 @@
 #pragma once
 
 #include "node/attest.h"
+#include "node/core/shaping.h"
 #include "node/sender.h"
 #include "node/visitor.h"
 #include "node/worker.h"
 
 #include <uv.h>
 
-#define DESK_BACKOFF_MS 2000 /* after a session that failed; doubles */
-#define GATE_WAIT_MS 2000    /* until a job is looked at again whose gate may open */
-#define DOMAIN_WAIT_MS 300   /* until DNS may have answered */
+#define DESK_FLOOR_MS 500  /* real time after a failure, however fast a lab is */
+#define GATE_WAIT_MS 2000  /* until a job is looked at again whose gate may open */
+#define DOMAIN_WAIT_MS 300 /* until DNS may have answered */
 
 /* Jobs waiting for one session. */
 struct queue {
@@ -35,15 +36,12 @@ struct errand {
     struct visit_outcome *outcomes; /* n of them, owned */
 };
 
-/* How one of an account's two servers has been of late. */
+/* One of an account's two servers, and how it has been of late. */
 struct line {
-    int64_t wait_boot; /* nothing is tried before it */
-    int64_t backoff_ms;
-    bool ok;         /* the newest login succeeded … */
-    int64_t ok_boot; /* … at this boot time */
-    bool refused;    /* the newest login was refused */
-    bool doubted;    /* one access token was refused since: the next refusal counts */
-    bool no_token;   /* the trouble is that there is no access token: no server was asked */
+    struct shaping_line shape;
+    bool token_doubted;  /* one access token was refused since: the next refusal counts */
+    bool token_forgiven; /* it was in the try that is just being told of */
+    bool no_token;       /* the trouble is that there is no access token: no server was asked */
     enum flz_reason trouble;
     char text[FLZ_REPLY_TEXT_MAX]; /* protocol, host, port, stage, and the server's words */
 };
@@ -93,6 +91,7 @@ struct worker {
     size_t desks_count;
     size_t desks_capacity;
     struct flz_map desk_of;
+    struct shaping shaping;
     uv_timer_t *timer;       /* owned; freed in its close callback */
     uv_idle_t *soon;         /* owned likewise: a wake asked for within a callback */
     struct flz_id *open_ids; /* owned; for HELLO */
@@ -106,6 +105,7 @@ struct worker {
 /* ---- The worker (worker.c) ---- */
 
 struct job_clock worker_clock(struct worker *worker);
+struct shaping_clock worker_shaping_clock(struct worker *worker);
 struct attest_time worker_attest_time(struct worker *worker);
 bool worker_has_authority(struct worker *worker, struct job_clock clock);
 
@@ -172,12 +172,20 @@ void desk_serve(struct desk *desk);
 
 /* ---- Its two servers (desk_line.c) ---- */
 
+/* Both lines belong to the services of the account's present servers, and begin anew. */
+void desk_join_services(struct desk *desk, const struct member *member);
+
+/* May the line's server be connected to now, with `open` connections of its kind open? */
+bool desk_may_open(struct desk *desk, struct line *line, const struct member *member, size_t open);
+
+/* A login succeeded; or no session came of a connection. `text` is words for people. */
 void desk_line_worked(struct desk *desk, struct line *line);
 void desk_line_failed(struct desk *desk, struct line *line, enum flz_reason reason,
                       const char *text);
 
-/* Counts the login that the line's server refused. */
-void desk_login_failed(struct desk *desk, const struct line *line);
+/* Words on an incident that keeps the line back, or that its newest failure belongs to. False:
+ * there is none. */
+bool desk_line_incident(const struct line *line, char *text, size_t size);
 
 /*
  * A refused access token may have run out, or have been taken back, before its time: the first one

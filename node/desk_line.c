@@ -1,43 +1,137 @@
+#include "common/base/hash.h"
 #include "common/base/time.h"
 #include "common/sys/clock.h"
 #include "node/desk.h"
+#include "node/providers.h"
 
-#define DESK_BACKOFF_MS_MAX 900000
-#define LOGIN_BACKOFF_FLOOR_MS 500 /* real time after a refused login, however fast a lab is */
+#include <stdio.h>
+#include <string.h>
 
-/* Network time after the first, second … refused login in a row. Somebody waits for the word on an
- * account that never worked here; one that did is more likely to meet its server's bad day. */
-static const int64_t login_backoff_ms[2][FLZ_LOGIN_TRIES_MAX - 1] = {
+#define TOKEN_WAIT_MS 2000 /* until the token is there that comes in the place of a refused one */
+
+/* Network time after the first and the second refused login in a row. Somebody waits for the word
+ * on an account that never worked here; one that did is more likely to meet its server's bad day,
+ * and outlives one of an hour. */
+static const int64_t login_wait_ms[2][FLZ_LOGIN_TRIES_MAX - 1] = {
     {FLZ_MINUTE_MS, 5 * FLZ_MINUTE_MS},
-    {5 * FLZ_MINUTE_MS, 15 * FLZ_MINUTE_MS},
+    {5 * FLZ_MINUTE_MS, FLZ_HOUR_MS},
 };
 
-/* How long a server is left alone that has just failed. */
-static int64_t next_backoff_ms(struct desk *desk, const struct line *line, enum flz_reason reason)
+/* ---- Services ---- */
+
+/* The servers of a provider that has its own are one service; any other host is one for itself. */
+static struct flz_id service_key(const struct worker *worker, const struct member *member,
+                                 bool imap)
 {
-    const struct member *member = members_find(desk->worker->parts.members, desk->account);
-    uint32_t tries = member ? member->record.login_failures : 0;
-    if (reason == FLZ_REASON_LOGIN)
-        return worker_real_ms(
-            desk->worker,
-            login_backoff_ms[desk->worked][tries < FLZ_LOGIN_TRIES_MAX - 1 ? tries : 1],
-            LOGIN_BACKOFF_FLOOR_MS);
-    int64_t backoff = line->backoff_ms == 0 ? DESK_BACKOFF_MS : line->backoff_ms * 2;
-    return backoff < DESK_BACKOFF_MS_MAX ? backoff : DESK_BACKOFF_MS_MAX;
+    const struct endpoint smtp = member_smtp(member), own_imap = member_imap(member);
+    const struct endpoint *endpoint = imap ? &own_imap : &smtp;
+    const char *name = member->record.account.provider;
+    const struct provider *provider = providers_named(worker->parts.providers, name);
+    struct flz_hash hash;
+    flz_hash_init_id(&hash, FLZ_VIEW_NULL, imap ? "imap service" : "smtp service");
+    if (provider && providers_owns_host(worker->parts.providers, provider, &smtp, &own_imap)) {
+        flz_hash_add_piece(&hash, name, strlen(name));
+    } else {
+        flz_hash_add_piece(&hash, endpoint->host, strlen(endpoint->host));
+        flz_hash_add_u64(&hash, endpoint->port);
+    }
+    return flz_hash_id(&hash);
 }
 
-void desk_line_failed(struct desk *desk, struct line *line, enum flz_reason reason,
-                      const char *text)
+void desk_join_services(struct desk *desk, const struct member *member)
+{
+    struct shaping *shaping = &desk->worker->shaping;
+    shaping_leave(&desk->smtp.shape);
+    shaping_leave(&desk->imap.shape);
+    desk->smtp = (struct line){.shape.owner = desk};
+    desk->imap = (struct line){.shape.owner = desk};
+    /* Without memory a line stands alone, and climbs its ladder all the same. */
+    (void)shaping_join(shaping, service_key(desk->worker, member, false), &desk->smtp.shape);
+    (void)shaping_join(shaping, service_key(desk->worker, member, true), &desk->imap.shape);
+}
+
+bool desk_may_open(struct desk *desk, struct line *line, const struct member *member, size_t open)
+{
+    bool last_try = member->record.login_failures + 1 >= FLZ_LOGIN_TRIES_MAX;
+    return open < WORKER_SESSIONS_MAX &&
+           shaping_may_connect(&line->shape, last_try, worker_shaping_clock(desk->worker)) ==
+               SHAPING_YES;
+}
+
+bool desk_line_incident(const struct line *line, char *text, size_t size)
+{
+    const struct shaping_service *service = line->shape.service;
+    if (!service || !service->incident)
+        return false;
+    (void)snprintf(text, size, "provider incident, %u of %u accounts fail", service->failing.count,
+                   service->failing.count + service->well.count);
+    return true;
+}
+
+/* ---- What became of a try ---- */
+
+static void log_incident(struct desk *desk, const struct line *line, const char *what)
+{
+    const struct member *member = members_find(desk->worker->parts.members, desk->account);
+    const struct shaping_service *service = line->shape.service;
+    flz_log(desk->worker->parts.log, FLZ_LOG_WARNING, what,
+            "provider=%s protocol=%s account=%s failing=%u accounts=%u text=%s",
+            member ? member->record.account.provider : "", line == &desk->imap ? "IMAP" : "SMTP",
+            flz_id_str(desk->account), service->failing.count,
+            service->failing.count + service->well.count, line->text);
+}
+
+static void save_failures(struct desk *desk, struct member *member, uint32_t failures)
+{
+    if (member->record.login_failures == failures)
+        return;
+    member->record.login_failures = failures;
+    (void)members_save(desk->worker->parts.members, member);
+}
+
+/* A login succeeded. The count of refused ones starts again when neither server refuses: one good
+ * server must not hide that the other is asked in vain. */
+void desk_line_worked(struct desk *desk, struct line *line)
+{
+    struct worker *worker = desk->worker;
+    struct member *member = members_find(worker->parts.members, desk->account);
+    line->token_doubted = line->no_token = false;
+    line->trouble = FLZ_REASON_NONE;
+    line->text[0] = '\0';
+    desk->worked = true;
+    if (shaping_worked(&line->shape, worker_shaping_clock(worker))) {
+        log_incident(desk, line, "provider_incident_over");
+        worker_wake(worker);
+    }
+    if (member && !desk->smtp.shape.refused && !desk->imap.shape.refused)
+        save_failures(desk, member, 0);
+}
+
+/* An incident begins: what it cost the accounts that failed in it is given back to them. */
+static void give_back(struct desk *desk, const struct line *line)
+{
+    struct worker *worker = desk->worker;
+    struct shaping_line *failing = line->shape.service->failing.first;
+    for (; failing; failing = failing->next) {
+        struct desk *other = failing->owner;
+        struct member *member = members_find(worker->parts.members, other->account);
+        uint32_t charged = shaping_forgive(failing);
+        uint32_t failures = member ? member->record.login_failures : 0;
+        if (member)
+            save_failures(other, member, failures > charged ? failures - charged : 0);
+    }
+    worker->stats.incidents++;
+    log_incident(desk, line, "provider_incident");
+}
+
+static void set_trouble(struct desk *desk, struct line *line, enum flz_reason reason,
+                        const char *text)
 {
     const struct member *member = members_find(desk->worker->parts.members, desk->account);
     bool imap = line == &desk->imap;
-    line->backoff_ms = next_backoff_ms(desk, line, reason);
-    line->wait_boot = flz_boottime_ms() + line->backoff_ms;
-    line->ok = false;
-    line->refused = reason == FLZ_REASON_LOGIN;
+    struct flz_msg msg;
     line->no_token = false;
     line->trouble = reason;
-    struct flz_msg msg;
     flz_msg_set(&msg, "%s", text);
     if (member) {
         struct endpoint endpoint = imap ? member_imap(member) : member_smtp(member);
@@ -46,17 +140,33 @@ void desk_line_failed(struct desk *desk, struct line *line, enum flz_reason reas
     job_set_words(line->text, sizeof line->text, msg.text);
 }
 
-/* A login succeeded. The count of refused ones starts again when neither server refuses: one good
- * server must not hide that the other is asked in vain. */
-void desk_line_worked(struct desk *desk, struct line *line)
+void desk_line_failed(struct desk *desk, struct line *line, enum flz_reason reason,
+                      const char *text)
 {
-    *line = (struct line){.ok = true, .ok_boot = flz_boottime_ms()};
-    desk->worked = true;
-    struct member *member = members_find(desk->worker->parts.members, desk->account);
-    if (member && member->record.login_failures > 0 && !desk->smtp.refused && !desk->imap.refused) {
-        member->record.login_failures = 0;
-        (void)members_save(desk->worker->parts.members, member);
+    struct worker *worker = desk->worker;
+    struct member *member = members_find(worker->parts.members, desk->account);
+    uint32_t tries = member ? member->record.login_failures : 0;
+    bool refused = reason == FLZ_REASON_LOGIN;
+    set_trouble(desk, line, reason, text);
+    if (line->token_forgiven) {
+        line->token_forgiven = false;
+        shaping_put_off(&line->shape, TOKEN_WAIT_MS, worker_shaping_clock(worker));
+        return;
     }
+    struct shaping_failure failure = {.refused = refused, .floor_ms = DESK_FLOOR_MS};
+    if (refused)
+        failure.wait_ms = login_wait_ms[desk->worked][tries < FLZ_LOGIN_TRIES_MAX - 1 ? tries : 1];
+    switch (shaping_failed(&line->shape, failure, worker_shaping_clock(worker))) {
+    case SHAPING_OPENED: give_back(desk, line); break;
+    case SHAPING_CHARGED:
+        if (member)
+            save_failures(desk, member, tries + 1);
+        break;
+    case SHAPING_NOT_CHARGED: break;
+    }
+    if (refused && member)
+        flz_log(worker->parts.log, FLZ_LOG_WARNING, "login_refused", "account=%s tries=%u text=%s",
+                flz_id_str(desk->account), member->record.login_failures, line->text);
 }
 
 bool desk_forgive_token(struct desk *desk, struct line *line, enum flz_reason *reason)
@@ -66,23 +176,11 @@ bool desk_forgive_token(struct desk *desk, struct line *line, enum flz_reason *r
     if (*reason != FLZ_REASON_LOGIN || !member || member->record.login != MEMBER_LOGIN_TOKEN)
         return false;
     tokens_refused(worker->parts.tokens, member);
-    if (line->doubted)
+    if (line->token_doubted)
         return false;
-    line->doubted = true;
+    line->token_doubted = line->token_forgiven = true;
     *reason = FLZ_REASON_NETWORK;
     flz_log(worker->parts.log, FLZ_LOG_NOTICE, "token_refused", "account=%s",
             flz_id_str(desk->account));
     return true;
-}
-
-void desk_login_failed(struct desk *desk, const struct line *line)
-{
-    struct member *member = members_find(desk->worker->parts.members, desk->account);
-    if (!member || !line->refused)
-        return;
-    member->record.login_failures++;
-    (void)members_save(desk->worker->parts.members, member);
-    flz_log(desk->worker->parts.log, FLZ_LOG_WARNING, "login_refused",
-            "account=%s tries=%u text=%s", flz_id_str(desk->account), member->record.login_failures,
-            line->text);
 }

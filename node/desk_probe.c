@@ -2,20 +2,16 @@
 #include "common/sys/clock.h"
 #include "node/desk.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define PROBE_FLOOR_MS 2000  /* real time between looks at an account's servers */
 #define LOGIN_FLOOR_MS 60000 /* real time between SMTP logins for a probe's sake */
-#define PROBE_RETRIES 4
-
-/* Network time from a probe that failed otherwise to the next; the last one stays. */
-static const int64_t probe_backoff_ms[PROBE_RETRIES] = {FLZ_MINUTE_MS, 5 * FLZ_MINUTE_MS,
-                                                        15 * FLZ_MINUTE_MS, FLZ_HOUR_MS};
 
 /* The trouble a probe tells: the server that refuses the login, else whichever fails. */
 static const struct line *troubled_line(const struct desk *desk)
 {
-    if (desk->imap.refused || desk->smtp.trouble == FLZ_REASON_NONE)
+    if (desk->imap.shape.refused || desk->smtp.trouble == FLZ_REASON_NONE)
         return &desk->imap;
     return &desk->smtp;
 }
@@ -34,11 +30,14 @@ static int64_t probe_due_boot(struct desk *desk)
         return 0;
     if (desk->probes_failed == 0)
         return desk->probe_boot + probe_every_ms(desk->worker, PROBE_FLOOR_MS);
-    if (line->refused)
-        return line->wait_boot;
-    uint32_t step = desk->probes_failed < PROBE_RETRIES ? desk->probes_failed : PROBE_RETRIES;
-    return desk->probe_boot +
-           worker_real_ms(desk->worker, probe_backoff_ms[step - 1], PROBE_FLOOR_MS);
+    /* Without a token no server has failed: the looks climb the ladder that a line would. */
+    uint32_t step = desk->probes_failed < SHAPING_STEPS ? desk->probes_failed : SHAPING_STEPS;
+    if (line->no_token)
+        return desk->probe_boot + worker_real_ms(desk->worker,
+                                                 shaping_limits_default.ladder_ms[step - 1],
+                                                 PROBE_FLOOR_MS);
+    int64_t next = shaping_next(&line->shape), floor = desk->probe_boot + PROBE_FLOOR_MS;
+    return next > floor ? next : floor;
 }
 
 /* Network time of the next look after one that failed; 0 = none by itself. */
@@ -76,7 +75,11 @@ void desk_report_probe(struct desk *desk, bool login_ok, const struct visit_outc
         .denied = facts->google || domains_is_google_address(domain),
         .tries = member->record.login_failures,
     };
-    memcpy(probe->text, line->text, sizeof probe->text);
+    char incident[64];
+    if (!probe->login_ok && desk_line_incident(line, incident, sizeof incident))
+        (void)snprintf(probe->text, sizeof probe->text, "%s: %s", incident, line->text);
+    else
+        memcpy(probe->text, line->text, sizeof probe->text);
     if (outcome && outcome->probe.has_quota && outcome->probe.quota_limit_kib > 0) {
         uint64_t permille = outcome->probe.quota_used_kib * 1000 / outcome->probe.quota_limit_kib;
         probe->quota_permille = permille > 1000 ? 1000 : (uint32_t)permille;
@@ -106,8 +109,8 @@ bool desk_wants_probe(struct desk *desk, const struct member *member)
 
 bool desk_wants_login(const struct desk *desk)
 {
-    return !desk->smtp.ok ||
-           flz_boottime_ms() - desk->smtp.ok_boot >= probe_every_ms(desk->worker, LOGIN_FLOOR_MS);
+    return !desk->smtp.shape.ok || flz_boottime_ms() - desk->smtp.shape.ok_boot >=
+                                       probe_every_ms(desk->worker, LOGIN_FLOOR_MS);
 }
 
 /* ---- Access tokens ---- */
@@ -119,7 +122,7 @@ static void token_failed(struct desk *desk, enum flz_reason reason, const char *
     struct flz_msg msg;
     flz_msg_set(&msg, "sign-in: %s", text);
     for (size_t i = 0; i < 2; i++) {
-        lines[i]->ok = false;
+        lines[i]->shape.ok = false;
         lines[i]->no_token = true;
         lines[i]->trouble = reason;
         job_set_words(lines[i]->text, sizeof lines[i]->text, msg.text);

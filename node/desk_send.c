@@ -249,6 +249,7 @@ static void on_sender_end(struct sender *sender, bool ready, enum conn_end end,
     struct desk *desk = userdata;
     struct worker *worker = desk->worker;
     desk->sender = sender_free(sender);
+    shaping_closed(&desk->smtp.shape);
     worker->stats.sessions_open--;
     desk->login_only = false;
     if (!ready) {
@@ -259,7 +260,6 @@ static void on_sender_end(struct sender *sender, bool ready, enum conn_end end,
         bool forgiven = desk_forgive_token(desk, &desk->smtp, &reason);
         worker->stats.session_failures++;
         desk_line_failed(desk, &desk->smtp, reason, msg->text);
-        desk_login_failed(desk, &desk->smtp);
         flz_log(worker->parts.log, FLZ_LOG_WARNING, "session_failed",
                 "account=%s end=%s reason=%u text=%s", flz_id_str(desk->account), conn_end_str(end),
                 (unsigned)reason, desk->smtp.text);
@@ -309,6 +309,7 @@ void desk_open_session(struct desk *desk, const struct member *member)
         desk_line_failed(desk, &desk->smtp, FLZ_REASON_NETWORK, "no connection could be started");
         return;
     }
+    shaping_opened(&desk->smtp.shape);
     worker->stats.sessions++;
     worker->stats.sessions_open++;
 }

@@ -96,8 +96,8 @@ static void on_outcome(struct visitor *visitor, const struct visit_outcome *outc
             desk->probing = false;
             desk_line_worked(desk, &desk->imap);
             /* Not asked at all: the account changed meanwhile, and is looked at anew. */
-            if (desk->smtp.ok || desk->smtp.trouble != FLZ_REASON_NONE)
-                desk_report_probe(desk, desk->smtp.ok, outcome);
+            if (desk->smtp.shape.ok || desk->smtp.trouble != FLZ_REASON_NONE)
+                desk_report_probe(desk, desk->smtp.shape.ok, outcome);
         }
         return;
     }
@@ -124,6 +124,7 @@ static void on_visitor_end(struct visitor *visitor, enum visit_end end, enum con
     struct desk *desk = userdata;
     struct worker *worker = desk->worker;
     desk->visitor = visitor_free(visitor);
+    shaping_closed(&desk->imap.shape);
     worker->stats.visits_open--;
     enum flz_reason reason = refusal_of_visit(end, conn);
     bool forgiven = desk_forgive_token(desk, &desk->imap, &reason);
@@ -132,7 +133,6 @@ static void on_visitor_end(struct visitor *visitor, enum visit_end end, enum con
     } else {
         worker->stats.visit_failures++;
         desk_line_failed(desk, &desk->imap, reason, text);
-        desk_login_failed(desk, &desk->imap);
         flz_log(worker->parts.log, FLZ_LOG_WARNING, "visit_failed",
                 "account=%s end=%d conn=%s reason=%u text=%s", flz_id_str(desk->account), (int)end,
                 conn_end_str(conn), (unsigned)reason, desk->imap.text);
@@ -189,7 +189,7 @@ static void add_errand(struct desk *desk, struct job *job, struct job_clock cloc
     struct errand errand = {.job = job, .first = *count, .n = n};
     errand.outcomes = calloc(n, sizeof *errand.outcomes);
     if (!errand.outcomes) {
-        job->wait_boot = clock.boot_now + DESK_BACKOFF_MS;
+        job->wait_boot = clock.boot_now + GATE_WAIT_MS;
         desk_put_back(worker, job);
         return;
     }
@@ -282,6 +282,7 @@ void desk_open_visit(struct desk *desk, const struct member *member, bool probe)
         desk->probing = false;
         return;
     }
+    shaping_opened(&desk->imap.shape);
     worker->stats.visits++;
     worker->stats.visits_open++;
 }

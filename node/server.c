@@ -413,6 +413,7 @@ static int open_worker(struct server *server, struct flz_msg *msg)
         .journal = server->journal,
         .outbox = server->outbox,
         .members = server->members,
+        .providers = server->providers,
         .domains = server->domains,
         .packs = server->packs,
         .tz = server->tz,

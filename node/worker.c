@@ -28,6 +28,12 @@ struct job_clock worker_clock(struct worker *worker)
     return clock;
 }
 
+struct shaping_clock worker_shaping_clock(struct worker *worker)
+{
+    struct job_clock clock = worker_clock(worker);
+    return (struct shaping_clock){.boot_now = clock.boot_now, .rate_milli = clock.rate_milli};
+}
+
 /* Before the first pulse nobody knows whether this is a lab: what is sent is looked at again. */
 struct attest_time worker_attest_time(struct worker *worker)
 {
@@ -331,7 +337,11 @@ void worker_account_changed(struct worker *worker, struct flz_id account)
     uint32_t index = flz_map_get(&worker->desk_of, account);
     if (index != FLZ_MAP_NONE) {
         struct desk *desk = worker->desks[index];
-        desk->smtp = desk->imap = (struct line){.ok = false};
+        const struct member *member = members_find(worker->parts.members, account);
+        if (member)
+            desk_join_services(desk, member);
+        shaping_urge(&desk->smtp.shape);
+        shaping_urge(&desk->imap.shape);
         desk->probe_boot = 0;
         desk->probes_failed = 0;
         desk->worked = false;
@@ -457,6 +467,7 @@ struct worker *worker_free(struct worker *worker)
         desk_free(worker->desks[i]);
     free(worker->desks);
     flz_map_deinit(&worker->desk_of);
+    shaping_deinit(&worker->shaping);
     book_deinit(&worker->book);
     free(worker->open_ids);
     worker->nodes = attest_nodes_free(worker->nodes);
@@ -477,5 +488,7 @@ struct worker_stats worker_stats_of(const struct worker *worker)
 {
     struct worker_stats stats = worker->stats;
     stats.jobs_open = worker->book.open;
+    for (size_t i = 0; i < worker->shaping.count; i++)
+        stats.incidents_open += worker->shaping.services[i]->incident;
     return stats;
 }

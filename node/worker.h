@@ -21,6 +21,7 @@
 #include "node/members.h"
 #include "node/outbox.h"
 #include "node/packs.h"
+#include "node/providers.h"
 #include "node/tokens.h"
 
 #define WORKER_SESSIONS_MAX 64 /* SMTP sessions and IMAP visits at a time, each kind */
@@ -34,6 +35,7 @@ struct worker_parts {
     struct journal *journal;
     struct outbox *outbox;
     struct members *members;
+    const struct providers *providers;
     struct domains *domains;
     struct packs *packs;
     struct tz *tz;
@@ -91,7 +93,7 @@ struct worker_stats {
     uint64_t sent, rejected, withdrawn, ambiguous;
     uint64_t found_inbox, found_junk, found_other, missing, unobserved;
     uint64_t opened, rescued, replied, tidied, removed, declined, expired, failed;
-    uint64_t sessions, session_failures, visits, visit_failures;
-    size_t jobs_open, sessions_open, visits_open;
+    uint64_t sessions, session_failures, visits, visit_failures, incidents;
+    size_t jobs_open, sessions_open, visits_open, incidents_open;
 };
 struct worker_stats worker_stats_of(const struct worker *worker);

@@ -501,7 +501,7 @@ static void account_takes_the_id_the_network_knows(void **state)
     assert_true(flz_id_equal(known, coordfake_account(fx->coord, ADA)->id));
     stop_node(fx);
     assert_false(log_has(fx, "secret cannot be used")); /* no session began under the first id */
-    start_node(fx); /* its secret opens under the new id, too */
+    start_node(fx);                                     /* its secret opens under the new id, too */
     fx->coord->probes_count = 0;
     WAIT_FOR(fx, 20000, fx->coord->probes_count > 0);
     assert_true(flz_id_equal(known, coordfake_account(fx->coord, ADA)->id));
@@ -770,6 +770,54 @@ static void third_refused_login_is_the_last(void **state)
     mailworld_faults(fx->world, (struct mailworld_faults){.times = 0});
     struct flz_argument who[] = {argument("account", ADA)};
     assert_int_equal(ask(fx, "account retry", who, 1, "", NULL), ADMIN_OK);
+    struct flz_receipt got = do_task(fx, task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB));
+    expect(fx, got, FLZ_OUTCOME_SENT, FLZ_REASON_NONE);
+    stop_node(fx);
+}
+
+/* Six accounts at one provider; the servers of all refuse for far longer than three tries take. */
+static void a_providers_bad_hour_costs_no_account_its_login(void **state)
+{
+    struct fx *fx = *state;
+    char rows[4096] = "";
+    struct stat st;
+    _cleanup_(flz_buf_deinit) struct flz_buf json = FLZ_BUF_NULL;
+    static const char *const others[] = {"cyd@c.test", "dan@d.test", "eve@e.test", "fay@f.test"};
+    const char *all[] = {ADA, BOB, others[0], others[1], others[2], others[3]};
+    size_t accounts[6] = {fx->ada, fx->bob};
+    for (size_t i = 2; i < 6; i++)
+        accounts[i] = mailworld_add(fx->world, all[i]);
+    start_node(fx);
+    WAIT_FOR(fx, 20000, fx->coord->heartbeats > 0);
+    WAIT_FOR(fx, 5000, stat(path_of(fx, "node.sock"), &st) == 0);
+    for (size_t i = 0; i < 6; i++)
+        (void)strcat(rows, row(fx, all[i], accounts[i]));
+    assert_int_equal(import(fx, rows, NULL), ADMIN_OK);
+    for (size_t i = 0; i < 6; i++)
+        WAIT_FOR(fx, 20000, probed(fx, all[i]));
+    fx->coord->rate_milli = FAST_RATE; /* an hour in 3.6 s */
+    coordfake_run(fx->coord, 500);
+
+    unsigned before = mailworld_counts(fx->world).logins;
+    mailworld_faults(fx->world, (struct mailworld_faults){.refuse_login = true});
+    for (size_t i = 0; i < 6; i++) {
+        struct flz_task send = task(fx, FLZ_TASK_SEND, coordfake_id(), 0, all[i], all[(i + 1) % 6]);
+        coordfake_order(fx->coord, &send, 1);
+    }
+    WAIT_FOR(fx, 10000, log_has(fx, "provider_incident "));
+    coordfake_run(fx->coord, 9000); /* two and a half hours */
+    unsigned tried = mailworld_counts(fx->world).logins - before;
+    assert_true(tried > 6 && tried < 6 + 2 + 8); /* and few of them ask meanwhile */
+    assert_int_equal(ask(fx, "account ls", NULL, 0, "", &json), ADMIN_OK);
+    assert_null(strstr(flz_buf_str(&json), "\"state\":\"needs_auth\""));
+    assert_non_null(strstr(flz_buf_str(&json), "provider incident, "));
+
+    /* It is over: all go on, and nobody was asked for anything. */
+    fx->coord->probes_count = 0;
+    mailworld_faults(fx->world, (struct mailworld_faults){.times = 0});
+    for (size_t i = 0; i < 6; i++)
+        WAIT_FOR(fx, 20000, probed(fx, all[i]));
+    assert_true(log_has(fx, "provider_incident_over"));
     struct flz_receipt got = do_task(fx, task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB));
     expect(fx, got, FLZ_OUTCOME_SENT, FLZ_REASON_NONE);
     stop_node(fx);
@@ -1049,8 +1097,8 @@ static void sends_of_a_log_given_up_never_leave(void **state)
     assert_null(receipt(fx, &find, 0));
     assert_int_equal(fx->coord->hello.open_count, 2);
     /* The next log's own sends leave. */
-    expect(fx, do_task(fx, task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB)),
-           FLZ_OUTCOME_SENT, FLZ_REASON_NONE);
+    expect(fx, do_task(fx, task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB)), FLZ_OUTCOME_SENT,
+           FLZ_REASON_NONE);
     stop_node(fx);
 }
 
@@ -1332,8 +1380,8 @@ static void a_revoked_node_sends_nothing_itself(void **state)
     settle_in(fx);
     coordfake_revoke(fx->coord, fx->coord->node, 1, &fx->coord->admin);
     WAIT_FOR(fx, 5000, fx->coord->heartbeat.revocation_version == 1);
-    coordfake_order_elsewhere(
-        fx->coord, task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB), coordfake_id());
+    coordfake_order_elsewhere(fx->coord, task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB),
+                              coordfake_id());
     coordfake_run(fx->coord, 1500);
     assert_int_equal(dots(fx), 0);
     stop_node(fx);
@@ -1747,6 +1795,7 @@ int main(int argc, char **argv)
                                         setup_google, teardown),
         TEST(a_server_that_was_away_is_asked_again_soon),
         TEST(third_refused_login_is_the_last),
+        TEST(a_providers_bad_hour_costs_no_account_its_login),
         TEST(good_smtp_hides_no_refusing_imap),
         TEST(lease_that_lapses_means_silence),
         TEST(refused_node_is_silent_at_once),
