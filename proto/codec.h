@@ -30,6 +30,7 @@ extern const struct flz_codec flz_codec_revocation;
 extern const struct flz_codec flz_codec_log_head;
 extern const struct flz_codec flz_codec_task;
 extern const struct flz_codec flz_codec_receipt;
+extern const struct flz_codec flz_codec_days_off;
 extern const struct flz_codec flz_codec_account;
 extern const struct flz_codec flz_codec_probe;
 extern const struct flz_codec flz_codec_report;

@@ -250,9 +250,11 @@ struct row_account {
     uint32_t ramp_reference;
     uint32_t ramp_last_quota;
     int32_t ramp_last_date;
+    int32_t ramp_sent_date;
     int32_t planned_date; /* newest date planned for it as a sender; 0 = none */
     int32_t closed_date;  /* newest date closed */
     int64_t issued_at;    /* newest SEND or REPLY issued for it */
+    struct flz_days_off days_off;
 };
 
 struct row_pause {
@@ -295,6 +297,7 @@ struct row_day {
     uint32_t possible;  /* of these, what partners, hours and content allowed */
     uint32_t shortfall; /* messages wanted and not planned */
     uint32_t shortfall_reason;
+    int32_t waits_until;  /* what is short waits for this date at the earliest; 0 = no such wait */
     int64_t window_start; /* its hours that day */
     int64_t window_end;
     /* As the sender. */
@@ -495,6 +498,7 @@ struct event_account {
     int64_t consent_until;
     uint32_t consent_actions;
     int64_t begins_at;
+    struct flz_days_off days_off;
 };
 
 struct event_probe {
@@ -589,6 +593,7 @@ struct event_plan_account {
     uint32_t possible;
     uint32_t shortfall;
     uint32_t shortfall_reason;
+    int32_t waits_until; /* 0: nothing of it waits for a date that is known */
     int64_t window_start;
     int64_t window_end;
 };
@@ -687,6 +692,7 @@ struct event_day_closed {
     uint32_t ramp_reference;
     uint32_t ramp_last_quota;
     int32_t ramp_last_date;
+    int32_t ramp_sent_date;
 };
 
 struct event_paused {

@@ -84,13 +84,27 @@ static const struct flz_codec codec_consent = {
     .size = sizeof(struct flz_consent),
 };
 
+#define AWAY(n)                                                                                    \
+    {.name = "first_" #n,                                                                          \
+     .kind = FIELD_S32,                                                                            \
+     .offset = offsetof(struct flz_days_off, away[(n)-1].first)},                                  \
+    {                                                                                              \
+        .name = "last_" #n, .kind = FIELD_S32,                                                     \
+        .offset = offsetof(struct flz_days_off, away[(n)-1].last)                                  \
+    }
+static_assert(FLZ_AWAY_MAX == 4, "each range has its fields");
+
+CODEC(days_off, flz__days_off, flz_days_off,
+      TEXT(flz_days_off, holidays), AWAY(1), AWAY(2), AWAY(3), AWAY(4));
+
 CODEC(account, flz__account, flz_account,
       FIXED_REQUIRED(flz_account, id), TEXT(flz_account, address), TEXT(flz_account, owner),
       TEXT(flz_account, provider), TEXT(flz_account, zone), U32(flz_account, start_minute),
       U32(flz_account, end_minute), U32(flz_account, days), U32(flz_account, intensity),
       U32(flz_account, target), U32(flz_account, profile), TEXT(flz_account, language),
       U32(flz_account, volume), MESSAGE(flz_account, consent, codec_consent),
-      VIEW(flz_account, attestation, SIGNED_MAX));
+      VIEW(flz_account, attestation, SIGNED_MAX),
+      MESSAGE(flz_account, days_off, flz_codec_days_off));
 
 CODEC(probe, flz__probe, flz_probe,
       FIXED_REQUIRED(flz_probe, account), S64(flz_probe, at), BOOL(flz_probe, login_ok),

@@ -84,7 +84,8 @@ CODEC(row_account, flz__row_account, row_account,
       U32(row_account, ramp_reference), U32(row_account, ramp_last_quota),
       S32(row_account, ramp_last_date), S32(row_account, planned_date),
       S32(row_account, closed_date), S64(row_account, issued_at), S64(row_account, trouble_at),
-      TEXT(row_account, trouble), U32(row_account, tries), S64(row_account, next_try_at));
+      TEXT(row_account, trouble), U32(row_account, tries), S64(row_account, next_try_at),
+      MESSAGE(row_account, days_off, flz_codec_days_off), S32(row_account, ramp_sent_date));
 
 CODEC(row_pause, flz__row_pause, row_pause,
       U32(row_pause, handle), MESSAGE(row_pause, target, codec_pause_target),
@@ -108,7 +109,8 @@ CODEC(row_day, flz__row_day, row_day,
       U32(row_day, ambiguous), U32(row_day, indeterminate), U32(row_day, inbox),
       U32(row_day, junk), U32(row_day, other), U32(row_day, missing), U32(row_day, unobserved),
       U32(row_day, rescued), U32(row_day, opened), U32(row_day, replied), U32(row_day, credited),
-      U32(row_day, inbound), U32(row_day, received), U32(row_day, opens), U32(row_day, rescues));
+      U32(row_day, inbound), U32(row_day, received), U32(row_day, opens), U32(row_day, rescues),
+      S32(row_day, waits_until));
 
 CODEC(row_exchange, flz__row_exchange, row_exchange,
       U32(row_exchange, handle), U32(row_exchange, state), FIXED(row_exchange, id),
@@ -157,7 +159,7 @@ CODEC(event_account, flz__event_account, event_account,
       U32(event_account, intensity), U32(event_account, target), U32(event_account, profile),
       TEXT(event_account, language), U32(event_account, volume), S64(event_account, consent_given),
       S64(event_account, consent_until), U32(event_account, consent_actions),
-      S64(event_account, begins_at));
+      S64(event_account, begins_at), MESSAGE(event_account, days_off, flz_codec_days_off));
 
 CODEC(event_probe, flz__event_probe, event_probe,
       U32(event_probe, account), S64(event_probe, at), BOOL(event_probe, login_ok),
@@ -204,7 +206,7 @@ CODEC(event_plan_account, flz__event_plan_account, event_plan_account,
       U32(event_plan_account, account), U32(event_plan_account, quota),
       U32(event_plan_account, possible), U32(event_plan_account, shortfall),
       U32(event_plan_account, shortfall_reason), S64(event_plan_account, window_start),
-      S64(event_plan_account, window_end));
+      S64(event_plan_account, window_end), S32(event_plan_account, waits_until));
 
 CODEC(event_plan_part, flz__event_plan_part, event_plan_part,
       U32(event_plan_part, plan), U32(event_plan_part, part), S32(event_plan_part, date),
@@ -240,7 +242,7 @@ CODEC(event_day_closed, flz__event_day_closed, event_day_closed,
       U32(event_day_closed, committed), U32(event_day_closed, possible),
       BOOL(event_day_closed, met), U32(event_day_closed, ramp_day),
       U32(event_day_closed, ramp_reference), U32(event_day_closed, ramp_last_quota),
-      S32(event_day_closed, ramp_last_date));
+      S32(event_day_closed, ramp_last_date), S32(event_day_closed, ramp_sent_date));
 
 CODEC(event_paused, flz__event_paused, event_paused,
       U32(event_paused, pause), MESSAGE(event_paused, target, codec_pause_target),

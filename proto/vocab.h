@@ -10,6 +10,7 @@
 
 #include "common/base/address.h"
 #include "common/base/buf.h"
+#include "common/base/dayoff.h"
 #include "common/base/id.h"
 
 #include <stdbool.h>
@@ -226,7 +227,8 @@ struct flz_account {
     char language[8];      /* "fr", "en" */
     uint32_t volume;       /* the owner's declared own messages a day */
     struct flz_consent consent;
-    struct flz_view attestation; /* Signed(ATTESTATION) by this node */
+    struct flz_view attestation;  /* Signed(ATTESTATION) by this node */
+    struct flz_days_off days_off; /* of its own: it neither sends nor opens on them */
 };
 
 /* What a node last saw of an account's servers and DNS. */
