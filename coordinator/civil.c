@@ -9,10 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What accounts of one zone, with the same hours and days, share. */
+/* What accounts of one zone, with the same hours, days and days off, share. */
 struct kind {
     char zone[sizeof(((struct row_account *)0)->zone)];
     struct tz_hours hours;
+    struct flz_days_off days_off;
     struct civil_unit unit;
     int64_t day_end;
     int32_t date; /* of `windows`, when has_windows */
@@ -74,6 +75,13 @@ static uint64_t hash_of(const struct row_account *account)
     const uint32_t numbers[] = {account->start_minute, account->end_minute, account->days};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         hash = (hash ^ numbers[i]) * 1099511628211u;
+    const struct flz_days_off *off = &account->days_off;
+    for (const char *c = off->holidays; *c; c++)
+        hash = (hash ^ (uint8_t)*c) * 1099511628211u;
+    for (size_t i = 0; i < FLZ_AWAY_MAX; i++)
+        hash =
+            ((hash ^ (uint32_t)off->away[i].first) * 1099511628211u ^ (uint32_t)off->away[i].last) *
+            1099511628211u;
     return hash;
 }
 
@@ -81,13 +89,15 @@ static bool is_of(const struct kind *kind, const struct row_account *account)
 {
     return kind->hours.start_minute == (int)account->start_minute &&
            kind->hours.end_minute == (int)account->end_minute &&
-           kind->hours.days == account->days && strcmp(kind->zone, account->zone) == 0;
+           kind->hours.days == account->days && strcmp(kind->zone, account->zone) == 0 &&
+           strcmp(kind->days_off.holidays, account->days_off.holidays) == 0 &&
+           memcmp(kind->days_off.away, account->days_off.away, sizeof kind->days_off.away) == 0;
 }
 
 static int add_kind(struct civil *civil, const struct row_account *account, struct flz_id key,
                     struct kind **ret_kind)
 {
-    struct kind kind = {.hours = hours_of(account)};
+    struct kind kind = {.hours = hours_of(account), .days_off = account->days_off};
     struct tz_window day;
     memcpy(kind.zone, account->zone, sizeof kind.zone);
     int r = tz_local_day(civil->tz, kind.zone, civil->at, &kind.unit.date);
@@ -141,7 +151,8 @@ static void fill_windows(struct civil *civil, struct kind *kind, int32_t date)
     for (int i = 0; i < COORD_WINDOW_DAYS; i++) {
         struct tz_window window;
         kind->windows[i] = (struct coord_window){.start = 0};
-        if (tz_window(civil->tz, kind->zone, date + i, kind->hours, &window) == 0)
+        if (!flz_is_day_off(&kind->days_off, date + i) &&
+            tz_window(civil->tz, kind->zone, date + i, kind->hours, &window) == 0)
             kind->windows[i] = (struct coord_window){.start = window.start, .end = window.end};
     }
     kind->date = date;

@@ -1,6 +1,6 @@
 /*
  * Civil time of accounts, remembered for one look at all of them: thousands share a time zone,
- * hours and days, and asking the zone for each would hold the loop.
+ * hours, days and days off, and asking the zone for each would hold the loop.
  */
 #pragma once
 
@@ -28,10 +28,10 @@ void civil_look(struct civil *civil, int64_t at);
 int civil_unit_of(struct civil *civil, const struct row_account *account,
                   struct civil_unit *ret_unit, int64_t *ret_day_end);
 
-/* Its hours on `date` and the days after it; a day without hours has start == end. 0 or
+/* Its hours on `date` and the days after it; a day without hours, or off, has start == end. 0 or
  * negative. */
 int civil_windows(struct civil *civil, const struct row_account *account, int32_t date,
                   struct coord_window ret_windows[COORD_WINDOW_DAYS]);
 
-/* How many kinds of accounts (zone, hours, days) this look has met. */
+/* How many kinds of accounts (zone, hours, days, days off) this look has met. */
 size_t civil_kinds(const struct civil *civil);

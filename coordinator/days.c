@@ -115,6 +115,14 @@ static bool is_ready(const struct row_account *account)
     return is_live(account) && account->probe_at > 0 && account->login_ok;
 }
 
+/* It may send on the date at all: its week says so, and it is no day off. */
+static bool has_hours(struct days *days, const struct row_account *account, int32_t date)
+{
+    struct coord_window windows[COORD_WINDOW_DAYS];
+    return civil_windows(days->civil, account, date, windows) == 0 &&
+           windows[0].start < windows[0].end;
+}
+
 static bool is_unit(struct civil_unit a, struct civil_unit b)
 {
     return a.date == b.date && a.offset_minutes == b.offset_minutes;
@@ -323,7 +331,7 @@ static int look_slice(struct days *days)
         if (day_end - LEAD_MS < days->next_day)
             days->next_day = day_end - LEAD_MS;
         if (is_ready(account) && account->planned_date < unit.date &&
-            !was_tried(days, unit, boot))
+            has_hours(days, account, unit.date) && !was_tried(days, unit, boot))
             return begin_planning(days, unit, boot);
     }
     if (days->next < all)

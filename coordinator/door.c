@@ -482,6 +482,10 @@ static const char *check_attestation(struct door *door, uint32_t node,
         return "the address is malformed";
     if (flz_address_is_role(&address))
         return "role addresses are never warmed";
+    if (tz_check(server->tz, account->zone, msg) < 0) {
+        flz_msg_wrap(msg, "the coordinator's host has another list of time zones");
+        return msg->text;
+    }
     if (flz_cert_check_node(&server->identity.trust, certificate_of(node, door), &identity, msg) <
             0 ||
         flz_cert_check_attestation(&server->identity.trust, account->attestation, &identity,

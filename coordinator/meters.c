@@ -146,12 +146,12 @@ static void look_at_account(const struct view *view, uint32_t account, struct me
         return;
     const struct row_day *day = coord_day(view->core, account, (int32_t)(view->now / FLZ_DAY_MS));
     sums->readiness[view_readiness(view, account)]++;
-    sums->phases[view_phase(row)]++;
+    sums->phases[view_phase(view, row)]++;
     if (row->node < sums->nodes)
         sums->by_node[row->node]++;
     if (!day || !day->planned_day)
         return;
-    sums->wanted += view_curve(row);
+    sums->wanted += view_curve(view, row);
     if (day->shortfall_reason <= PLAN_NO_CONTENT)
         sums->unplanned[day->shortfall_reason] += day->shortfall;
 }

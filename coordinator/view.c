@@ -296,36 +296,40 @@ enum view_readiness view_readiness(const struct view *view, uint32_t account)
     return server_node_connected(view->server, row->node) ? VIEW_READY : VIEW_NODE_AWAY;
 }
 
-static struct ramp_state ramp_of(const struct row_account *row, struct ramp_settings *ret_settings)
+const char *view_day_off(const struct row_account *row, int32_t date)
 {
-    *ret_settings = (struct ramp_settings){.intensity = row->intensity,
-                                           .target = row->target,
-                                           .profile = row->profile,
-                                           .days = row->days};
-    return (struct ramp_state){.day = row->ramp_day,
-                               .reference = row->ramp_reference,
-                               .last_quota = row->ramp_last_quota,
-                               .last_date = row->ramp_last_date};
+    const char *holiday =
+        row->days_off.holidays[0] ? flz_holiday_name(row->days_off.holidays, date) : NULL;
+    if (holiday)
+        return holiday;
+    return flz_is_day_off(&row->days_off, date) ? "blackout" : "";
 }
 
-enum ramp_phase view_phase(const struct row_account *row)
+/* By the date in Greenwich: a day more or less of silence is no matter here, and a zone for each of
+ * many accounts would be. */
+static struct ramp_state ramp_now(const struct view *view, const struct row_account *row)
 {
-    struct ramp_settings settings;
-    struct ramp_state state = ramp_of(row, &settings);
+    return ramp_state_on(row, (int32_t)(view->now / FLZ_DAY_MS));
+}
+
+enum ramp_phase view_phase(const struct view *view, const struct row_account *row)
+{
+    struct ramp_settings settings = ramp_settings_of(row);
+    struct ramp_state state = ramp_now(view, row);
     return ramp_phase(&state, &settings);
 }
 
-uint32_t view_curve(const struct row_account *row)
+uint32_t view_curve(const struct view *view, const struct row_account *row)
 {
-    struct ramp_settings settings;
-    struct ramp_state state = ramp_of(row, &settings);
+    struct ramp_settings settings = ramp_settings_of(row);
+    struct ramp_state state = ramp_now(view, row);
     return ramp_target(&state, &settings);
 }
 
-struct ramp_band view_prospecting(const struct row_account *row)
+struct ramp_band view_prospecting(const struct view *view, const struct row_account *row)
 {
-    struct ramp_settings settings;
-    struct ramp_state state = ramp_of(row, &settings);
+    struct ramp_settings settings = ramp_settings_of(row);
+    struct ramp_state state = ramp_now(view, row);
     return ramp_prospecting(&state, &settings);
 }
 

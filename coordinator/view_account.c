@@ -27,6 +27,28 @@ static json_t *days_json(uint32_t days)
     return list;
 }
 
+/* The next date on which it may send, from `date` on; 0: none within its calendar. */
+static int32_t next_sending_day(const struct row_account *row, int32_t date)
+{
+    int32_t end = date + FLZ_AWAY_MAX * FLZ_AWAY_DAYS_MAX;
+    for (; date < end; date++)
+        if ((row->days >> flz_date_weekday(date) & 1) && !flz_is_day_off(&row->days_off, date))
+            return date;
+    return 0;
+}
+
+static json_t *days_off_json(const struct row_account *row, int32_t today)
+{
+    char away[FLZ_AWAY_TEXT_MAX];
+    flz_away_format(row->days_off.away, away);
+    json_t *json = json_object();
+    view_put_text(json, "holidays", row->days_off.holidays);
+    view_put_text(json, "blackout", away);
+    view_put_text(json, "today", view_day_off(row, today));
+    view_put(json, "nextSendingDay", view_date(next_sending_day(row, today)));
+    return json;
+}
+
 static json_t *consent_json(const struct view *view, const struct row_account *row)
 {
     const struct person *person =
@@ -104,7 +126,7 @@ static json_t *account_json(const struct view *view, uint32_t account)
     view_trouble(row, &trouble);
     view_put_text(json, "trouble", trouble.text);
     view_put_text(json, "said", row->trouble);
-    view_put_text(json, "phase", words_phase(view_phase(row)));
+    view_put_text(json, "phase", words_phase(view_phase(view, row)));
     view_put_int(json, "day", row->ramp_day);
     view_put_int(json, "level", row->ramp_reference);
     view_put_text(json, "language", row->language);
@@ -124,9 +146,9 @@ static json_t *account_json(const struct view *view, uint32_t account)
 }
 
 /* What may be sent today besides warming: advice, and what the owner declared. */
-static json_t *prospecting_json(const struct row_account *row)
+static json_t *prospecting_json(const struct view *view, const struct row_account *row)
 {
-    struct ramp_band band = view_prospecting(row);
+    struct ramp_band band = view_prospecting(view, row);
     json_t *json = json_object();
     view_put_int(json, "advisedLow", band.low);
     view_put_int(json, "advisedHigh", band.high);
@@ -146,7 +168,8 @@ static json_t *account_full(const struct view *view, uint32_t account)
     view_put(json, "beginsAt", view_time(row->begins_at));
     view_put(json, "consent", consent_json(view, row));
     view_put(json, "probe", probe_json(row));
-    view_put(json, "prospecting", prospecting_json(row));
+    view_put(json, "daysOff", days_off_json(row, view_today(view, account)));
+    view_put(json, "prospecting", prospecting_json(view, row));
     view_put(json, "plannedDate", view_date(row->planned_date));
     view_put(json, "closedDate", view_date(row->closed_date));
     view_put(json, "firstSlot", view_time(server_first_slot(view->server, account)));
@@ -181,7 +204,7 @@ static bool is_wanted(const struct view *view, uint32_t account,
         return false;
     if (filter->domain && strcmp(view_name(view, NAME_DOMAIN, row->domain), filter->domain) != 0)
         return false;
-    if (filter->phase && strcmp(words_phase(view_phase(row)), filter->phase) != 0)
+    if (filter->phase && strcmp(words_phase(view_phase(view, row)), filter->phase) != 0)
         return false;
     if (filter->text && !is_named(view, account, filter->text))
         return false;
@@ -254,6 +277,23 @@ static json_t *identity_json(const struct view *view, uint32_t account)
     return json;
 }
 
+/* What the core cannot know: which date it is there. */
+static void put_day_off(const struct view *view, uint32_t account, json_t *lines)
+{
+    const struct row_account *row = coord_account(view->core, account);
+    int32_t today = view_today(view, account);
+    int32_t next = next_sending_day(row, today);
+    char text[FLZ_TIME_TEXT_MAX] = "no known date";
+    const char *off = view_day_off(row, today);
+    if (row->state != ACCOUNT_LIVE || next == today)
+        return;
+    if (next)
+        flz_date_format(next, text);
+    (void)json_array_append_new(
+        lines, json_sprintf("today is no sending day of it%s%s%s: the next one is %s",
+                            off[0] ? " (" : "", off, off[0] ? ")" : "", text));
+}
+
 json_t *view_account_why(const struct view *view, uint32_t account)
 {
     struct coord_why why;
@@ -263,6 +303,7 @@ json_t *view_account_why(const struct view *view, uint32_t account)
     view_put_bool(json, "sends", why.sends);
     view_put_text(json, "readiness", view_readiness_word(view_readiness(view, account)));
     json_t *lines = json_array();
+    put_day_off(view, account, lines);
     for (size_t i = 0; i < why.lines_count; i++)
         (void)json_array_append_new(lines, view_text(why.lines[i].text));
     view_put(json, "why", lines);

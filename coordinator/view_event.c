@@ -67,6 +67,7 @@ static void put_day(const struct view *view, json_t *json, const struct event_da
     view_put_bool(json, "met", event->met);
     view_put_int(json, "day", event->ramp_day);
     view_put_int(json, "level", event->ramp_reference);
+    view_put(json, "sentDate", view_date(event->ramp_sent_date));
 }
 
 static void put_probe(const struct view *view, json_t *json, const struct event_probe *event)

@@ -66,9 +66,13 @@ bool view_asks_person(const struct row_account *row);
  * whose words: row->trouble. */
 void view_trouble(const struct row_account *row, struct flz_msg *ret_msg);
 
-enum ramp_phase view_phase(const struct row_account *row);
+/* Why the account has no hours on the date though its week does: a holiday's name, "blackout"; "":
+ * it is no day off. */
+const char *view_day_off(const struct row_account *row, int32_t date);
+
+enum ramp_phase view_phase(const struct view *view, const struct row_account *row);
 
 /* The curve's own value for its next sending day. */
-uint32_t view_curve(const struct row_account *row);
+uint32_t view_curve(const struct view *view, const struct row_account *row);
 /* What its owner may send besides, today. */
-struct ramp_band view_prospecting(const struct row_account *row);
+struct ramp_band view_prospecting(const struct view *view, const struct row_account *row);

@@ -73,11 +73,13 @@ static json_t *plan_json(const struct view *view, uint32_t account, int32_t date
     view_put(json, "account", view_id(row->id));
     view_put_text(json, "address", view_address(view, account));
     view_put_text(json, "node", view_node_name(view, row->node));
-    view_put_text(json, "phase", words_phase(view_phase(row)));
+    view_put_text(json, "phase", words_phase(view_phase(view, row)));
     view_put(json, "date", view_date(date));
     view_put_bool(json, "isPlanned", day && day->planned_day);
     view_put_counters(json, day);
     view_put_text(json, "shortfallReason", words_shortfall(day ? day->shortfall_reason : 0));
+    view_put(json, "waitsUntil", view_date(day ? day->waits_until : 0));
+    view_put_text(json, "dayOff", view_day_off(row, date));
     bool hours = day && day->window_start != day->window_end;
     view_put(json, "windowStart", hours ? view_time(day->window_start) : json_null());
     view_put(json, "windowEnd", hours ? view_time(day->window_end) : json_null());

@@ -24,6 +24,8 @@ struct census {
     size_t live;
     size_t phase[PHASES];
     size_t readiness[VIEW_READINESS_COUNT];
+    size_t overdone;       /* whose owners send more of their own than is advised */
+    uint32_t overdone_one; /* an account of these */
     uint32_t example[VIEW_READINESS_COUNT]; /* an account of each */
     uint32_t owner;                         /* of all of them, or COORD_NONE */
     uint32_t domain;
@@ -40,9 +42,13 @@ static struct census take_census(const struct view *view)
         census.owner = census.live == 0 || census.owner == row->owner ? row->owner : COORD_NONE;
         census.domain = census.live == 0 || census.domain == row->domain ? row->domain : COORD_NONE;
         census.live++;
-        census.phase[view_phase(row)]++;
+        census.phase[view_phase(view, row)]++;
         census.readiness[readiness]++;
         census.example[readiness] = i;
+        if (row->volume > 0 && row->volume > view_prospecting(view, row).high) {
+            census.overdone++;
+            census.overdone_one = i;
+        }
     }
     return census;
 }
@@ -159,6 +165,16 @@ static const char *readiness_next(enum view_readiness readiness)
     return "fluenzrctl account why ADDRESS";
 }
 
+#define SUBJECT_MAX (FLZ_ADDRESS_MAX + 16)
+
+static void account_subject(const struct view *view, uint32_t account,
+                            char ret_subject[static SUBJECT_MAX])
+{
+    const char *address = view_address(view, account);
+    (void)snprintf(ret_subject, SUBJECT_MAX, "account/%s",
+                   address[0] ? address : flz_id_str(coord_account(view->core, account)->id));
+}
+
 static void add_unready_problems(const struct view *view, const struct census *census,
                                  struct problems *problems)
 {
@@ -167,11 +183,9 @@ static void add_unready_problems(const struct view *view, const struct census *c
             continue;
         if (i == VIEW_PAUSED && view_sees_all(view))
             continue; /* each pause is a problem of its own */
-        char subject[FLZ_ADDRESS_MAX + 16];
-        const char *address = view_address(view, census->example[i]);
+        char subject[SUBJECT_MAX];
         const struct row_account *row = coord_account(view->core, census->example[i]);
-        (void)snprintf(subject, sizeof subject, "account/%s",
-                       address[0] ? address : flz_id_str(row->id));
+        account_subject(view, census->example[i], subject);
         struct flz_msg trouble;
         view_trouble(row, &trouble);
         add(problems->warning, (struct problem){"UNREADY", subject, readiness_next(i)},
@@ -199,7 +213,7 @@ static void add_pool_problem(const struct view *view, const struct census *censu
         struct coord_pool pool;
         coord_pool_of(view->core, i, view->now, &pool);
         looked++;
-        if (pool.ceiling >= view_curve(coord_account(view->core, i)))
+        if (pool.ceiling >= view_curve(view, coord_account(view->core, i)))
             continue;
         small++;
         if (pool.ceiling < worst.ceiling)
@@ -214,6 +228,23 @@ static void add_pool_problem(const struct view *view, const struct census *censu
             "cooldown of %lld days carry %u messages a day",
             small, looked, worst.eligible, (long long)coord_policy(view->core)->cooldown_days,
             worst.ceiling);
+}
+
+static void add_prospecting_problem(const struct view *view, const struct census *census,
+                                    struct problems *problems)
+{
+    if (census->overdone == 0)
+        return;
+    const struct row_account *row = coord_account(view->core, census->overdone_one);
+    char subject[SUBJECT_MAX];
+    account_subject(view, census->overdone_one, subject);
+    add(problems->warning,
+        (struct problem){"PROSPECTING", subject,
+                         "send fewer of your own until its ramp is further: fluenzrctl account "
+                         "show ADDRESS says how many are advised"},
+        "the owners of %zu of %zu accounts declare more mail of their own than is advised; this "
+        "one %u a day, at most %u are. Warming goes on all the same",
+        census->overdone, census->live, row->volume, view_prospecting(view, row).high);
 }
 
 static void add_pause_problems(const struct view *view, struct problems *problems)
@@ -278,6 +309,7 @@ static json_t *problems_json(const struct view *view, const struct census *censu
     add_pairing_problems(view, census, &problems);
     add_unready_problems(view, census, &problems);
     add_pool_problem(view, census, &problems);
+    add_prospecting_problem(view, census, &problems);
     add_pause_problems(view, &problems);
     if (ret_critical)
         *ret_critical = json_array_size(problems.critical);

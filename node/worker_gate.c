@@ -39,7 +39,8 @@ static void fill_hours(struct worker *worker, const struct journal_member *recor
     /* A window across midnight belongs to the date on which it began. */
     for (int32_t date = today; date >= today - 1; date--) {
         struct tz_window window;
-        if (tz_window(worker->parts.tz, account->zone, date, hours, &window) == 0 &&
+        if (!flz_is_day_off(&account->days_off, date) &&
+            tz_window(worker->parts.tz, account->zone, date, hours, &window) == 0 &&
             now >= window.start && now < window.end) {
             gate->in_hours = true;
             gate->local_date = date;

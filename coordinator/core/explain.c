@@ -165,11 +165,15 @@ static void say_shortfall(struct explaining *e, const struct row_day *day)
         [PLAN_INBOUND_FULL] = "partners may receive no more that day",
         [PLAN_NO_ROOM] = "no free time at the spacing",
         [PLAN_NO_CONTENT] = "no content pack of its language",
-        [PLAN_DOMAIN] = "its domain ramps as well (policy domain_start, domain_starts): tomorrow",
+        [PLAN_DOMAIN] = "its domain ramps as well (policy domain_start, domain_starts)",
     };
-    if (day->shortfall > 0 && day->shortfall_reason < sizeof words / sizeof *words)
-        say(e, "%u fewer messages than the quota allows were planned: %s", day->shortfall,
-            words[day->shortfall_reason]);
+    char until[FLZ_TIME_TEXT_MAX] = "";
+    if (day->shortfall == 0 || day->shortfall_reason >= sizeof words / sizeof *words)
+        return;
+    if (day->waits_until)
+        flz_date_format(day->waits_until, until);
+    say(e, "%u fewer messages than the quota allows were planned: %s%s%s", day->shortfall,
+        words[day->shortfall_reason], until[0] ? "; its turn comes not before " : "", until);
 }
 
 static void say_day(struct explaining *e)
@@ -193,22 +197,58 @@ static void say_day(struct explaining *e)
     e->why->sends = e->now < row->window_end && row->reserved > 0;
 }
 
+/* What a long silence takes back of the ramp. */
+static void say_silence(struct explaining *e, const struct ramp_state *state)
+{
+    char text[FLZ_TIME_TEXT_MAX];
+    uint32_t idle = ramp_idle_days(state, (int32_t)(e->now / FLZ_DAY_MS));
+    if (idle <= RAMP_IDLE_FREE_DAYS || e->row->ramp_reference == 0)
+        return;
+    flz_date_format(state->sent_date ? state->sent_date : state->last_date, text);
+    if (state->reference == 0)
+        say(e, "nothing was sent since %s, %u days: its ramp starts again (%u days or more)", text,
+            idle, RAMP_IDLE_RESTART_DAYS);
+    else
+        say(e,
+            "nothing was sent since %s, %u days: it goes on at %u a day instead of %u (after %u "
+            "days its ramp would start again)",
+            text, idle, state->reference, e->row->ramp_reference, RAMP_IDLE_RESTART_DAYS);
+}
+
+static void say_prospecting(struct explaining *e, const struct ramp_state *state,
+                            const struct ramp_settings *settings)
+{
+    struct ramp_band advised = ramp_prospecting(state, settings);
+    if (e->row->volume > advised.high)
+        say(e,
+            "its owner sends %u messages a day of his own; in this phase %u are advised. Warming "
+            "goes on all the same: send fewer, or reputation may suffer more than warming mends",
+            e->row->volume, advised.high);
+}
+
+static void say_room(struct explaining *e, const struct ramp_settings *settings)
+{
+    uint32_t room = roster_hours_room(e->core, e->row);
+    if (room < ramp_goal(settings))
+        say(e,
+            "its hours have room for %u messages a day at a spacing of %lld minutes; %u are wanted "
+            "in the end",
+            room, (long long)(e->core->policy.spacing_ms / FLZ_MINUTE_MS), ramp_goal(settings));
+}
+
 static void say_ramp(struct explaining *e)
 {
     static const char *const phases[] = {"", "start", "ramp", "maintain", "recovery"};
-    struct ramp_state state = {.day = e->row->ramp_day,
-                               .reference = e->row->ramp_reference,
-                               .last_quota = e->row->ramp_last_quota,
-                               .last_date = e->row->ramp_last_date};
-    struct ramp_settings settings = {.intensity = e->row->intensity,
-                                     .target = e->row->target,
-                                     .profile = e->row->profile,
-                                     .days = e->row->days};
+    struct ramp_settings settings = ramp_settings_of(e->row);
+    struct ramp_state state = ramp_state_on(e->row, (int32_t)(e->now / FLZ_DAY_MS));
     struct coord_pool pool;
+    say_silence(e, &state);
     coord_pool_of(e->core, e->row->handle, e->now, &pool);
     say(e, "phase %s: %u sending days met, reference %u a day, the curve wants %u",
         phases[ramp_phase(&state, &settings)], state.day, state.reference,
         ramp_target(&state, &settings));
+    say_prospecting(e, &state, &settings);
+    say_room(e, &settings);
     say(e,
         "%u eligible partners carry %u messages a day (cooldown %lld sending days); not eligible: "
         "%u same owner, %u same domain, %u other language, %u hours apart, %u not ready",
@@ -218,6 +258,9 @@ static void say_ramp(struct explaining *e)
         e->core->policy.same_owner_percent == 0)
         say(e, "only accounts of the same owner are left: an administrator may set the policy key "
                "same_owner_percent");
+    else if (pool.eligible == 0 && pool.excluded_unready == 0)
+        say(e, "nobody is left to write to: it is planned as soon as another owner's account of "
+               "another domain and the same language is ready");
 }
 
 void coord_explain(const struct coord *core, uint32_t account, int64_t now,

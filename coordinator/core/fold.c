@@ -317,6 +317,7 @@ static void account_set(struct row_account *row, const struct event_account *e)
     row->profile = e->profile;
     memcpy(row->language, e->language, sizeof row->language);
     row->volume = e->volume;
+    row->days_off = e->days_off;
     row->consent_given = e->consent_given;
     row->consent_until = e->consent_until;
     row->consent_actions = e->consent_actions;
@@ -447,6 +448,7 @@ static int fold_day_closed(struct coord *core, const struct event_day_closed *e)
     row->ramp_reference = e->ramp_reference;
     row->ramp_last_quota = e->ramp_last_quota;
     row->ramp_last_date = e->ramp_last_date;
+    row->ramp_sent_date = e->ramp_sent_date;
     row->closed_date = e->date;
     int r = touch_account(core, account);
     return r < 0 ? r : state_touch(core, ROW_DAY, (uint32_t)(day - core->days), &day->dirty);
@@ -729,6 +731,7 @@ static int seal_account(struct coord *core, const struct event_plan_account *e, 
     day->row.possible = e->possible;
     day->row.shortfall = e->shortfall;
     day->row.shortfall_reason = e->shortfall_reason;
+    day->row.waits_until = e->waits_until;
     day->row.window_start = e->window_start;
     day->row.window_end = e->window_end;
     account->row.planned_date = date;
@@ -834,6 +837,14 @@ static int32_t first_forgotten(const struct coord *core, int64_t at)
     return first;
 }
 
+/* Closing it moves the account's ramp, at its next sending day, however far that is. */
+static bool is_to_be_closed(const struct coord *core, const struct row_day *day)
+{
+    const struct account_state *account = state_account(core, day->account);
+    return account && day->planned_day && !day->closed && account->row.state == ACCOUNT_LIVE &&
+           account->row.planned_date == day->date;
+}
+
 /* Days far behind the newest plan, in which no live exchange counts, go to the archive. */
 static int archive_days(struct coord *core, int64_t at)
 {
@@ -842,7 +853,8 @@ static int archive_days(struct coord *core, int64_t at)
     first = first < forgotten ? first : forgotten;
     for (uint32_t i = 0; i < core->days_count; i++) {
         struct day_state *day = &core->days[i];
-        if (!day->live || day->turns > 0 || day->row.date >= first)
+        if (!day->live || day->turns > 0 || day->row.date >= first ||
+            is_to_be_closed(core, &day->row))
             continue;
         flz_map_remove(&core->days_by_key,
                        state_pair_key(day->row.account, (uint32_t)day->row.date));

@@ -68,26 +68,6 @@ uint32_t planning_sealed_messages(const struct planning *p)
 
 /* ---- Closing days ---- */
 
-static struct ramp_settings settings_of(const struct row_account *row)
-{
-    return (struct ramp_settings){
-        .intensity = row->intensity,
-        .target = row->target,
-        .profile = row->profile,
-        .days = row->days,
-    };
-}
-
-static struct ramp_state ramp_of(const struct row_account *row)
-{
-    return (struct ramp_state){
-        .day = row->ramp_day,
-        .reference = row->ramp_reference,
-        .last_quota = row->ramp_last_quota,
-        .last_date = row->ramp_last_date,
-    };
-}
-
 static int close_day(struct coord *core, uint32_t account, int32_t before)
 {
     const struct row_account *row = &core->accounts[account].row;
@@ -102,8 +82,8 @@ static int close_day(struct coord *core, uint32_t account, int32_t before)
     if (core->clock < day->row.window_end)
         committed += day->row.reserved;
 
-    struct ramp_settings settings = settings_of(row);
-    struct ramp_state state = ramp_of(row);
+    struct ramp_settings settings = ramp_settings_of(row);
+    struct ramp_state state = ramp_state_on(row, row->planned_date);
     bool met;
     struct ramp_state next = ramp_close(&state, &settings, &core->policy, row->planned_date,
                                         day->row.quota, committed, day->row.possible, &met);
@@ -118,7 +98,8 @@ static int close_day(struct coord *core, uint32_t account, int32_t before)
                        .ramp_day = next.day,
                        .ramp_reference = next.reference,
                        .ramp_last_quota = next.last_quota,
-                       .ramp_last_date = next.last_date},
+                       .ramp_last_date = next.last_date,
+                       .ramp_sent_date = next.sent_date},
     };
     return coord_emit(core, event);
 }
@@ -170,6 +151,8 @@ static struct candidate copy_account(const struct planning *p, struct coord *cor
     const struct row_account *row = &account->row;
     int64_t end = civil->windows[0].end;
     account->hours = civil->windows[0];
+    /* A day without hours is no day of its ramp: nothing is planned, and so nothing closed. */
+    bool has_hours = civil->windows[0].start < end;
     struct candidate c = {
         .plan = {.handle = civil->account,
                  .node = row->node,
@@ -177,13 +160,13 @@ static struct candidate copy_account(const struct planning *p, struct coord *cor
                  .owner = row->owner,
                  .provider = row->provider,
                  .days = row->days,
-                 .sends = civil->sends && row->planned_date < p->options.date &&
+                 .sends = civil->sends && has_hours && row->planned_date < p->options.date &&
                           planning_takes_part(core, civil->account, end, FLZ_ACTION_SEND),
                  .receives = planning_takes_part(core, civil->account, end, FLZ_ACTION_OPEN)},
         .answers = (row->consent_actions & FLZ_ACTION_REPLY) != 0,
         .changes = account->changes,
-        .settings = settings_of(row),
-        .ramp = ramp_of(row),
+        .settings = ramp_settings_of(row),
+        .ramp = ramp_state_on(row, p->options.date),
         .hours = civil->windows[0],
         .volume = row->volume,
         .planned = row->planned_date == p->options.date,

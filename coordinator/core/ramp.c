@@ -1,11 +1,10 @@
 #include "coordinator/core/ramp.h"
 
-#include "proto/vocab.h"
+#include "proto/record.h"
 
 #define DAYS_A_WEEK 7
 #define MET_PERCENT 80
-#define RECOVERY_TARGET_MAX 30
-#define CLIMB_FROM 10 /* where profiles other than `new` begin */
+#define MAINTAIN_HIGH 30      /* of the published band of `maintain`: 20 to 30 */
 #define PROSPECTING_BESIDE 20 /* warming messages a day that the published advice stands beside */
 
 /* The bands of the phases `start` and `ramp`, by what `maintain` sends (mission tables B.1,
@@ -26,6 +25,34 @@ static const struct band bands[] = {
     {.target = POLICY_DAILY_CEILING, .start_low = 5, .start_high = 10, .ramp_low = 15,
      .ramp_high = 25},
 };
+
+static const struct ramp_profile profiles[] = {
+    {.profile = FLZ_PROFILE_NEW,
+     .weeks = 4,
+     .own_after = 2,
+     .text = "a mailbox or domain that has hardly sent before",
+     .source = "warm-up tables: weeks 1-2 5-10 a day, weeks 3-4 15-25, then 20-30; growth within "
+               "25 % a day (Tipimail)"},
+    {.profile = FLZ_PROFILE_EXISTING,
+     .from = 10,
+     .weeks = 4,
+     .text = "a mailbox in daily use, warmed beside its owner's own mail",
+     .source = "warm-up tables: established accounts 4-6 weeks, warming beside prospecting"},
+    {.profile = FLZ_PROFILE_LOW_USE,
+     .from = 10,
+     .days = 10,
+     .text = "a mailbox that is known but little used",
+     .source = "warm-up tables: little used accounts 1-2 weeks, 10 to 20 a day"},
+    {.profile = FLZ_PROFILE_RECOVERY,
+     .from = 10,
+     .target_max = 30,
+     .weeks = 5,
+     .own_after = 5,
+     .text = "a mailbox whose reputation was damaged",
+     .source = "warm-up tables: damaged accounts 4-6 weeks, up to 30 a day, no prospecting"},
+};
+
+#define PROFILES_COUNT (sizeof profiles / sizeof *profiles)
 
 /* A climb: from one level to another within so many sending days, `done` of them met. */
 struct climb {
@@ -92,20 +119,80 @@ static struct band band_of(uint32_t target)
     };
 }
 
-/* Sending days of a profile that climbs in one piece; 0 for `new`. */
+const struct ramp_profile *ramp_profiles(size_t *ret_count)
+{
+    *ret_count = PROFILES_COUNT;
+    return profiles;
+}
+
+const struct ramp_profile *ramp_profile(const struct ramp_settings *settings)
+{
+    for (size_t i = 0; i < PROFILES_COUNT; i++)
+        if (profiles[i].profile == settings->profile)
+            return &profiles[i];
+    return &profiles[0];
+}
+
+/* Sending days until it maintains its target. */
+static uint32_t warm_up_days(const struct ramp_settings *settings)
+{
+    const struct ramp_profile *profile = ramp_profile(settings);
+    return profile->days ? profile->days : profile->weeks * days_a_week(settings);
+}
+
+/* The same of a profile that climbs in one piece; 0 for `new`. */
 static uint32_t climb_days(const struct ramp_settings *settings)
 {
-    switch (settings->profile) {
-    case FLZ_PROFILE_LOW_USE:
-        return 10;
-    case FLZ_PROFILE_EXISTING:
-        return 4 * days_a_week(settings);
-    case FLZ_PROFILE_RECOVERY:
-        return 5 * days_a_week(settings);
-    default:
-        return 0;
-    }
+    return ramp_profile(settings)->from ? warm_up_days(settings) : 0;
 }
+
+/* ---- Silence ---- */
+
+uint32_t ramp_idle_days(const struct ramp_state *state, int32_t date)
+{
+    int32_t sent = state->sent_date ? state->sent_date : state->last_date;
+    return sent != 0 && date > sent ? (uint32_t)(date - sent) : 0;
+}
+
+struct ramp_state ramp_resume(const struct ramp_state *state, const struct ramp_settings *settings,
+                              int32_t date)
+{
+    struct ramp_state next = *state;
+    uint32_t idle = ramp_idle_days(state, date);
+    if (idle <= RAMP_IDLE_FREE_DAYS || state->reference == 0)
+        return next;
+    if (idle >= RAMP_IDLE_RESTART_DAYS) {
+        next.day = 0;
+        next.reference = 0;
+        return next;
+    }
+    uint32_t span = RAMP_IDLE_RESTART_DAYS - RAMP_IDLE_FREE_DAYS;
+    uint32_t left = RAMP_IDLE_RESTART_DAYS - idle;
+    next.day = min_u32(state->day, warm_up_days(settings)) * left / span;
+    next.reference = max_u32(line(0, state->reference, left, span), 1);
+    return next;
+}
+
+struct ramp_settings ramp_settings_of(const struct row_account *row)
+{
+    return (struct ramp_settings){.intensity = row->intensity,
+                                  .target = row->target,
+                                  .profile = row->profile,
+                                  .days = row->days};
+}
+
+struct ramp_state ramp_state_on(const struct row_account *row, int32_t date)
+{
+    struct ramp_settings settings = ramp_settings_of(row);
+    struct ramp_state state = {.day = row->ramp_day,
+                               .reference = row->ramp_reference,
+                               .last_quota = row->ramp_last_quota,
+                               .last_date = row->ramp_last_date,
+                               .sent_date = row->ramp_sent_date};
+    return ramp_resume(&state, &settings, date);
+}
+
+/* ---- The curve ---- */
 
 enum ramp_phase ramp_phase(const struct ramp_state *state, const struct ramp_settings *settings)
 {
@@ -121,19 +208,17 @@ enum ramp_phase ramp_phase(const struct ramp_state *state, const struct ramp_set
     return state->day < 4 * week ? RAMP_RAMP : RAMP_MAINTAIN;
 }
 
-/* The level at which a recovery ends; it maintains that, too. */
-static uint32_t goal_of(const struct ramp_settings *settings)
+uint32_t ramp_goal(const struct ramp_settings *settings)
 {
     uint32_t target = target_of(settings);
-    if (settings->profile == FLZ_PROFILE_RECOVERY)
-        return min_u32(target, RECOVERY_TARGET_MAX);
-    return target;
+    uint32_t max = ramp_profile(settings)->target_max;
+    return max ? min_u32(target, max) : target;
 }
 
 static struct climb climb_of(const struct ramp_state *state, const struct ramp_settings *settings,
                              enum ramp_phase phase)
 {
-    uint32_t goal = goal_of(settings);
+    uint32_t goal = ramp_goal(settings);
     uint32_t days = climb_days(settings);
     uint32_t half = 2 * days_a_week(settings);
     struct band band = band_of(goal);
@@ -141,8 +226,10 @@ static struct climb climb_of(const struct ramp_state *state, const struct ramp_s
     if (phase == RAMP_MAINTAIN)
         return (struct climb){.from = goal, .to = goal, .days = 1, .done = 0};
     if (days)
-        return (struct climb){
-            .from = min_u32(CLIMB_FROM, goal), .to = goal, .days = days, .done = state->day};
+        return (struct climb){.from = min_u32(ramp_profile(settings)->from, goal),
+                              .to = goal,
+                              .days = days,
+                              .done = state->day};
     if (phase == RAMP_START)
         return (struct climb){
             .from = band.start_low, .to = band.start_high, .days = half, .done = state->day};
@@ -161,12 +248,10 @@ struct ramp_band ramp_prospecting(const struct ramp_state *state,
 {
     static const struct ramp_band advice[] = {{0, 10}, {20, 50}, {50, 100}};
     uint32_t fortnight = state->day / (2 * days_a_week(settings));
-    enum ramp_phase phase = ramp_phase(state, settings);
-    bool is_new = !climb_days(settings);
-    if (phase == RAMP_RECOVERY || (is_new && phase == RAMP_START))
+    if (state->day < ramp_profile(settings)->own_after * days_a_week(settings))
         return (struct ramp_band){0};
 
-    uint32_t beside = min_u32(goal_of(settings), PROSPECTING_BESIDE);
+    uint32_t beside = min_u32(ramp_goal(settings), PROSPECTING_BESIDE);
     struct ramp_band band = advice[min_u32(fortnight, 2)];
     return (struct ramp_band){.low = band.low * beside / PROSPECTING_BESIDE,
                               .high = band.high * beside / PROSPECTING_BESIDE};
@@ -220,6 +305,16 @@ uint32_t ramp_quota(const struct ramp_state *state, const struct ramp_settings *
     return min_u32(quota, pool_max);
 }
 
+uint32_t ramp_inbound(const struct ramp_state *state, const struct ramp_settings *settings,
+                      const struct policy *policy, uint32_t quota)
+{
+    uint64_t most = (uint64_t)quota * (uint64_t)policy->inbound_percent / 100;
+    uint32_t high = ramp_band(state, settings).high;
+    if (ramp_phase(state, settings) == RAMP_MAINTAIN)
+        high = max_u32(high, MAINTAIN_HIGH);
+    return min_u32((uint32_t)most, max_u32(high, quota));
+}
+
 struct ramp_state ramp_close(const struct ramp_state *state, const struct ramp_settings *settings,
                              const struct policy *policy, int32_t date, uint32_t quota,
                              uint32_t committed, uint32_t possible, bool *ret_met)
@@ -230,8 +325,10 @@ struct ramp_state ramp_close(const struct ramp_state *state, const struct ramp_s
         return next;
 
     next.last_date = date;
-    if (state->reference == 0 && quota == 0)
+    if (state->reference == 0 && committed == 0)
         return next;
+    if (committed > 0)
+        next.sent_date = date;
     uint64_t wanted = min_u32(quota, possible);
     *ret_met = wanted > 0 && (uint64_t)committed * 100 >= wanted * MET_PERCENT;
     if (*ret_met)

@@ -3,6 +3,7 @@
 
 #include "common/base/hash.h"
 #include "common/base/time.h"
+#include "coordinator/core/ramp.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -108,6 +109,18 @@ int roster_refuse(struct coord *core, const struct flz_report *report, struct co
     return coord_emit(core, event);
 }
 
+/* A range that no flz_away_parse() would make. */
+static bool has_bad_range(const struct flz_days_off *off)
+{
+    for (size_t i = 0; i < FLZ_AWAY_MAX; i++) {
+        const struct flz_date_range *range = &off->away[i];
+        if (range->first < 0 || range->last < range->first ||
+            range->last - range->first >= FLZ_AWAY_DAYS_MAX)
+            return true;
+    }
+    return false;
+}
+
 /* What is wrong with the settings, in words; "" when nothing is. */
 static void check_settings(const struct coord *core, const struct flz_account *a,
                            struct flz_msg *message)
@@ -125,6 +138,10 @@ static void check_settings(const struct coord *core, const struct flz_account *a
         flz_msg_set(message, "profile: new, existing, low_use or recovery");
     else if (!a->language[0] || !a->zone[0] || !a->provider[0])
         flz_msg_set(message, "language, time zone and provider are needed");
+    else if (has_bad_range(&a->days_off))
+        flz_msg_set(message, "blackout: a range of dates ends before it begins, or after a year");
+    else if (a->days_off.holidays[0] && flz_holidays_check(a->days_off.holidays, message) < 0)
+        flz_msg_wrap(message, "holidays");
     else if (!(a->consent.actions & (FLZ_ACTION_SEND | FLZ_ACTION_OPEN)))
         flz_msg_set(message, "consent: it covers neither sending nor opening");
     else if (a->consent.until <= core->clock || a->consent.until <= a->consent.given)
@@ -186,6 +203,7 @@ static void fill_account(const struct coord *core, const struct coord_command *c
     e->profile = a->profile;
     memcpy(e->language, a->language, sizeof e->language);
     e->volume = a->volume;
+    e->days_off = a->days_off;
     e->consent_given = a->consent.given;
     e->consent_until = a->consent.until;
     e->consent_actions = a->consent.actions;
@@ -251,6 +269,35 @@ static uint32_t known_as(const struct coord *core, const struct coord_command *c
                : COORD_NONE;
 }
 
+uint32_t roster_hours_room(const struct coord *core, const struct row_account *row)
+{
+    uint32_t minutes = row->end_minute > row->start_minute
+                           ? row->end_minute - row->start_minute
+                           : row->end_minute + 1440 - row->start_minute;
+    return (uint32_t)((minutes * FLZ_MINUTE_MS - 1) / core->policy.spacing_ms) + 1;
+}
+
+/* What its owner should know of an account that was taken. */
+static void advise(const struct coord *core, uint32_t handle, struct flz_msg *message)
+{
+    const struct row_account *row = &core->accounts[handle].row;
+    struct ramp_settings settings = ramp_settings_of(row);
+    struct ramp_state state = ramp_state_on(row, (int32_t)(core->clock / FLZ_DAY_MS));
+    uint32_t advised = ramp_prospecting(&state, &settings).high;
+    uint32_t room = roster_hours_room(core, row);
+    uint32_t goal = ramp_goal(&settings);
+    if (row->volume > advised)
+        flz_msg_set(message,
+                    "warning: %u own messages a day are declared, at most %u are advised in this "
+                    "phase; warming goes on all the same",
+                    row->volume, advised);
+    else if (room < goal)
+        flz_msg_set(message,
+                    "warning: its hours have room for %u messages a day at a spacing of %lld "
+                    "minutes; %u are wanted in the end",
+                    room, (long long)(core->policy.spacing_ms / FLZ_MINUTE_MS), goal);
+}
+
 int roster_register(struct coord *core, const struct coord_command *command,
                     struct coord_update *update)
 {
@@ -281,7 +328,10 @@ int roster_register(struct coord *core, const struct coord_command *command,
     }
     update->handle = e->account;
     int r = coord_emit(core, event);
-    return r < 0 || !narrower ? r : exchange_advance_all(core, known);
+    if (r < 0)
+        return r;
+    advise(core, update->handle, &update->message);
+    return narrower ? exchange_advance_all(core, known) : 0;
 }
 
 /* The account of a report, if it is this node's. */

@@ -369,6 +369,9 @@ struct gate roster_may_send(const struct coord *core, uint32_t from, uint32_t to
 /* Ready to be written to: fresh login, quota, unchanged MX, no denial. */
 struct gate roster_ready(const struct coord *core, const struct account_state *account);
 
+/* How many messages the account's hours have room for, at the spacing. */
+uint32_t roster_hours_room(const struct coord *core, const struct row_account *row);
+
 int roster_register(struct coord *core, const struct coord_command *command,
                     struct coord_update *update);
 int roster_probe(struct coord *core, const struct coord_command *command,

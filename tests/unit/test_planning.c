@@ -3,6 +3,7 @@
  * has happened between its copy and its seal.
  */
 #include "coordinator/core/planning.h"
+#include "coordinator/core/ramp.h"
 #include "coord_fixture.h"
 
 #define MANY 700 /* accounts: more than one instalment takes */
@@ -327,6 +328,116 @@ static void a_pair_that_has_met_since_is_left_out(void **state)
     (void)planning_free(planning);
 }
 
+/* ---- Days off ---- */
+
+/* Plans the date in one step; account 0 has no hours behind FX_DATE until `back`. `in_unit`: the
+ * shell gives it as a sender all the same. */
+static void plan_without(struct fx *fx, int32_t date, int32_t back, bool in_unit)
+{
+    struct coord_civil civil[12];
+    size_t count = coord_account_count(fx->core);
+    for (uint32_t i = 0; i < count; i++) {
+        fill_civil(&civil[i], i, date);
+        civil[i].sends = i > 0 || in_unit || date <= FX_DATE || date >= back;
+        for (int d = 0; d < COORD_WINDOW_DAYS && i == 0; d++)
+            if (date + d > FX_DATE && date + d < back)
+                civil[i].windows[d] = (struct coord_window){.start = 0};
+    }
+    struct coord_command command = {.kind = COORD_PLAN};
+    command.plan.date = date;
+    command.plan.civil = civil;
+    command.plan.civil_count = count;
+    command.plan.packs = &pack;
+    command.plan.packs_count = 1;
+    fx->now = (date - 1) * FLZ_DAY_MS + 23 * FLZ_HOUR_MS;
+    for (uint32_t i = 0; i < count; i++)
+        fx_report(fx, i % 2, fx_probe(fx, i));
+    fx_step(fx, command);
+}
+
+static void set_level(struct fx *fx, uint32_t account, uint32_t level)
+{
+    struct coord *cores[] = {fx->core, fx->follower};
+    for (size_t i = 0; i < 2; i++) {
+        struct row_account *row = &cores[i]->accounts[account].row;
+        row->ramp_day = 50;
+        row->ramp_reference = level;
+        row->ramp_last_date = row->ramp_sent_date = FX_DATE - 1;
+    }
+}
+
+/* A week-end: nothing is planned, nothing is closed, and no level sinks. */
+static void a_day_without_hours_moves_no_ramp(void **state)
+{
+    struct fx *fx = *state;
+    set_level(fx, 0, 20);
+    for (int32_t date = FX_DATE + 1; date <= FX_DATE + 2; date++) {
+        plan_without(fx, date, FX_DATE + 3, true);
+        assert_null(coord_day(fx->core, 0, date));
+        assert_int_equal(coord_account(fx->core, 0)->planned_date, 0);
+        assert_int_equal(coord_account(fx->core, 1)->planned_date, date);
+    }
+    plan_without(fx, FX_DATE + 3, FX_DATE + 3, true);
+    assert_int_equal(coord_account(fx->core, 0)->planned_date, FX_DATE + 3);
+    assert_int_equal(coord_account(fx->core, 0)->ramp_reference, 20);
+    assert_int_equal(coord_account(fx->core, 0)->ramp_day, 50);
+}
+
+/* A day of the account's own, with nothing in it. */
+static void plan_empty_day(struct fx *fx, uint32_t account)
+{
+    const struct event_plan_account days[] = {{.account = account, .quota = 20, .possible = 20}};
+    uint32_t plan = coord_network(fx->core)->plans;
+    const struct event events[] = {
+        {.type = EVENT_PLAN_PART,
+         .at = fx->now,
+         .plan_part = {.plan = plan, .date = FX_DATE, .accounts = days, .accounts_count = 1}},
+        {.type = EVENT_PLAN_SEAL,
+         .at = fx->now,
+         .plan_seal = {.plan = plan, .parts = 1, .date = FX_DATE, .accounts = 1}},
+    };
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(coord_apply(fx->core, &events[i]), 0);
+        fx_follow(fx, &events[i]);
+    }
+}
+
+/* Three weeks away: its last day waits to be closed however old it gets, is closed when the first
+ * one after them is planned, and silence takes its share of what that leaves. */
+static void a_long_absence_closes_its_last_day_and_goes_on_lower(void **state)
+{
+    struct fx *fx = *state;
+    struct coord_why why;
+    bool said = false;
+    set_level(fx, 0, 20);
+    plan_empty_day(fx, 0);
+    for (int32_t date = FX_DATE + 1; date <= FX_DATE + 21; date++) {
+        plan_without(fx, date, FX_DATE + 22, false);
+        assert_null(coord_day(fx->core, 0, date)); /* nobody writes to it either */
+    }
+    assert_non_null(coord_day(fx->core, 0, FX_DATE));
+    assert_false(coord_day(fx->core, 0, FX_DATE)->closed);
+    coord_explain(fx->core, 0, fx->now, &why);
+    for (size_t i = 0; i < why.lines_count; i++)
+        said = said || strstr(why.lines[i].text, "21 days: it goes on at 8 a day instead of 20");
+    assert_true(said);
+
+    plan_without(fx, FX_DATE + 22, FX_DATE + 22, false);
+    const struct row_account *row = coord_account(fx->core, 0);
+    assert_int_equal(row->closed_date, FX_DATE);
+    assert_int_equal(row->ramp_sent_date, FX_DATE - 1);
+    assert_int_equal(row->ramp_reference, 15);
+    assert_int_equal(row->ramp_day, 50);
+    struct ramp_settings settings = ramp_settings_of(row);
+    struct ramp_state now = ramp_state_on(row, FX_DATE + 22);
+    assert_int_equal(now.reference, 5); /* 15 · 7 / 23 */
+    assert_int_equal(ramp_phase(&now, &settings), RAMP_START);
+
+    /* Closed, it may go to the archive. */
+    plan_without(fx, FX_DATE + 23, FX_DATE + 22, false);
+    assert_null(coord_day(fx->core, 0, FX_DATE));
+}
+
 static void a_cancelled_draw_ends(void **state)
 {
     struct fx *fx = *state;
@@ -354,6 +465,8 @@ int main(void)
         CLAIM(a_partner_who_left_lowers_what_was_possible),
         CLAIM(an_overtaken_planning_seals_nothing),
         CLAIM(a_pair_that_has_met_since_is_left_out),
+        CLAIM(a_day_without_hours_moves_no_ramp),
+        CLAIM(a_long_absence_closes_its_last_day_and_goes_on_lower),
         CLAIM(a_cancelled_draw_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

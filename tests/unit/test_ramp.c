@@ -1,6 +1,7 @@
 #include "coordinator/core/forecast.h"
 
 #include "common/base/rng.h"
+#include "common/base/time.h"
 #include "proto/vocab.h"
 
 #include <setjmp.h>
@@ -189,6 +190,149 @@ static void who_was_given_nothing_has_not_begun(void **state)
     expect_row(settings, at, ROW(5, 5, 6, 6, 7));
 }
 
+static void who_sent_nothing_on_its_first_day_has_not_begun(void **state)
+{
+    struct policy policy = policy_default();
+    struct ramp_settings settings = settings_of(FLZ_INTENSITY_MEDIUM, EVERY_DAY);
+    struct ramp_state at = {0};
+    bool met;
+    (void)state;
+    at = ramp_close(&at, &settings, &policy, 1, 5, 0, 5, &met);
+    assert_int_equal(at.reference, 0);
+    assert_int_equal(ramp_idle_days(&at, 60), 59);
+    at.last_date = 0;
+    expect_row(settings, at, ROW(5, 5, 6, 6, 7));
+}
+
+/* ---- Silence ---- */
+
+/* After so many days without mail: level and phase of a medium account that maintains 20. */
+static void silence_takes_the_ramp_back_in_proportion(void **state)
+{
+    static const struct {
+        int32_t idle;
+        uint32_t reference, day;
+        enum ramp_phase phase;
+    } rows[] = {
+        {0, 20, 300, RAMP_MAINTAIN}, {3, 20, 300, RAMP_MAINTAIN}, {7, 20, 300, RAMP_MAINTAIN},
+        {8, 19, 19, RAMP_RAMP},      {12, 16, 15, RAMP_RAMP},     {19, 10, 9, RAMP_START},
+        {29, 1, 0, RAMP_START},      {30, 0, 0, RAMP_START},      {400, 0, 0, RAMP_START},
+    };
+    struct policy policy = policy_default();
+    struct ramp_settings settings = settings_of(FLZ_INTENSITY_MEDIUM, MONDAY_TO_FRIDAY);
+    struct ramp_state at = {
+        .day = 300, .reference = 20, .last_quota = 20, .last_date = 1000, .sent_date = 1000};
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct ramp_state next = ramp_resume(&at, &settings, 1000 + rows[i].idle);
+        assert_int_equal(next.reference, rows[i].reference);
+        assert_int_equal(next.day, rows[i].day);
+        assert_int_equal(ramp_phase(&next, &settings), rows[i].phase);
+    }
+    /* As good as new: the published beginning. */
+    struct ramp_state again = ramp_resume(&at, &settings, 1030);
+    again.last_date = 0;
+    expect_row(settings, again, ROW(5, 6, 7, 7, 8, 8, 9, 9, 10, 10, 12));
+    /* Days that were planned and sent nothing are silence, too. */
+    at.last_date = 1029;
+    assert_int_equal(ramp_resume(&at, &settings, 1030).reference, 0);
+    /* A log from before the date of the last mail was kept. */
+    at.sent_date = 0;
+    assert_int_equal(ramp_resume(&at, &settings, 1030).reference, 20);
+    assert_int_equal(ramp_quota(&at, &settings, &policy, UINT32_MAX), 20);
+}
+
+/* Never above what was, the less the longer, and never below one before it starts again. */
+static void silence_never_raises_a_level(void **state)
+{
+    (void)state;
+    for (uint32_t level = 1; level <= 50; level++)
+        for (uint32_t profile = FLZ_PROFILE_NEW; profile <= FLZ_PROFILE_RECOVERY; profile++) {
+            struct ramp_settings settings = {
+                .target = 40, .profile = profile, .days = MONDAY_TO_FRIDAY};
+            struct ramp_state at = {
+                .day = level, .reference = level, .last_date = 50, .sent_date = 50};
+            uint32_t before = level, day = level;
+            for (int32_t date = 51; date < 90; date++) {
+                struct ramp_state next = ramp_resume(&at, &settings, date);
+                assert_true(next.reference <= before && next.day <= day);
+                assert_int_equal(next.reference > 0, date < 50 + RAMP_IDLE_RESTART_DAYS);
+                before = next.reference;
+                day = next.day;
+            }
+        }
+}
+
+static void received_mail_keeps_to_the_band_of_its_phase(void **state)
+{
+    static const struct {
+        uint32_t intensity, target, day, quota, most;
+    } rows[] = {
+        {FLZ_INTENSITY_MEDIUM, 0, 0, 5, 7},
+        {FLZ_INTENSITY_MEDIUM, 0, 9, 10, 10},
+        {FLZ_INTENSITY_MEDIUM, 0, 12, 16, 20},
+        {FLZ_INTENSITY_MEDIUM, 0, 30, 20, 30},
+        {FLZ_INTENSITY_LOW, 0, 0, 3, 4},
+        {FLZ_INTENSITY_LOW, 0, 8, 6, 6},
+        {FLZ_INTENSITY_LOW, 0, 30, 10, 15},
+        {FLZ_INTENSITY_HIGH, 0, 30, 30, 30},
+        {0, 40, 30, 40, 40},
+        {FLZ_INTENSITY_MEDIUM, 0, 0, 12, 12},
+        {FLZ_INTENSITY_MEDIUM, 0, 0, 0, 0},
+    };
+    struct policy policy = policy_default();
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct ramp_settings settings = settings_of(rows[i].intensity, MONDAY_TO_FRIDAY);
+        settings.target = rows[i].target;
+        struct ramp_state at = {.day = rows[i].day, .reference = rows[i].quota};
+        assert_int_equal(ramp_inbound(&at, &settings, &policy, rows[i].quota), rows[i].most);
+    }
+}
+
+static void every_profile_stands_in_the_table_with_its_source(void **state)
+{
+    size_t count;
+    const struct ramp_profile *profiles = ramp_profiles(&count);
+    (void)state;
+    assert_int_equal(count, FLZ_PROFILE_RECOVERY);
+    for (uint32_t i = 0; i < count; i++) {
+        struct ramp_settings settings = {.profile = profiles[i].profile, .days = EVERY_DAY};
+        assert_int_equal(profiles[i].profile, FLZ_PROFILE_NEW + i);
+        assert_ptr_equal(ramp_profile(&settings), &profiles[i]);
+        assert_true(strlen(profiles[i].text) > 20 && strlen(profiles[i].source) > 20);
+        assert_true((profiles[i].days == 0) != (profiles[i].weeks == 0));
+    }
+    struct ramp_settings none = {.profile = 0};
+    assert_ptr_equal(ramp_profile(&none), &profiles[0]);
+}
+
+static void a_forecast_leaves_days_off_out(void **state)
+{
+    struct forecast forecast = {.settings = settings_of(FLZ_INTENSITY_MEDIUM, MONDAY_TO_FRIDAY),
+                                .policy = policy_default(),
+                                .days_off = {.holidays = "FR"}};
+    (void)state;
+    assert_int_equal(flz_date_parse("2026-05-04", &forecast.date), 0); /* a Monday */
+    static const char *const dates[] = {"2026-05-04", "2026-05-05", "2026-05-06", "2026-05-07",
+                                        "2026-05-11", "2026-05-12", "2026-05-13", "2026-05-15"};
+    static const uint32_t quotas[] = {5, 6, 7, 7, 8, 8, 9, 9};
+    for (size_t i = 0; i < 8; i++) {
+        char text[FLZ_TIME_TEXT_MAX];
+        struct forecast_day day = forecast_next(&forecast);
+        flz_date_format(day.date, text);
+        assert_string_equal(text, dates[i]);
+        assert_int_equal(day.number, i + 1);
+        assert_int_equal(day.quota, quotas[i]);
+    }
+    /* A month away: it starts again. */
+    forecast.days_off.away[0] =
+        (struct flz_date_range){.first = forecast.date, .last = forecast.date + 30};
+    struct forecast_day day = forecast_next(&forecast);
+    assert_int_equal(day.number, 1);
+    assert_int_equal(day.quota, 5);
+}
+
 static void a_small_pool_cuts_at_once_and_is_climbed_out_of_by_the_bound(void **state)
 {
     struct policy policy = policy_default();
@@ -281,12 +425,13 @@ static void random_outcomes_never_break_the_bounds(void **state)
             at = ramp_close(&at, &settings, &policy, date, quota, committed, quota, &met);
             assert_int_equal(at.day, day + met);
             assert_int_equal(met, quota > 0 && committed * 10 >= quota * 8);
-            assert_true(at.reference >= 1 || (r == 0 && quota == 0));
+            assert_true(at.reference >= 1 || (r == 0 && committed == 0));
             assert_true(r == 0 || (at.reference <= r + step && at.reference + step >= r));
         }
         /* When trouble ends, it climbs to its goal and stays. */
         policy = policy_default();
         for (int32_t date = 201; date <= 300; date++) {
+            at = ramp_resume(&at, &settings, date);
             uint32_t quota = ramp_quota(&at, &settings, &policy, UINT32_MAX);
             at = ramp_close(&at, &settings, &policy, date, quota, quota, quota, &met);
             assert_true(met);
@@ -316,6 +461,12 @@ int main(void)
         cmocka_unit_test(eighty_percent_meets_a_day_and_less_does_not_advance),
         cmocka_unit_test(a_date_is_closed_once),
         cmocka_unit_test(who_was_given_nothing_has_not_begun),
+        cmocka_unit_test(who_sent_nothing_on_its_first_day_has_not_begun),
+        cmocka_unit_test(silence_takes_the_ramp_back_in_proportion),
+        cmocka_unit_test(silence_never_raises_a_level),
+        cmocka_unit_test(received_mail_keeps_to_the_band_of_its_phase),
+        cmocka_unit_test(every_profile_stands_in_the_table_with_its_source),
+        cmocka_unit_test(a_forecast_leaves_days_off_out),
         cmocka_unit_test(a_small_pool_cuts_at_once_and_is_climbed_out_of_by_the_bound),
         cmocka_unit_test(prospecting_is_advised_by_week_and_never_to_the_weak),
         cmocka_unit_test(a_forecast_walks_the_sending_days),

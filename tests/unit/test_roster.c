@@ -47,6 +47,9 @@ static void settings_out_of_bounds_are_refused_by_name(void **state)
     BAD(language[0] = '\0', "language");
     BAD(zone[0] = '\0', "zone");
     BAD(provider[0] = '\0', "provider");
+    BAD(days_off.holidays[0] = 'Q', "no calendar of holidays");
+    BAD(days_off.away[3].last = -1, "blackout");
+    BAD(days_off.away[0].last = FLZ_AWAY_DAYS_MAX, "blackout");
     BAD(consent.actions = 0, "consent");
     BAD(consent.until = 5, "consent");
     assert_int_equal(coord_account_count(fx->core), 3);
@@ -63,6 +66,43 @@ static void the_same_node_changes_its_account(void **state)
     assert_int_equal(coord_account(fx->core, 0)->target, 7);
     assert_int_equal(coord_account(fx->core, 0)->generation, 1);
     assert_true(coord_account(fx->core, 0)->login_ok);
+}
+
+/* It is taken, and warming is not lowered for it. */
+static void declared_prospecting_above_the_advice_is_warned_of(void **state)
+{
+    struct fx *fx = *state;
+    struct flz_report r = fx_account(0);
+    struct coord_why why;
+    r.account.volume = 30;
+    fx_report(fx, 0, r);
+    assert_false(fx->update.refused);
+    assert_non_null(
+        strstr(fx->update.message.text, "30 own messages a day are declared, at most 0"));
+    bool said = false;
+    coord_explain(fx->core, 0, fx->now, &why);
+    for (size_t i = 0; i < why.lines_count; i++)
+        said = said || strstr(why.lines[i].text, "sends 30 messages a day of his own");
+    assert_true(said);
+
+    r.account.profile = FLZ_PROFILE_EXISTING;
+    r.account.volume = 10;
+    fx_report(fx, 0, r);
+    assert_string_equal(fx->update.message.text, "");
+}
+
+static void hours_too_short_for_the_target_are_warned_of(void **state)
+{
+    struct fx *fx = *state;
+    struct flz_report r = fx_account(0);
+    r.account.start_minute = 1410; /* across midnight: an hour */
+    r.account.end_minute = 30;
+    fx_report(fx, 0, r);
+    assert_false(fx->update.refused);
+    assert_non_null(strstr(fx->update.message.text, "room for 6 messages a day"));
+    r.account.target = 6;
+    fx_report(fx, 0, r);
+    assert_string_equal(fx->update.message.text, "");
 }
 
 static void an_address_of_another_node_needs_its_release(void **state)
@@ -330,6 +370,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CLAIM(settings_out_of_bounds_are_refused_by_name),
         CLAIM(the_same_node_changes_its_account),
+        CLAIM(declared_prospecting_above_the_advice_is_warned_of),
+        CLAIM(hours_too_short_for_the_target_are_warned_of),
         CLAIM(an_address_of_another_node_needs_its_release),
         CLAIM(an_account_of_a_revoked_node_may_move),
         CLAIM(an_ended_consent_needs_a_newer_one),

@@ -647,7 +647,7 @@ static void metrics_tell_what_the_curves_want_and_the_plan_leaves_out(void **sta
     for (uint32_t i = 0; i < 3; i++) {
         const struct row_day *day = coord_day(fixture->view.core, i, WORLD_DATE);
         if (day && day->planned_day)
-            wanted += view_curve(coord_account(fixture->view.core, i));
+            wanted += view_curve(&fixture->view, coord_account(fixture->view.core, i));
         if (day && day->planned_day &&
             strcmp(words_shortfall(day->shortfall_reason), "cooldown") == 0)
             unplanned += day->shortfall;
