@@ -193,7 +193,7 @@ void desk_policy_set(struct desk *desk)
     /* The core checks as well; this way a slip is told with the bounds, at once. */
     struct policy probe = *coord_policy(desk->view.core);
     struct flz_msg msg = FLZ_MSG_NULL;
-    if (policy_set(&probe, key, command.policy.value, &msg) < 0) {
+    if (policy_set(&probe, key, command.policy.value, &msg) < 0 || policy_check(&probe, &msg) < 0) {
         desk_bad_input(desk, msg.text, "fluenzrctl policy ls");
         return;
     }

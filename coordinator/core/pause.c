@@ -173,6 +173,8 @@ int pause_policy(struct coord *core, const struct coord_command *command,
 {
     struct policy policy = core->policy;
     int r = policy_set(&policy, command->policy.key, command->policy.value, &update->message);
+    if (r == 0)
+        r = policy_check(&policy, &update->message);
     if (r < 0) {
         update->refused = true;
         return 0;

@@ -58,7 +58,9 @@ struct plan_account {
     uint32_t quota[PLAN_DAYS];    /* messages it may send on its date + i, replies included */
     uint32_t reserved[PLAN_DAYS]; /* of these already reserved (replies planned earlier) */
     uint32_t inbound_max; /* messages it may still receive on its date (first ones and replies) */
-    uint32_t inbound_taken[PLAN_DAYS]; /* what later days already expect; [0] is not read */
+    /* Of what inbound_percent allows on later days: expected already, or withheld by the band of
+     * its phase or by its domain. [0] is not read. */
+    uint32_t inbound_taken[PLAN_DAYS];
     int64_t window_start[PLAN_DAYS];
     int64_t window_end[PLAN_DAYS]; /* equal: no window that day */
     const int64_t *busy;          /* times at which it already sends, ascending; borrowed */

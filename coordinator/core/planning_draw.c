@@ -191,19 +191,66 @@ static int divide_domains(struct draw *d)
         if (!a->sends)
             continue;
         p->candidates[i].cut = a->quota[0] - share->given;
+        p->candidates[i].waits = share->waits;
         a->quota[0] = share++->given;
     }
     return 0;
 }
 
-static void set_inbound(struct draw *d)
+/* ---- What may be received ---- */
+
+static uint32_t minus(uint32_t a, uint32_t b)
 {
-    const struct policy *policy = &d->p->policy;
-    for (size_t i = 0; i < d->p->candidates_count; i++) {
-        struct plan_account *a = &d->accounts[i];
-        uint32_t inbound = (uint32_t)((int64_t)a->quota[0] * policy->inbound_percent / 100);
-        a->inbound_max = inbound > a->inbound_taken[0] ? inbound - a->inbound_taken[0] : 0;
+    return a > b ? a - b : 0;
+}
+
+/* By its quota and the band of its phase, without what is expected already. */
+static uint32_t inbound_room(const struct draw *d, size_t i, int day)
+{
+    const struct plan_account *a = &d->accounts[i];
+    const struct candidate *c = &d->p->candidates[i];
+    uint32_t most = ramp_inbound(&c->ramp, &c->settings, &d->p->policy, a->quota[day]);
+    return a->receives ? minus(most, a->inbound_taken[day]) : 0;
+}
+
+static void set_room(const struct draw *d, struct plan_account *a, int day, uint32_t room)
+{
+    int64_t percent = d->p->policy.inbound_percent;
+    if (day == 0)
+        a->inbound_max = room;
+    else
+        a->inbound_taken[day] = minus((uint32_t)((int64_t)a->quota[day] * percent / 100), room);
+}
+
+/* On one of the plan's days, each account by its own dates. */
+static void set_inbound_of(struct draw *d, int day, struct domain_mailbox *mailboxes,
+                           struct domain_inbound *sums)
+{
+    size_t count = d->p->candidates_count;
+    for (size_t i = 0; i < count; i++) {
+        const struct plan_account *a = &d->accounts[i];
+        mailboxes[i] =
+            (struct domain_mailbox){.domain = a->domain, .room = inbound_room(d, i, day)};
+        sums[a->domain].taken += a->inbound_taken[day];
     }
+    domain_receive(mailboxes, count, sums, (uint32_t)(d->p->options.date + day), &d->p->policy);
+    for (size_t i = 0; i < count; i++)
+        set_room(d, &d->accounts[i], day, mailboxes[i].room);
+}
+
+static int set_inbound(struct draw *d)
+{
+    size_t domains = domains_of(d) + 1;
+    _cleanup_(flz_freep) struct domain_mailbox *mailboxes =
+        calloc(d->p->candidates_count + 1, sizeof *mailboxes);
+    _cleanup_(flz_freep) struct domain_inbound *sums = calloc(domains, sizeof *sums);
+    if (!mailboxes || !sums)
+        return flz_fail(-ENOMEM);
+    for (int day = 0; day < PLAN_DAYS; day++) {
+        memset(sums, 0, domains * sizeof *sums);
+        set_inbound_of(d, day, mailboxes, sums);
+    }
+    return 0;
 }
 
 /* ---- Busy times, contacts, packs ---- */
@@ -281,9 +328,7 @@ static int prepare(struct draw *d)
         return r;
     set_quotas(d);
     r = divide_domains(d);
-    if (r == 0)
-        set_inbound(d);
-    return r;
+    return r < 0 ? r : set_inbound(d);
 }
 
 /* ---- What was drawn, by its senders ---- */

@@ -29,6 +29,7 @@ struct candidate {
     uint32_t volume;           /* that its owner declared to send besides */
     bool planned;              /* its day has a plan already */
     uint32_t cut;              /* of the draw: messages that its domain's own ramp withholds */
+    uint32_t waits;            /* likewise: days for which it does so at least */
     uint32_t day;              /* of the draw: its shortfall, when it sends */
     size_t first;              /* its exchanges in `order` */
     size_t count;

@@ -37,6 +37,19 @@ static bool still_holds(const struct instalment *in, const struct plan_exchange 
            still_takes_part(in, planning_candidate(in->p, x->to), FLZ_ACTION_OPEN);
 }
 
+/* The n-th of its sending days behind the date; 0 for none. */
+static int32_t sending_day_behind(const struct candidate *c, int32_t date, uint32_t n)
+{
+    uint32_t days = c->settings.days & 0x7f;
+    if (n == 0 || days == 0)
+        return 0;
+    uint32_t a_week = (uint32_t)__builtin_popcount(days);
+    date += 7 * (int32_t)((n - 1) / a_week);
+    for (n = (n - 1) % a_week + 1; n > 0; n -= days >> flz_date_weekday(date) & 1)
+        date++;
+    return date;
+}
+
 static struct event_plan_account account_day(const struct planning *p, const struct candidate *c,
                                              uint32_t dropped)
 {
@@ -53,6 +66,7 @@ static struct event_plan_account account_day(const struct planning *p, const str
         .possible = a->reserved[0] + planned,
         .shortfall = wanted > planned ? wanted - planned : 0,
         .shortfall_reason = reason,
+        .waits_until = reason == PLAN_DOMAIN ? sending_day_behind(c, p->options.date, c->waits) : 0,
         .window_start = c->hours.start,
         .window_end = c->hours.end,
     };

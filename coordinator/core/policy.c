@@ -44,6 +44,8 @@ static const struct policy_key keys[] = {
         "messages that a new domain's accounts may send on its first day, all together"),
     KEY(domain_starts, 1, 100,
         "accounts of one domain that may send their first message on one day"),
+    KEY(domain_inbound, 1, 1000000,
+        "messages that a domain's accounts may receive on one day, all together"),
     KEY(grace_ms, FLZ_SECOND_MS, FLZ_HOUR_MS, "how long reports of due work may take"),
 };
 
@@ -68,6 +70,7 @@ struct policy policy_default(void)
         .cross_language = 0,
         .domain_start = 20,
         .domain_starts = 3,
+        .domain_inbound = 5000, /* a sender of more is a bulk sender for the large providers */
         .grace_ms = 10 * FLZ_SECOND_MS,
     };
 }
@@ -131,6 +134,28 @@ int policy_set(struct policy *policy, const char *name, int64_t value, struct fl
     }
     memcpy((char *)policy + key->offset, &value, sizeof(value));
     return 0;
+}
+
+int policy_check(const struct policy *policy, struct flz_msg *msg)
+{
+    if (policy->find_delay_ms >= policy->arrival_deadline_ms)
+        flz_msg_set(msg, "find_delay_ms must be below arrival_deadline_ms: a message would be "
+                         "missing before anybody looked for it");
+    else if (policy->send_slot_ms >= policy->action_deadline_ms)
+        flz_msg_set(msg, "send_slot_ms must be below action_deadline_ms: a message could be sent "
+                         "when the time to open it is over");
+    else if (policy->arrival_deadline_ms > policy->action_deadline_ms)
+        flz_msg_set(msg, "arrival_deadline_ms must not be above action_deadline_ms: a message "
+                         "would be waited for that nobody may open any more");
+    else if (policy->spacing_ms * (policy->ceiling_per_day - 1) >= FLZ_DAY_MS)
+        flz_msg_set(msg,
+                    "ceiling_per_day %lld does not fit into a day at spacing_ms %lld: at most "
+                    "%lld messages do; lower ceiling_per_day first",
+                    (long long)policy->ceiling_per_day, (long long)policy->spacing_ms,
+                    (long long)((FLZ_DAY_MS - 1) / policy->spacing_ms + 1));
+    else
+        return 0;
+    return flz_fail(-EINVAL);
 }
 
 const struct policy_key *policy_keys(size_t *ret_count)

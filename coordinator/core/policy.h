@@ -29,6 +29,7 @@ struct policy {
     int64_t cross_language;           /* 0: same language only */
     int64_t domain_start;             /* messages a new domain may send on its first day: 20 */
     int64_t domain_starts;            /* accounts of a domain that begin on one day: 3 */
+    int64_t domain_inbound;           /* messages that a domain may receive on one day: 5000 */
     int64_t grace_ms;                 /* how long reports of due work may take: 10 s real */
 };
 
@@ -44,6 +45,10 @@ struct policy policy_for_rate(struct policy policy, int64_t rate_milli);
 /* Sets one key by name (policy_keys). 0; -ENOENT (msg says which was meant) or -ERANGE (msg says
  * the bounds); on failure the policy is unchanged. `msg` may be NULL. */
 int policy_set(struct policy *policy, const char *key, int64_t value, struct flz_msg *msg);
+
+/* Whether the values fit together: 0, or -EINVAL with msg saying which two contradict one another,
+ * and what to set first. Each key's own bounds are policy_set()'s. */
+int policy_check(const struct policy *policy, struct flz_msg *msg);
 
 /* The keys, for listing: name, where the value stands, bounds (inclusive) and one sentence. */
 struct policy_key {

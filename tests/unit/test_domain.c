@@ -115,6 +115,83 @@ static void random_domains_never_jump_and_never_starve(void **state)
     }
 }
 
+static void who_waits_is_told_for_how_long(void **state)
+{
+    struct policy p = policy();
+    struct domain_level level = {.sent = 100};
+    struct domain_share shares[11] = {{.level = 20, .quota = 22}};
+    (void)state;
+    for (size_t i = 1; i < 11; i++)
+        shares[i] = (struct domain_share){.quota = 5};
+    shares[10].quota = 0; /* its pool carries nothing: it waits for that, not for its domain */
+    domain_divide(shares, 11, &level, &p);
+    static const uint32_t waits[11] = {0, 0, 0, 0, 1, 1, 1, 2, 2, 2, 0};
+    for (size_t i = 0; i < 11; i++)
+        assert_int_equal(shares[i].waits, waits[i]);
+
+    /* Growth that the domain withholds comes on the next day at the earliest. */
+    level = (struct domain_level){.sent = 10};
+    struct domain_share grown[] = {{.level = 12, .quota = 15}, {.level = 8, .quota = 10}};
+    domain_divide(grown, 2, &level, &p);
+    assert_int_equal(grown[0].given, 12);
+    assert_int_equal(grown[0].waits, 1);
+    assert_int_equal(grown[1].waits, 1);
+}
+
+/* D4 over random domains: never more than the cap, nobody above its own room, and no room wasted.
+ */
+static void a_domain_receives_no_more_than_its_cap(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 2000; seed++) {
+        struct flz_rng rng;
+        flz_rng_init(&rng, flz_view_str("inbound"), seed);
+        struct policy p = policy();
+        p.domain_inbound = 1 + (int64_t)flz_rng_below(&rng, 300);
+        struct domain_mailbox mailboxes[SHARES_MAX];
+        uint32_t own[SHARES_MAX];
+        struct domain_inbound sums[3] = {{.taken = flz_rng_below(&rng, 200)}};
+        uint64_t rooms[3] = {0}, given[3] = {0};
+        uint64_t taken = sums[0].taken;
+        for (size_t i = 0; i < SHARES_MAX; i++) {
+            own[i] = (uint32_t)flz_rng_below(&rng, 40);
+            mailboxes[i] =
+                (struct domain_mailbox){.domain = (uint32_t)flz_rng_below(&rng, 3), .room = own[i]};
+            rooms[mailboxes[i].domain] += own[i];
+        }
+        domain_receive(mailboxes, SHARES_MAX, sums, (uint32_t)seed, &p);
+        for (size_t i = 0; i < SHARES_MAX; i++) {
+            assert_true(mailboxes[i].room <= own[i]);
+            given[mailboxes[i].domain] += mailboxes[i].room;
+        }
+        for (size_t i = 0; i < 3; i++) {
+            uint64_t cap = (uint64_t)p.domain_inbound, before = i == 0 ? taken : 0;
+            uint64_t left = cap > before ? cap - before : 0;
+            assert_int_equal(given[i], left < rooms[i] ? left : rooms[i]);
+        }
+    }
+}
+
+/* A cap far below the number of mailboxes does not always choose the same ones. */
+static void what_a_cap_leaves_goes_around(void **state)
+{
+    struct policy p = policy();
+    bool served[SHARES_MAX] = {false};
+    (void)state;
+    p.domain_inbound = 3;
+    for (uint32_t turn = FX_DATE; turn < FX_DATE + 60; turn++) {
+        struct domain_mailbox mailboxes[SHARES_MAX];
+        struct domain_inbound sum = {0};
+        for (size_t i = 0; i < SHARES_MAX; i++)
+            mailboxes[i] = (struct domain_mailbox){.room = 7};
+        domain_receive(mailboxes, SHARES_MAX, &sum, turn, &p);
+        for (size_t i = 0; i < SHARES_MAX; i++)
+            served[i] = served[i] || mailboxes[i].room > 0;
+    }
+    for (size_t i = 0; i < SHARES_MAX; i++)
+        assert_true(served[i]);
+}
+
 /* ---- In the plan ---- */
 
 static void plan(struct fx *fx, int32_t date)
@@ -159,11 +236,13 @@ static void a_plan_lets_three_accounts_of_a_domain_begin_and_says_why(void **sta
             continue;
         assert_int_equal(day->shortfall_reason, PLAN_DOMAIN);
         assert_true(day->shortfall > 0);
+        assert_int_equal(day->waits_until, FX_DATE + 1);
         struct coord_why why;
         coord_explain(fx.core, i, fx.now, &why);
         bool said = false;
         for (size_t l = 0; l < why.lines_count; l++)
-            said = said || strstr(why.lines[l].text, "its domain ramps as well");
+            said = said || (strstr(why.lines[l].text, "its domain ramps as well") &&
+                            strstr(why.lines[l].text, "not before 2026-"));
         assert_true(said);
     }
     assert_int_equal(begun, 3);
@@ -182,6 +261,34 @@ static void a_plan_lets_three_accounts_of_a_domain_begin_and_says_why(void **sta
     fx_deinit(&fx);
 }
 
+static void a_domains_cap_holds_in_the_plan(void **state)
+{
+    struct fx fx;
+    uint32_t inbound = 0, all = 0;
+    (void)state;
+    fx_init(&fx);
+    for (uint32_t n = 10; n < 15; n++) { /* of one domain */
+        fx_report(&fx, n % 2, fx_account(n));
+        fx_report(&fx, n % 2, fx_probe(&fx, n));
+    }
+    fx_step(&fx,
+            (struct coord_command){.kind = COORD_SET_POLICY,
+                                   .policy = {.key = "cooldown_days", .value = 1, .by = "me"}});
+    fx_step(&fx,
+            (struct coord_command){.kind = COORD_SET_POLICY,
+                                   .policy = {.key = "domain_inbound", .value = 2, .by = "me"}});
+    plan(&fx, FX_DATE);
+    for (uint32_t i = 0; i < coord_exchange_limit(fx.core); i++) {
+        const struct row_exchange *x = coord_exchange(fx.core, i);
+        bool to_domain = x->to >= 3;
+        all++;
+        inbound += to_domain && x->turns[0].open_date == FX_DATE;
+    }
+    assert_true(all > inbound);
+    assert_int_equal(inbound, 2);
+    fx_deinit(&fx);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -190,6 +297,10 @@ int main(void)
         cmocka_unit_test(a_level_is_kept_before_anybody_grows_or_begins),
         cmocka_unit_test(a_promised_answer_is_given_and_is_a_beginning),
         cmocka_unit_test(random_domains_never_jump_and_never_starve),
+        cmocka_unit_test(who_waits_is_told_for_how_long),
+        cmocka_unit_test(a_domain_receives_no_more_than_its_cap),
+        cmocka_unit_test(what_a_cap_leaves_goes_around),
+        cmocka_unit_test(a_domains_cap_holds_in_the_plan),
         cmocka_unit_test(a_plan_lets_three_accounts_of_a_domain_begin_and_says_why),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

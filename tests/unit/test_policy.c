@@ -86,6 +86,61 @@ static void an_unknown_key_says_which_was_meant(void **state)
     assert_null(strstr(msg.text, "did you mean"));
 }
 
+static void values_that_contradict_one_another_are_told_apart(void **state)
+{
+    static const struct {
+        const char *key;
+        int64_t value;
+        const char *words;
+    } rows[] = {
+        {"arrival_deadline_ms", 5 * FLZ_MINUTE_MS, NULL},
+        {"find_delay_ms", FLZ_HOUR_MS, NULL},
+        {"send_slot_ms", 6 * FLZ_HOUR_MS, NULL},
+        {"spacing_ms", FLZ_HOUR_MS, "lower ceiling_per_day first"},
+        {"action_deadline_ms", FLZ_HOUR_MS, "arrival_deadline_ms must not be above"},
+    };
+    struct policy p = policy_default();
+    struct flz_msg msg = FLZ_MSG_NULL;
+    (void)state;
+    assert_int_equal(policy_check(&p, &msg), 0);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct policy changed = p;
+        assert_int_equal(policy_set(&changed, rows[i].key, rows[i].value, &msg), 0);
+        assert_int_equal(policy_check(&changed, &msg), rows[i].words ? -EINVAL : 0);
+        if (rows[i].words)
+            assert_non_null(strstr(msg.text, rows[i].words));
+    }
+    p.find_delay_ms = FLZ_HOUR_MS;
+    p.arrival_deadline_ms = FLZ_HOUR_MS;
+    assert_int_equal(policy_check(&p, &msg), -EINVAL);
+    assert_non_null(strstr(msg.text, "find_delay_ms must be below"));
+    p = policy_default();
+    p.send_slot_ms = 6 * FLZ_HOUR_MS;
+    p.arrival_deadline_ms = p.action_deadline_ms = 5 * FLZ_HOUR_MS;
+    assert_int_equal(policy_check(&p, &msg), -EINVAL);
+    assert_non_null(strstr(msg.text, "send_slot_ms must be below"));
+    /* The last message of a day begins before its midnight. */
+    p = policy_default();
+    p.ceiling_per_day = 7;
+    p.spacing_ms = 4 * FLZ_HOUR_MS;
+    assert_int_equal(policy_check(&p, &msg), -EINVAL);
+    assert_non_null(strstr(msg.text, "at most 6 messages"));
+    p.ceiling_per_day = 6;
+    assert_int_equal(policy_check(&p, &msg), 0);
+}
+
+/* At each rate that a lab may run at, what it computes fits together. */
+static void no_lab_contradicts_itself(void **state)
+{
+    (void)state;
+    for (int64_t rate = 1000; rate <= 20000000; rate += rate / 3) {
+        struct policy p = policy_for_rate(policy_default(), rate);
+        struct flz_msg msg = FLZ_MSG_NULL;
+        if (policy_check(&p, &msg) < 0)
+            fail_msg("rate %lld: %s", (long long)rate, msg.text);
+    }
+}
+
 static void rate_one_changes_nothing(void **state)
 {
     struct policy p = policy_default();
@@ -117,6 +172,8 @@ int main(void)
         cmocka_unit_test(set_takes_the_bounds_and_refuses_one_beyond),
         cmocka_unit_test(promises_cannot_be_set_away),
         cmocka_unit_test(an_unknown_key_says_which_was_meant),
+        cmocka_unit_test(values_that_contradict_one_another_are_told_apart),
+        cmocka_unit_test(no_lab_contradicts_itself),
         cmocka_unit_test(rate_one_changes_nothing),
         cmocka_unit_test(a_fast_lab_keeps_real_floors),
     };
