@@ -339,13 +339,15 @@ static void status(struct control *control, struct admin_call *call)
         flz_time_format(now, text);
     int64_t lease = link_lease_end_boot(parts->link) - flz_boottime_ms();
     json_t *json = json_pack(
-        "{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I}", "apiVersion", "fluenzr/v1", "kind",
-        "NodeStatus", "name", parts->identity->name, "node", flz_id_str(parts->identity->node),
-        "network", parts->identity->network_name, "coordinator", link_state_text(parts->link),
-        "network_time", text, "lease_ms", (json_int_t)(lease > 0 ? lease : 0), "accounts",
-        (json_int_t)members_count(parts->members), "jobs_open", (json_int_t)stats.jobs_open,
-        "reports_pending", (json_int_t)outbox_pending(parts->outbox), "sent",
-        (json_int_t)stats.sent);
+        "{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:s}", "apiVersion", "fluenzr/v1",
+        "kind", "NodeStatus", "name", parts->identity->name, "node",
+        flz_id_str(parts->identity->node), "network", parts->identity->network_name, "coordinator",
+        link_state_text(parts->link), "network_time", text, "lease_ms",
+        (json_int_t)(lease > 0 ? lease : 0), "accounts", (json_int_t)members_count(parts->members),
+        "jobs_open", (json_int_t)stats.jobs_open, "reports_pending",
+        (json_int_t)outbox_pending(parts->outbox), "sent", (json_int_t)stats.sent,
+        "provider_incidents", (json_int_t)stats.incidents_open, "providers_trouble",
+        parts->providers_trouble->text);
     admin_answer(call, link_welcomed(parts->link) ? ADMIN_OK : ADMIN_FAILED, json, NULL);
 }
 

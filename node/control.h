@@ -28,6 +28,7 @@ struct control_parts {
     struct outbox *outbox;
     struct domains *domains;
     const struct providers *providers;
+    const struct flz_msg *providers_trouble; /* why its file could not be read anew, or "" */
     struct tokens *tokens;
     struct signins *signins;
     struct journal *journal;

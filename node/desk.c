@@ -124,6 +124,7 @@ void desk_serve(struct desk *desk)
     if (!worker_has_authority(worker, clock) || worker->draining ||
         member->record.login_failures >= FLZ_LOGIN_TRIES_MAX)
         return;
+    desk_rate_recall(desk, member, clock.network_now);
     /* Not before the network has said by which id it knows the account: a session begun under
      * another one would find its secret gone. */
     if (!member->record.accepted && !member->record.verdict[0])
@@ -132,7 +133,9 @@ void desk_serve(struct desk *desk)
     bool login = (probe && desk_wants_login(desk)) || has_turn(desk, &desk->smtp, member);
     /* The probe's visit comes after its session: it reports on both. */
     bool look = (probe && !login) || has_turn(desk, &desk->imap, member);
-    bool session = !desk->sender && (desk->send.count > 0 || login) &&
+    bool due = desk->send.count > 0 &&
+               desk_rate_next(desk, member, clock.network_now) <= clock.network_now;
+    bool session = !desk->sender && (due || login) &&
                    desk_may_open(desk, &desk->smtp, member, worker->stats.sessions_open);
     bool visit = !desk->visitor && (desk->visit.count > 0 || look) &&
                  desk_visit_wall_ms(worker) >= VISIT_FLOOR_MS &&

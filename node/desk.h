@@ -1,8 +1,8 @@
 /*
  * What the files of the worker share: worker.c (time, accepting, the loop), worker_records.c (what
  * is kept and reported), worker_gate.c (what a job may do), and those of a desk, which serves one
- * account: desk.c, desk_line.c (its servers), desk_send.c, desk_visit.c, desk_probe.c. Nobody else
- * includes this.
+ * account: desk.c, desk_line.c (its servers), desk_rate.c, desk_send.c, desk_visit.c, desk_probe.c.
+ * Nobody else includes this.
  */
 #pragma once
 
@@ -77,9 +77,12 @@ struct desk {
 
     struct line smtp;
     struct line imap;
-    bool worked;            /* a server of it has taken a login since this process began */
-    int64_t probe_boot;     /* when its servers were last looked at; 0 = never */
-    uint32_t probes_failed; /* in a row */
+    uint32_t session_messages; /* begun in the session that is open */
+    bool rate_recalled;        /* what it sent before this process began is counted */
+    bool denied;               /* the providers table forbids it, as far as is known */
+    bool worked;               /* a server of it has taken a login since this process began */
+    int64_t probe_boot;        /* when its servers were last looked at; 0 = never */
+    uint32_t probes_failed;    /* in a row */
 };
 
 struct worker {
@@ -92,6 +95,7 @@ struct worker {
     size_t desks_capacity;
     struct flz_map desk_of;
     struct shaping shaping;
+    struct meters meters;
     uv_timer_t *timer;       /* owned; freed in its close callback */
     uv_idle_t *soon;         /* owned likewise: a wake asked for within a callback */
     struct flz_id *open_ids; /* owned; for HELLO */
@@ -175,6 +179,12 @@ void desk_serve(struct desk *desk);
 /* Both lines belong to the services of the account's present servers, and begin anew. */
 void desk_join_services(struct desk *desk, const struct member *member);
 
+/* What the account's provider is shaped by. Borrowed until the providers table is read anew. */
+const struct shaping_limits *desk_limits(const struct desk *desk, const struct member *member);
+
+/* The providers table was read anew: its limits apply, and what it forbids. */
+void desk_shape(struct desk *desk, const struct member *member);
+
 /* May the line's server be connected to now, with `open` connections of its kind open? */
 bool desk_may_open(struct desk *desk, struct line *line, const struct member *member, size_t open);
 
@@ -194,6 +204,16 @@ bool desk_line_incident(const struct line *line, char *text, size_t size);
  */
 bool desk_forgive_token(struct desk *desk, struct line *line, enum flz_reason *reason);
 
+/* ---- Its rates (desk_rate.c) ---- */
+
+/* Network time, from now on, at which its account, domain and provider may begin one more message;
+ * and: one is begun. */
+int64_t desk_rate_next(struct desk *desk, const struct member *member, int64_t network_now);
+void desk_rate_count(struct desk *desk, const struct member *member, int64_t network_now);
+
+/* Once in a process: what the journal says the account sent today counts in the limits of a day. */
+void desk_rate_recall(struct desk *desk, const struct member *member, int64_t network_now);
+
 /* ---- Sending (desk_send.c) ---- */
 
 void desk_open_session(struct desk *desk, const struct member *member);
@@ -207,6 +227,10 @@ void desk_free_errands(struct desk *desk);
 /* ---- Probes: can the account's servers be used, and does its domain still agree (desk_probe.c) */
 
 bool desk_wants_probe(struct desk *desk, const struct member *member);
+
+/* Does the providers table forbid the account? `facts` of its domain, or NULL: not known. */
+bool desk_is_denied(const struct desk *desk, const struct member *member,
+                    const struct domain_facts *facts);
 
 /* A probe speaks for both servers; one that has just been logged in to need not be asked again. */
 bool desk_wants_login(const struct desk *desk);

@@ -38,6 +38,26 @@ static struct flz_id service_key(const struct worker *worker, const struct membe
     return flz_hash_id(&hash);
 }
 
+const struct shaping_limits *desk_limits(const struct desk *desk, const struct member *member)
+{
+    const struct provider *provider =
+        providers_named(desk->worker->parts.providers, member->record.account.provider);
+    return provider ? &provider->shaping : &shaping_limits_default;
+}
+
+void desk_shape(struct desk *desk, const struct member *member)
+{
+    const struct shaping_limits *limits = desk_limits(desk, member);
+    struct shaping_line *lines[] = {&desk->smtp.shape, &desk->imap.shape};
+    for (size_t i = 0; i < 2; i++)
+        if (lines[i]->service)
+            lines[i]->service->limits = *limits;
+    const struct domain_facts *facts;
+    const char *domain = worker_domain_of(member->record.account.address);
+    bool known = domains_look(desk->worker->parts.domains, domain, &facts) == 0;
+    desk->denied = desk_is_denied(desk, member, known ? facts : NULL);
+}
+
 void desk_join_services(struct desk *desk, const struct member *member)
 {
     struct shaping *shaping = &desk->worker->shaping;
@@ -48,6 +68,7 @@ void desk_join_services(struct desk *desk, const struct member *member)
     /* Without memory a line stands alone, and climbs its ladder all the same. */
     (void)shaping_join(shaping, service_key(desk->worker, member, false), &desk->smtp.shape);
     (void)shaping_join(shaping, service_key(desk->worker, member, true), &desk->imap.shape);
+    desk_shape(desk, member);
 }
 
 bool desk_may_open(struct desk *desk, struct line *line, const struct member *member, size_t open)

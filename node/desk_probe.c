@@ -50,6 +50,16 @@ static int64_t next_try(struct desk *desk, const struct member *member, struct j
     return clock.network_now + (wait > 0 ? wait : 0) * clock.rate_milli / 1000;
 }
 
+bool desk_is_denied(const struct desk *desk, const struct member *member,
+                    const struct domain_facts *facts)
+{
+    struct endpoint smtp = member_smtp(member), imap = member_imap(member);
+    const struct flz_account *account = &member->record.account;
+    return providers_find(desk->worker->parts.providers, account->provider,
+                          worker_domain_of(account->address), facts, &smtp, &imap)
+               ->policy == PROVIDER_DENY;
+}
+
 void desk_report_probe(struct desk *desk, bool login_ok, const struct visit_outcome *outcome)
 {
     struct worker *worker = desk->worker;
@@ -62,6 +72,7 @@ void desk_report_probe(struct desk *desk, bool login_ok, const struct visit_outc
     if (domains_look(worker->parts.domains, domain, &facts) != 0)
         return;
     const struct line *line = troubled_line(desk);
+    desk->denied = desk_is_denied(desk, member, facts);
     struct flz_report entry = {.kind = FLZ_REPORT_PROBE};
     struct flz_probe *probe = &entry.probe;
     *probe = (struct flz_probe){
@@ -72,7 +83,7 @@ void desk_report_probe(struct desk *desk, bool login_ok, const struct visit_outc
         .quota_permille = 1001,
         .mx = facts->mx,
         .opt_out = facts->opt_out,
-        .denied = facts->google || domains_is_google_address(domain),
+        .denied = desk->denied || facts->google || domains_is_google_address(domain),
         .tries = member->record.login_failures,
     };
     char incident[64];

@@ -87,6 +87,21 @@ static void decline_open(struct desk *desk, struct job *job, enum flz_reason rea
     worker_settle(worker, job, JOB_REPORT, true, &receipt);
 }
 
+/* Real time until the rates of the account, its domain and its provider let one more message go. */
+static int64_t rate_wait_ms(struct desk *desk, const struct member *member, struct job_clock clock)
+{
+    int64_t wait = desk_rate_next(desk, member, clock.network_now) - clock.network_now;
+    return wait > 0 ? worker_real_ms(desk->worker, wait, DOMAIN_WAIT_MS) : 0;
+}
+
+/* The server wants a new connection after so many messages. */
+static bool session_is_used_up(const struct desk *desk)
+{
+    const struct member *member = members_find(desk->worker->parts.members, desk->account);
+    uint32_t most = member ? desk_limits(desk, member)->messages : 0;
+    return most > 0 && desk->session_messages >= most;
+}
+
 /* Starts the transaction of one job; false when the job was settled or put back instead. */
 static bool start_message(struct desk *desk, struct job *job)
 {
@@ -101,6 +116,12 @@ static bool start_message(struct desk *desk, struct job *job)
     enum flz_reason reason = job_gate_check(&job->record.task, &gate);
     if (reason != FLZ_REASON_NONE) {
         withdraw(desk, job, reason);
+        return false;
+    }
+    int64_t wait = rate_wait_ms(desk, member, gate.clock);
+    if (wait > 0) {
+        job->wait_boot = gate.clock.boot_now + wait;
+        desk_put_back(worker, job);
         return false;
     }
     _cleanup_(flz_buf_deinit) struct flz_buf bytes = FLZ_BUF_NULL;
@@ -134,6 +155,8 @@ static bool start_message(struct desk *desk, struct job *job)
         return false;
     }
     desk->sending = job;
+    desk->session_messages++;
+    desk_rate_count(desk, member, gate.clock.network_now);
     return true;
 }
 
@@ -142,7 +165,7 @@ static void on_ready(struct sender *sender, void *userdata)
     struct desk *desk = userdata;
     desk_line_worked(desk, &desk->smtp);
     struct job *job;
-    while ((job = desk_dequeue(&desk->send)))
+    while (!session_is_used_up(desk) && (job = desk_dequeue(&desk->send)))
         if (start_message(desk, job))
             return;
     sender_quit(sender);
@@ -310,6 +333,7 @@ void desk_open_session(struct desk *desk, const struct member *member)
         return;
     }
     shaping_opened(&desk->smtp.shape);
+    desk->session_messages = 0;
     worker->stats.sessions++;
     worker->stats.sessions_open++;
 }

@@ -2,6 +2,7 @@
 
 #include "common/base/cleanup.h"
 #include "common/base/text.h"
+#include "common/base/time.h"
 #include "common/sys/config.h"
 
 #include <errno.h>
@@ -27,7 +28,24 @@ struct row {
     char smtp[CONFIG_TEXT_MAX];
     char imap[CONFIG_TEXT_MAX];
     struct config_list domains, mx, hosts;
+    int64_t connections, messages;
+    struct config_list back_off;
+    struct row_rate {
+        int64_t minute, hour, day;
+    } account, domain, provider;
 };
+
+#define BACK_OFF_MS_MIN (10 * FLZ_SECOND_MS)
+#define BACK_OFF_MS_MAX FLZ_DAY_MS
+#define SHAPE_MAX 100000 /* of any number; 0 = as many as come */
+#define SHAPE_KEY(name, field)                                                                     \
+    {                                                                                              \
+        "shape." name, CONFIG_INT, offsetof(struct row, field), .fallback = "0", .min = 0,         \
+                                                                .max = SHAPE_MAX                   \
+    }
+#define RATE_KEYS(name)                                                                            \
+    SHAPE_KEY(#name ".minute", name.minute), SHAPE_KEY(#name ".hour", name.hour),                  \
+        SHAPE_KEY(#name ".day", name.day)
 
 static const char *const policy_words[] = {"allow", "ask", "deny", NULL};
 static const char *const login_words[] = {"password", "microsoft", NULL};
@@ -42,6 +60,12 @@ static const struct config_key row_keys[] = {
     {"domains", CONFIG_LIST, offsetof(struct row, domains), .fallback = ""},
     {"mx", CONFIG_LIST, offsetof(struct row, mx), .fallback = ""},
     {"hosts", CONFIG_LIST, offsetof(struct row, hosts), .fallback = ""},
+    SHAPE_KEY("connections", connections),
+    SHAPE_KEY("messages", messages),
+    {"shape.back_off", CONFIG_LIST, offsetof(struct row, back_off), .fallback = "1m, 5m, 15m, 1h"},
+    RATE_KEYS(account),
+    RATE_KEYS(domain),
+    RATE_KEYS(provider),
 };
 
 static bool is_server(const char *url, bool smtp, struct flz_msg *why)
@@ -66,6 +90,36 @@ static int read_servers(const struct config_doc *doc, struct config_node node,
     return 0;
 }
 
+static struct meter_limits rate_of(const struct row_rate *rate)
+{
+    return (struct meter_limits){.most = {[METER_MINUTE] = (uint32_t)rate->minute,
+                                          [METER_HOUR] = (uint32_t)rate->hour,
+                                          [METER_DAY] = (uint32_t)rate->day}};
+}
+
+/* Four waits, none shorter than the one before. */
+static int read_shape(const struct config_doc *doc, struct config_node node, const struct row *row,
+                      struct shaping_limits *shaping, struct flz_msg *msg)
+{
+    *shaping = (struct shaping_limits){.connections = (uint32_t)row->connections,
+                                       .messages = (uint32_t)row->messages,
+                                       .account = rate_of(&row->account),
+                                       .domain = rate_of(&row->domain),
+                                       .provider = rate_of(&row->provider)};
+    bool good = row->back_off.count == SHAPING_STEPS;
+    for (size_t i = 0; good && i < SHAPING_STEPS; i++)
+        good = flz_parse_duration_ms(row->back_off.items[i], &shaping->ladder_ms[i]) == 0 &&
+               shaping->ladder_ms[i] >= BACK_OFF_MS_MIN &&
+               shaping->ladder_ms[i] <= BACK_OFF_MS_MAX &&
+               (i == 0 || shaping->ladder_ms[i] >= shaping->ladder_ms[i - 1]);
+    if (good)
+        return 0;
+    return config_node_error(
+        doc, config_node_get(doc, config_node_get(doc, node, "shape"), "back_off"), msg,
+        "back_off: four waits from 10s to 1d, each as long as the one "
+        "before or longer, such as [1m, 5m, 15m, 1h]");
+}
+
 static int read_entry(const struct config_doc *doc, const char *name, struct config_node node,
                       struct entry *ret_entry, struct flz_msg *msg)
 {
@@ -83,6 +137,8 @@ static int read_entry(const struct config_doc *doc, const char *name, struct con
     provider->policy = (enum provider_policy)row->policy;
     provider->login = (enum provider_login)row->login;
     r = read_servers(doc, node, row, provider, msg);
+    if (r == 0)
+        r = read_shape(doc, node, row, &provider->shaping, msg);
     if (r < 0)
         return r;
     ret_entry->domains = row->domains;
@@ -142,6 +198,19 @@ int providers_load(const char *path, struct providers **ret_providers, struct fl
         return config_node_error(doc, config_doc_root(doc), msg,
                                  "an entry 'unknown' is needed: what applies to all others");
     *ret_providers = steal_ptr(&providers);
+    return 0;
+}
+
+int providers_reload(struct providers *providers, const char *path, struct flz_msg *msg)
+{
+    struct providers *fresh;
+    int r = providers_load(path, &fresh, msg);
+    if (r < 0)
+        return r;
+    struct providers old = *providers;
+    *providers = *fresh;
+    *fresh = old;
+    (void)providers_free(fresh);
     return 0;
 }
 

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "common/base/error.h"
+#include "node/core/shaping.h"
 #include "node/domains.h"
 #include "node/endpoint.h"
 #include "proto/journal.h"
@@ -31,10 +32,14 @@ struct provider {
     enum provider_login login;
     char smtp[MEMBER_URL_MAX]; /* where an account's row names none; "" = it must */
     char imap[MEMBER_URL_MAX];
+    struct shaping_limits shaping;
 };
 
 /* 0 or negative (msg with file:line:col). */
 int providers_load(const char *path, struct providers **ret_providers, struct flz_msg *msg);
+/* Reads the file again: what it says takes the place of what was known, or nothing changes. What
+ * was borrowed from the table before is no longer valid. The same results. */
+int providers_reload(struct providers *providers, const char *path, struct flz_msg *msg);
 struct providers *providers_free(struct providers *providers);
 
 /* The entry of that name, or NULL. */

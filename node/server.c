@@ -70,6 +70,9 @@ struct server {
     struct link *link;
     struct control *control;
     uv_signal_t signals[2];
+    uv_signal_t hangup;
+    struct flz_msg
+        providers_trouble; /* why the providers file could not be read anew; "" = it could */
     uv_timer_t housekeeping;
     uv_timer_t drain;
     int64_t drain_until_boot; /* 0: nobody has asked us to stop */
@@ -243,6 +246,23 @@ static void on_signal(uv_signal_t *signal, int number)
     server->drain_until_boot = flz_boottime_ms() + DRAIN_MS;
     worker_drain(server->worker);
     (void)uv_timer_start(&server->drain, on_drain, 1, 50);
+}
+
+/* The limits and policies of the providers file apply from now on; a file that cannot be read
+ * changes nothing, and status says so until it can. */
+static void on_reload(uv_signal_t *signal, int number)
+{
+    struct server *server = signal->data;
+    struct flz_msg msg = FLZ_MSG_NULL;
+    int r = providers_reload(server->providers, server->config->providers_file, &msg);
+    server->providers_trouble = msg;
+    if (r < 0) {
+        flz_log(server->log, FLZ_LOG_ERROR, "providers_not_reloaded", "reason=%s", msg.text);
+        return;
+    }
+    flz_log(server->log, FLZ_LOG_NOTICE, "providers_reloaded", "path=%s",
+            server->config->providers_file);
+    worker_providers_changed(server->worker);
 }
 
 /* What a burst of sessions has left free in the heap goes back to the system, when it is over. */
@@ -457,6 +477,7 @@ static int open_doors(struct server *server, struct flz_msg *msg)
         .outbox = server->outbox,
         .domains = server->domains,
         .providers = server->providers,
+        .providers_trouble = &server->providers_trouble,
         .tokens = server->tokens,
         .signins = server->signins,
         .journal = server->journal,
@@ -475,6 +496,9 @@ static void start_handles(struct server *server)
         server->signals[i].data = server;
         (void)uv_signal_start(&server->signals[i], on_signal, numbers[i]);
     }
+    (void)uv_signal_init(&server->loop, &server->hangup);
+    server->hangup.data = server;
+    (void)uv_signal_start(&server->hangup, on_reload, SIGHUP);
     (void)uv_timer_init(&server->loop, &server->housekeeping);
     server->housekeeping.data = server;
     (void)uv_timer_init(&server->loop, &server->drain);
@@ -490,6 +514,7 @@ static void server_deinit(struct server *server)
     if (server->handles > 0) {
         uv_close((uv_handle_t *)&server->signals[0], NULL);
         uv_close((uv_handle_t *)&server->signals[1], NULL);
+        uv_close((uv_handle_t *)&server->hangup, NULL);
         uv_close((uv_handle_t *)&server->housekeeping, NULL);
         uv_close((uv_handle_t *)&server->drain, NULL);
     }

@@ -349,6 +349,17 @@ void worker_account_changed(struct worker *worker, struct flz_id account)
     worker_wake(worker);
 }
 
+void worker_providers_changed(struct worker *worker)
+{
+    for (size_t i = 0; i < worker->desks_count; i++) {
+        const struct member *member =
+            members_find(worker->parts.members, worker->desks[i]->account);
+        if (member)
+            desk_shape(worker->desks[i], member);
+    }
+    worker_wake(worker);
+}
+
 static void withdraw_waiting_dots(struct worker *worker)
 {
     for (size_t i = 0; i < worker->desks_count; i++)
@@ -468,6 +479,7 @@ struct worker *worker_free(struct worker *worker)
     free(worker->desks);
     flz_map_deinit(&worker->desk_of);
     shaping_deinit(&worker->shaping);
+    meters_deinit(&worker->meters);
     book_deinit(&worker->book);
     free(worker->open_ids);
     worker->nodes = attest_nodes_free(worker->nodes);

@@ -68,6 +68,9 @@ void worker_give_up_sends(struct worker *worker);
  * forgotten. */
 void worker_account_changed(struct worker *worker, struct flz_id account);
 
+/* The providers table was read anew. */
+void worker_providers_changed(struct worker *worker);
+
 /* tokens_parts.on_news: the account can go on, or why it cannot. */
 void worker_token_news(struct worker *worker, struct member *member, enum flz_reason reason,
                        const char *text);

@@ -62,6 +62,13 @@ bool worker_peer_is_revoked(struct worker *worker, const struct flz_task *task)
            (worker->link && link_is_revoked(worker->link, node));
 }
 
+/* What the providers table says of it, as its desk knows. */
+static bool is_denied(const struct worker *worker, struct flz_id account)
+{
+    uint32_t index = flz_map_get(&worker->desk_of, account);
+    return index != FLZ_MAP_NONE && worker->desks[index]->denied;
+}
+
 int worker_fill_gate(struct worker *worker, const struct job *job, const struct member *member,
                      struct job_gate *ret_gate)
 {
@@ -85,6 +92,7 @@ int worker_fill_gate(struct worker *worker, const struct job *job, const struct 
         gate.revocations_lacking = worker->link && !link_knows_revocations(worker->link);
     }
     int r = worker_domain_refuses(worker, account->address, &gate.own_refused);
+    gate.own_refused = gate.own_refused || is_denied(worker, account->id);
     if (r == 0 && is_to_send(job))
         r = worker_domain_refuses(worker, task->to, &gate.peer_refused);
     if (r != 0)

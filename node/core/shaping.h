@@ -26,6 +26,7 @@
 
 #include "common/base/id.h"
 #include "common/base/map.h"
+#include "node/core/meter.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -44,9 +45,12 @@ struct shaping_clock {
     int64_t rate_milli;
 };
 
+/* What a provider is shaped by. 0 = as many as come. */
 struct shaping_limits {
-    uint32_t connections; /* at a time, of one service; 0 = as many as come */
-    int64_t ladder_ms[SHAPING_STEPS];
+    uint32_t connections;             /* at a time, of one service */
+    uint32_t messages;                /* of one SMTP session; then a new one is opened */
+    int64_t ladder_ms[SHAPING_STEPS]; /* network time */
+    struct meter_limits account, domain, provider; /* messages begun, of each of them */
 };
 
 extern const struct shaping_limits shaping_limits_default;

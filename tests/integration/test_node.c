@@ -823,6 +823,51 @@ static void a_providers_bad_hour_costs_no_account_its_login(void **state)
     stop_node(fx);
 }
 
+/* Has the node read a providers file with this entry of an unknown provider? */
+static void reload(struct fx *fx, const char *unknown, const char *event)
+{
+    char text[1024];
+    unsigned before = log_count(fx, event);
+    (void)snprintf(text, sizeof text, "providers:\n  unknown:\n%s", unknown);
+    write_file(fx, "providers.yaml", text);
+    (void)kill(fx->node, SIGHUP);
+    WAIT_FOR(fx, 5000, log_count(fx, event) > before);
+}
+
+static void providers_are_read_anew_while_it_runs(void **state)
+{
+    struct fx *fx = *state;
+    _cleanup_(flz_buf_deinit) struct flz_buf json = FLZ_BUF_NULL;
+    settle_in(fx);
+    reload(fx, "    policy: allow\n    shape: {account: {hour: 2}, messages: 1}\n",
+           "providers_reloaded");
+    struct flz_task sends[3];
+    for (size_t i = 0; i < 3; i++)
+        sends[i] = task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB);
+    unsigned sessions = mailworld_counts(fx->world).connections;
+    coordfake_order(fx->coord, sends, 3);
+    WAIT_FOR(fx, 10000, dots(fx) == 2);
+    coordfake_run(fx->coord, 3000);
+    assert_int_equal(dots(fx), 2);
+    assert_int_equal(mailworld_counts(fx->world).connections, sessions + 2);
+
+    /* A mistake changes nothing, and is told where it is. */
+    reload(fx, "    policy: allow\n    shape: {acount: {hour: 9}}\n", "providers_not_reloaded");
+    coordfake_run(fx->coord, 1000);
+    assert_int_equal(dots(fx), 2);
+    (void)ask(fx, "status", NULL, 0, "", &json);
+    assert_non_null(strstr(flz_buf_str(&json), "providers.yaml:4:"));
+
+    reload(fx, "    policy: allow\n", "providers_reloaded");
+    WAIT_FOR(fx, 10000, dots(fx) == 3);
+
+    reload(fx, "    policy: deny\n", "providers_reloaded");
+    struct flz_receipt got = do_task(fx, task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB));
+    expect(fx, got, FLZ_OUTCOME_WITHDRAWN, FLZ_REASON_POLICY);
+    assert_int_equal(dots(fx), 3);
+    stop_node(fx);
+}
+
 static void good_smtp_hides_no_refusing_imap(void **state)
 {
     struct fx *fx = *state;
@@ -1796,6 +1841,7 @@ int main(int argc, char **argv)
         TEST(a_server_that_was_away_is_asked_again_soon),
         TEST(third_refused_login_is_the_last),
         TEST(a_providers_bad_hour_costs_no_account_its_login),
+        TEST(providers_are_read_anew_while_it_runs),
         TEST(good_smtp_hides_no_refusing_imap),
         TEST(lease_that_lapses_means_silence),
         TEST(refused_node_is_silent_at_once),

@@ -90,6 +90,105 @@ static void wrong_tables_are_refused_with_their_line(void **state)
     }
 }
 
+static void shapes_are_read_and_default_to_no_limit(void **state)
+{
+    struct flz_msg msg = FLZ_MSG_NULL;
+    struct providers *providers = load("providers:\n"
+                                       "  acme:\n    policy: allow\n    shape:\n"
+                                       "      connections: 7\n      messages: 20\n"
+                                       "      back_off: [2m, 2m, 10m, 2h]\n"
+                                       "      account: {minute: 3, day: 40}\n"
+                                       "      domain: {hour: 200}\n"
+                                       "      provider: {day: 9000}\n"
+                                       "  unknown:\n    policy: ask\n",
+                                       &msg);
+    assert_non_null(providers);
+    const struct shaping_limits *shape = &providers_named(providers, "acme")->shaping;
+    assert_int_equal(shape->connections, 7);
+    assert_int_equal(shape->messages, 20);
+    assert_int_equal(shape->ladder_ms[0], 120000);
+    assert_int_equal(shape->ladder_ms[3], 7200000);
+    assert_int_equal(shape->account.most[METER_MINUTE], 3);
+    assert_int_equal(shape->account.most[METER_HOUR], 0);
+    assert_int_equal(shape->account.most[METER_DAY], 40);
+    assert_int_equal(shape->domain.most[METER_HOUR], 200);
+    assert_int_equal(shape->provider.most[METER_DAY], 9000);
+    shape = &providers_named(providers, "unknown")->shaping;
+    assert_int_equal(shape->connections, 0);
+    assert_memory_equal(shape->ladder_ms, shaping_limits_default.ladder_ms,
+                        sizeof shape->ladder_ms);
+    (void)providers_free(providers);
+}
+
+static void wrong_shapes_are_refused_with_their_line(void **state)
+{
+    static const char *const wrong[] = {
+        "connections: -1",
+        "connections: many",
+        "conections: 3",
+        "account: {minute: x}",
+        "account: {second: 1}",
+        "provider: 4",
+        "back_off: [1m, 5m]",
+        "back_off: [1m, 5m, 4m, 1h]",
+        "back_off: [1, 5, 15, 60]",
+        "back_off: [1s, 5m, 15m, 1h]",
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct flz_msg msg = FLZ_MSG_NULL;
+        char text[512];
+        (void)snprintf(text, sizeof text,
+                       "providers:\n  unknown:\n    policy: ask\n    shape:\n      %s\n", wrong[i]);
+        assert_null(load(text, &msg));
+        if (!strstr(msg.text, ":5:"))
+            fail_msg("%s: no line: %s", wrong[i], msg.text);
+    }
+}
+
+static void write_table(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "we");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void a_bad_file_leaves_what_was_known(void **state)
+{
+    char path[] = "/tmp/fluenzr-providers-XXXXXX";
+    struct flz_msg msg = FLZ_MSG_NULL;
+    struct providers *providers = load(table, &msg);
+    int fd = mkstemp(path);
+    assert_true(providers && fd >= 0);
+    (void)close(fd);
+    write_table(path, "providers:\n  unknown:\n    policy: perhaps\n");
+    assert_int_equal(providers_reload(providers, path, &msg), -EINVAL);
+    assert_non_null(strstr(msg.text, ":3:"));
+    assert_string_equal(name_of(providers, "", "acme.test", "", "h.test"), "acme");
+    write_table(path, "providers:\n  other:\n    policy: deny\n    domains: [acme.test]\n"
+                      "  unknown:\n    policy: ask\n");
+    assert_int_equal(providers_reload(providers, path, &msg), 0);
+    assert_string_equal(name_of(providers, "", "acme.test", "", "h.test"), "other");
+    (void)unlink(path);
+    (void)providers_free(providers);
+}
+
+static void every_shipped_mailbox_host_of_note_is_shaped(void **state)
+{
+    static const char *const names[] = {"microsoft365", "outlook",  "yahoo", "ovh",   "ionos",
+                                        "infomaniak",   "fastmail", "zoho",  "gandi", "unknown"};
+    struct flz_msg msg = FLZ_MSG_NULL;
+    struct providers *providers = NULL;
+    assert_int_equal(providers_load("deploy/providers.yaml", &providers, &msg), 0);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const struct provider *provider = providers_named(providers, names[i]);
+        assert_non_null(provider);
+        assert_true(provider->shaping.connections > 0 && provider->shaping.messages > 0);
+        assert_true(provider->shaping.account.most[METER_DAY] > 0);
+    }
+    (void)providers_free(providers);
+}
+
 static void shipped_table_refuses_google(void **state)
 {
     struct flz_msg msg = FLZ_MSG_NULL;
@@ -108,6 +207,10 @@ int main(void)
         cmocka_unit_test(provider_is_found_by_where_mail_goes),
         cmocka_unit_test(deny_wins_wherever_it_is_seen),
         cmocka_unit_test(wrong_tables_are_refused_with_their_line),
+        cmocka_unit_test(shapes_are_read_and_default_to_no_limit),
+        cmocka_unit_test(wrong_shapes_are_refused_with_their_line),
+        cmocka_unit_test(a_bad_file_leaves_what_was_known),
+        cmocka_unit_test(every_shipped_mailbox_host_of_note_is_shaped),
         cmocka_unit_test(shipped_table_refuses_google),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
