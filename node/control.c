@@ -7,10 +7,16 @@
 #include "common/sys/clock.h"
 #include "common/sys/http.h"
 #include "common/sys/metrics.h"
+#include "node/check.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Microsoft's refresh tokens end when nobody has used them for so long (AADSTS700082); each use
+ * gives a new one. */
+#define TOKEN_IDLE_MS (90 * FLZ_DAY_MS)
 
 enum metric {
     METRIC_BUILD,
@@ -80,6 +86,7 @@ struct control {
     struct metrics *metrics;
     struct import_parts import;
     struct import *imports;   /* under way */
+    struct check *checks;     /* likewise */
     struct removal *removals; /* likewise */
 };
 
@@ -103,23 +110,25 @@ static json_t *member_json(const struct member *member)
     const struct flz_account *account = &member->record.account;
     const struct flz_probe *probe = &member->probe;
     char until[FLZ_TIME_TEXT_MAX], probed[FLZ_TIME_TEXT_MAX] = "", next[FLZ_TIME_TEXT_MAX] = "";
-    char token_at[FLZ_TIME_TEXT_MAX] = "";
+    char token_at[FLZ_TIME_TEXT_MAX] = "", token_until[FLZ_TIME_TEXT_MAX] = "";
     flz_time_format(account->consent.until, until);
     if (probe->at)
         flz_time_format(probe->at, probed);
     if (probe->next_at)
         flz_time_format(probe->next_at, next);
-    if (member->record.token_at > 0)
+    if (member->record.token_at > 0) {
         flz_time_format(member->record.token_at, token_at);
-    return json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:s,s:b,s:s,s:s,s:s,s:s}", "id",
-                     flz_id_str(account->id), "address", account->address, "owner", account->owner,
-                     "provider", account->provider, "state", member_state(member), "smtp",
-                     member->record.smtp_url, "imap", member->record.imap_url, "verdict",
-                     member->record.verdict, "trouble", member->probe.text, "consent_until", until,
-                     "login_failures", (json_int_t)member->record.login_failures, "probed", probed,
-                     "login_ok", probe->login_ok, "next_try", next, "login",
-                     member->record.login == MEMBER_LOGIN_TOKEN ? "oauth" : "password",
-                     "needs_auth", member->record.needs_auth, "token_at", token_at);
+        flz_time_format(member->record.token_at + TOKEN_IDLE_MS, token_until);
+    }
+    return json_pack(
+        "{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:s,s:b,s:s,s:s,s:s,s:s,s:s}", "id",
+        flz_id_str(account->id), "address", account->address, "owner", account->owner, "provider",
+        account->provider, "state", member_state(member), "smtp", member->record.smtp_url, "imap",
+        member->record.imap_url, "verdict", member->record.verdict, "trouble", member->probe.text,
+        "consent_until", until, "login_failures", (json_int_t)member->record.login_failures,
+        "probed", probed, "login_ok", probe->login_ok, "next_try", next, "login",
+        member->record.login == MEMBER_LOGIN_TOKEN ? "oauth" : "password", "needs_auth",
+        member->record.needs_auth, "token_at", token_at, "token_until", token_until);
 }
 
 static void list_accounts(struct control *control, struct admin_call *call)
@@ -238,6 +247,64 @@ static void retry_account(struct control *control, struct admin_call *call)
                  link_welcomed(control->parts.link)
                      ? "the login will be tried again now"
                      : "the login will be tried again when the coordinator has welcomed this node");
+}
+
+static void test_account(struct control *control, struct admin_call *call)
+{
+    const struct control_parts *parts = &control->parts;
+    struct check_parts check = {
+        .loop = parts->loop,
+        .pool = parts->pool,
+        .members = parts->members,
+        .domains = parts->domains,
+        .tokens = parts->tokens,
+        .ehlo_name = parts->ehlo_name,
+        .connect_timeout_ms = parts->connect_timeout_ms,
+        .running = &control->checks,
+    };
+    const struct member *member = need_member(control, call);
+    if (member)
+        check_start(&check, member, call);
+}
+
+/* Rules for an owner who wants the network's messages filed as they arrive. They go by our header,
+ * which anybody can write: so they only file, and call nothing good. */
+static void filter_account(struct control *control, struct admin_call *call)
+{
+    const struct member *member = need_member(control, call);
+    if (!member)
+        return;
+    const char *address = member->record.account.address;
+    struct flz_buf sieve = FLZ_BUF_NULL, outlook = FLZ_BUF_NULL, powershell = FLZ_BUF_NULL;
+    char words[64];
+    (void)snprintf(words, sizeof words, "net=%s",
+                   flz_id_str(control->parts.identity->trust.network));
+    flz_buf_printf(&sieve,
+                   "require [\"fileinto\", \"mailbox\"];\n"
+                   "# \"INBOX.FluenzR\" where folders lie below INBOX.\n"
+                   "if header :contains \"X-FluenzR\" \"%s\" {\n"
+                   "    fileinto :create \"FluenzR\";\n"
+                   "    stop;\n"
+                   "}\n",
+                   words);
+    flz_buf_printf(&outlook,
+                   "condition: with specific words in the message header: %s\n"
+                   "action:    move it to the folder FluenzR\n"
+                   "action:    stop processing more rules\n",
+                   words);
+    flz_buf_printf(&powershell,
+                   "New-InboxRule -Mailbox %s -Name FluenzR -HeaderContainsWords '%s' "
+                   "-MoveToFolder '%s:\\FluenzR' -StopProcessingRules $true\n",
+                   address, words, address);
+    admin_answer(call, ADMIN_OK,
+                 json_pack("{s:s,s:s,s:s,s:s,s:s,s:s}", "apiVersion", "fluenzr/v1", "kind",
+                           "AccountFilter", "address", address, "sieve", flz_buf_str(&sieve),
+                           "outlook", flz_buf_str(&outlook), "powershell",
+                           flz_buf_str(&powershell)),
+                 NULL);
+    flz_buf_deinit(&sieve);
+    flz_buf_deinit(&outlook);
+    flz_buf_deinit(&powershell);
 }
 
 /* ---- Signing in ---- */
@@ -379,6 +446,8 @@ static const struct verb {
     {"account show", show_account},
     {"account rm", remove_account},
     {"account retry", retry_account},
+    {"account test", test_account},
+    {"account filter", filter_account},
     {"provider show", show_provider},
     {"signin begin", signin_begin_call},
     {"signin look", signin_look_call},
@@ -542,6 +611,7 @@ struct control *control_close(struct control *control)
     if (!control)
         return NULL;
     import_cancel_all(&control->imports);
+    check_cancel_all(&control->checks);
     for (struct removal *removal = control->removals; removal; removal = removal->next)
         removal->control = NULL;
     (void)admin_free(control->admin);

@@ -1,5 +1,5 @@
 /*
- * The node's own doors: the socket of fluenzrctl (`account import|ls|rm|retry`,
+ * The node's own doors: the socket of fluenzrctl (`account import|ls|rm|retry|test`,
  * `signin begin|look|paste`, `status`) and HTTP
  * (/metrics, /livez, /readyz).
  */
@@ -32,6 +32,9 @@ struct control_parts {
     struct tokens *tokens;
     struct signins *signins;
     struct journal *journal;
+    struct conn_pool *pool; /* `account test` connects by it */
+    const char *ehlo_name;
+    int64_t connect_timeout_ms;
     struct tz *tz;
     const char *listen_admin;
     const char *listen_http;

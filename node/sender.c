@@ -240,6 +240,30 @@ int sender_send(struct sender *sender, const struct flz_address *from, const str
     return r;
 }
 
+int sender_try_mail(struct sender *sender, const struct flz_address *from)
+{
+    int r = smtp_try_mail(&sender->smtp, from);
+    pump(sender, FLZ_VIEW_NULL);
+    return r;
+}
+
+int sender_reset(struct sender *sender)
+{
+    int r = smtp_reset(&sender->smtp);
+    pump(sender, FLZ_VIEW_NULL);
+    return r;
+}
+
+int sender_peer(const struct sender *sender, struct conn_peer *ret_peer)
+{
+    return sender->conn ? conn_peer_info(sender->conn, ret_peer) : -ENOTCONN;
+}
+
+const struct smtp_capabilities *sender_capabilities(const struct sender *sender)
+{
+    return smtp_capabilities(&sender->smtp);
+}
+
 void sender_release(struct sender *sender)
 {
     /* A session that was closed since reports so at the next step. */

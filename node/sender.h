@@ -56,6 +56,15 @@ int sender_new(struct conn_pool *pool, struct uv_loop_s *loop, const struct send
 int sender_send(struct sender *sender, const struct flz_address *from, const struct flz_address *to,
                 struct flz_view bytes, const char *envid);
 
+/* For a check: MAIL alone, and RSET; on_ready follows each that is taken, else on_end. As
+ * smtp_try_mail() and smtp_reset(). */
+int sender_try_mail(struct sender *sender, const struct flz_address *from);
+int sender_reset(struct sender *sender);
+
+/* Who is at the other end (-ENOTCONN when it is not connected), and what it offers. */
+int sender_peer(const struct sender *sender, struct conn_peer *ret_peer);
+const struct smtp_capabilities *sender_capabilities(const struct sender *sender);
+
 /* After on_dot. Release: the dot leaves, on_result follows. Withdraw: the connection is dropped
  * without the dot; on_result (NOT_SENT) and on_end follow. */
 void sender_release(struct sender *sender);

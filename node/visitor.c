@@ -226,6 +226,11 @@ int visitor_new(struct conn_pool *pool, struct uv_loop_s *loop,
     return 0;
 }
 
+int visitor_peer(const struct visitor *visitor, struct conn_peer *ret_peer)
+{
+    return visitor->conn ? conn_peer_info(visitor->conn, ret_peer) : -ENOTCONN;
+}
+
 struct visitor *visitor_free(struct visitor *visitor)
 {
     if (!visitor)

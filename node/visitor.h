@@ -41,5 +41,8 @@ int visitor_new(struct conn_pool *pool, struct uv_loop_s *loop,
                 const struct visitor_options *options, const struct visit_job *jobs, size_t n,
                 const struct visitor_events *events, void *userdata, struct visitor **ret_visitor);
 
+/* Who is at the other end; -ENOTCONN when it is not connected. */
+int visitor_peer(const struct visitor *visitor, struct conn_peer *ret_peer);
+
 /* Frees; no callback follows. Allowed in on_end and whenever no callback of it is running. */
 struct visitor *visitor_free(struct visitor *visitor);

@@ -356,7 +356,7 @@ int cmd_account_add(struct ctl *ctl, const struct ctl_arguments *arguments)
     return code;
 }
 
-/* ---- account retry, account release ---- */
+/* ---- account retry ---- */
 
 /* What a look at both servers found. */
 static int show_login(const struct ctl *ctl, const json_t *document)
@@ -411,6 +411,62 @@ int cmd_account_retry(struct ctl *ctl, const struct ctl_arguments *arguments)
     return talk_fail(ctl, ADMIN_WAIT_TIMEOUT, "WAIT_TIMEOUT", "no result yet; it is still tried",
                      "fluenzrctl account why ADDRESS; a longer wait: --timeout 5m");
 }
+
+/* ---- account test, account filter ---- */
+
+int cmd_account_test(struct ctl *ctl, const struct ctl_arguments *arguments)
+{
+    static const struct show_column columns[] = {
+        {"STAGE", "stage", SHOW_PLAIN, false},
+        {"OK", "result", SHOW_PLAIN, false},
+        {"MS", "ms", SHOW_RIGHT, false},
+        {"WHAT WAS FOUND OR SAID", "text", SHOW_PLAIN, false},
+        {NULL, NULL, SHOW_PLAIN, false},
+    };
+    _cleanup_(answer_deinit) struct answer answer = ANSWER_NULL;
+    struct ask ask = {.verb = "account test",
+                      .node_endpoint = ask_node_endpoint(ctl, arguments),
+                      .timeout_ms = CTL_TIMEOUT_IMPORT_MS};
+    ask_add(&ask, "account", arguments->words[0]);
+    int code = ask_do(ctl, &ask, &answer);
+    if (answer.json && ctl->output == CTL_JSON) {
+        show_json(answer.json);
+    } else if (answer.json) {
+        size_t i;
+        json_t *stage;
+        json_array_foreach(json_object_get(answer.json, "stages"), i, stage)(void)
+            json_object_set_new(
+                stage, "result",
+                json_string(json_is_true(json_object_get(stage, "ok")) ? "yes" : "NO"));
+        show_table(ctl, json_object_get(answer.json, "stages"), columns);
+    }
+    return code;
+}
+
+int cmd_account_filter(struct ctl *ctl, const struct ctl_arguments *arguments)
+{
+    _cleanup_(answer_deinit) struct answer answer = ANSWER_NULL;
+    struct ask ask = {.verb = "account filter", .node_endpoint = ask_node_endpoint(ctl, arguments)};
+    ask_add(&ask, "account", arguments->words[0]);
+    int code = ask_do(ctl, &ask, &answer);
+    if (code != 0)
+        return code;
+    if (ctl->output == CTL_JSON) {
+        show_json(answer.json);
+        return 0;
+    }
+    static const char *const parts[][2] = {
+        {"# Sieve (RFC 5228): where the owner's filters are kept.", "sieve"},
+        {"# Outlook: Rules, New Rule, apply to messages I receive.", "outlook"},
+        {"# Exchange Online, by its administrator.", "powershell"},
+    };
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        (void)printf("%s%s\n\n%s", i > 0 ? "\n" : "", parts[i][0],
+                     show_string(answer.json, parts[i][1]));
+    return 0;
+}
+
+/* ---- account release ---- */
 
 int cmd_account_release(struct ctl *ctl, const struct ctl_arguments *arguments)
 {

@@ -227,6 +227,20 @@ static const struct ctl_command commands[] = {
      "4\n"
      "when there is no result yet. A wrong password is corrected by importing the row again.\n",
      retry_options, cmd_account_retry},
+    {"account test", "ADDRESS", 1, 1, "what works and what does not, at this host's node",
+     "Stage by stage: DNS, access token, TCP, TLS with the certificate's issuer and end, EHLO, "
+     "AUTH,\n"
+     "MAIL and RSET, then IMAP with login, folders, Junk and quota; with times and the servers' "
+     "own\n"
+     "words. Nothing is sent and no mailbox is changed. Exit code 1 when a stage failed. A "
+     "password\n"
+     "that is wrong is wrong here, too: do not repeat it often, the server may lock the account.\n",
+     retry_options, cmd_account_test},
+    {"account filter", "ADDRESS", 1, 1, "rules for an owner who wants own ones",
+     "Prints a Sieve script, and a rule of Outlook, that file the network's messages as they "
+     "arrive.\n"
+     "A message that is filed before the node saw it counts as neither inbox nor junk.\n",
+     retry_options, cmd_account_filter},
     {"account release", "ADDRESS", 1, 1, "give an account up, at this host's node",
      "The node deletes its password. Its consent and history stay, and another node may take it;\n"
      "'account rm' ends the consent, too.\n",

@@ -244,6 +244,8 @@ int cmd_account_import(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_account_reauth(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_account_add(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_account_retry(struct ctl *ctl, const struct ctl_arguments *arguments);
+int cmd_account_test(struct ctl *ctl, const struct ctl_arguments *arguments);
+int cmd_account_filter(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_account_release(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_account_ls(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_account_show(struct ctl *ctl, const struct ctl_arguments *arguments);

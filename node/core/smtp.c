@@ -816,6 +816,15 @@ static int start_command(struct smtp *smtp, enum smtp_stage stage, const char *l
     return flz_buf_error(&smtp->out);
 }
 
+int smtp_try_mail(struct smtp *smtp, const struct flz_address *from)
+{
+    char line[SMTP_COMMAND_MAX];
+    (void)snprintf(line, sizeof line, "MAIL FROM:<%s>", from->text);
+    int r = start_command(smtp, SMTP_STAGE_COMMAND, line);
+    smtp->needs_reset = smtp->needs_reset || r == 0;
+    return r;
+}
+
 int smtp_noop(struct smtp *smtp)
 {
     return start_command(smtp, SMTP_STAGE_COMMAND, "NOOP");

@@ -247,6 +247,10 @@ enum smtp_event smtp_drop(struct smtp *smtp);
  * Returns like smtp_drop(). */
 enum smtp_event smtp_lost(struct smtp *smtp, const char *reason);
 
+/* MAIL alone, to see whether this sender is taken; ends in READY or REFUSED. smtp_reset() is to
+ * follow: no message is sent. */
+int smtp_try_mail(struct smtp *smtp, const struct flz_address *from);
+
 /* Session commands; each ends in READY or REFUSED, smtp_quit() in CLOSED. */
 int smtp_noop(struct smtp *smtp);
 int smtp_reset(struct smtp *smtp);

@@ -915,11 +915,29 @@ static void setup_failed(struct conn *conn, CURLcode code)
 
 static void on_poll(uv_poll_t *poll, int status, int events);
 
+static int64_t curl_ms(struct conn *conn, CURLINFO info)
+{
+    curl_off_t us = 0;
+    return curl_easy_getinfo(conn->easy, info, &us) == CURLE_OK ? (int64_t)us / 1000 : 0;
+}
+
+/* libcurl counts each from the beginning. */
+static void take_times(struct conn *conn)
+{
+    int64_t resolved = curl_ms(conn, CURLINFO_NAMELOOKUP_TIME_T);
+    int64_t connected = curl_ms(conn, CURLINFO_CONNECT_TIME_T);
+    int64_t secured = curl_ms(conn, CURLINFO_APPCONNECT_TIME_T);
+    conn->peer.resolve_ms = resolved;
+    conn->peer.connect_ms = connected > resolved ? connected - resolved : 0;
+    conn->peer.tls_ms = secured > connected ? secured - connected : 0;
+}
+
 static bool start_watching(struct conn *conn)
 {
     const char *ip = NULL;
     (void)curl_easy_getinfo(conn->easy, CURLINFO_PRIMARY_IP, &ip);
     (void)snprintf(conn->peer.address, sizeof(conn->peer.address), "%s", ip ? ip : "");
+    take_times(conn);
     if (curl_easy_getinfo(conn->easy, CURLINFO_ACTIVESOCKET, &conn->fd) != CURLE_OK ||
         conn->fd == CURL_SOCKET_BAD)
         return false;

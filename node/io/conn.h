@@ -92,6 +92,9 @@ struct conn_peer {
     char subject[128]; /* of the leaf certificate */
     char issuer[128];
     int64_t expires_ms; /* since 1970; 0 without TLS */
+    int64_t resolve_ms; /* how long it took to find the address, then … */
+    int64_t connect_ms; /* … to connect, then … */
+    int64_t tls_ms;     /* … for TLS, and before it what STARTTLS takes */
 };
 
 struct conn_limits {

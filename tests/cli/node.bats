@@ -109,6 +109,30 @@ account show account=ann@alpha.test" ]
     [[ $output == *"this node has no such account"* ]]
 }
 
+@test "account test: a line for each stage, exit 1 when one failed" {
+    answer account-test 1 '' '{"kind": "AccountTest", "address": "ann@alpha.test", "ok": false,
+        "stages": [{"stage": "SMTP TLS", "ok": true, "ms": 12, "text": "TLSv1.3; issued by X"},
+                   {"stage": "SMTP AUTH", "ok": false, "ms": 340, "text": "auth: 535 5.7.8 no"}]}'
+    run --separate-stderr -1 ctl account test ann@alpha.test --node-endpoint "$NODE"
+    [[ ${lines[0]} == STAGE*OK*MS*WHAT* ]]
+    [[ ${lines[1]} == "SMTP TLS"*yes*12*"issued by X" ]]
+    [[ ${lines[2]} == "SMTP AUTH"*NO*340*"535 5.7.8 no" ]]
+    [ "$(cat "$D/asked")" = "account test account=ann@alpha.test" ]
+    run -1 ctl -o json account test ann@alpha.test --node-endpoint "$NODE"
+    [[ $output == *'"stage": "SMTP AUTH"'* && $output != *'"result"'* ]]
+    answer account-test 1 'this node has no such account'
+    run -1 ctl account test bea@alpha.test --node-endpoint "$NODE"
+    [[ $output == *"this node has no such account"* ]]
+}
+
+@test "account filter: rules that can be copied" {
+    answer account-filter 0 '' '{"kind": "AccountFilter", "sieve": "require [];\nstop;\n",
+        "outlook": "condition: net=1\n", "powershell": "New-InboxRule -Name FluenzR\n"}'
+    run -0 ctl account filter ann@alpha.test --node-endpoint "$NODE"
+    [[ $output == *"# Sieve"*"require [];
+stop;"*"# Outlook"*"condition: net=1"*"New-InboxRule -Name FluenzR"* ]]
+}
+
 @test "account release: asks first, then the node deletes the password" {
     answer account-rm 0 'the account is released; its secret is deleted'
     run -64 ctl -e "$NODE" account release ann@alpha.test < /dev/null

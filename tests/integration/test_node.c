@@ -872,6 +872,64 @@ static void providers_are_read_anew_while_it_runs(void **state)
     stop_node(fx);
 }
 
+static void a_test_tells_stage_by_stage_what_works(void **state)
+{
+    struct fx *fx = *state;
+    _cleanup_(flz_buf_deinit) struct flz_buf json = FLZ_BUF_NULL;
+    struct flz_argument who[] = {argument("account", ADA)};
+    settle_in(fx);
+    assert_int_equal(ask(fx, "account test", who, 1, "", &json), ADMIN_OK);
+    const char *at = flz_buf_str(&json);
+    static const char *const said[] = {
+        "DNS",         "mail.a.test",   "SMTP TCP",  "SMTP TLS",   "TLSv1.3",
+        "/CN=FluenzR", "good until",    "SMTP EHLO", "AUTH PLAIN", "SMTP AUTH",
+        "SMTP MAIL",   "SMTP RSET",     "IMAP TLS",  "IMAP login", "folders",
+        "Sent: Sent",  "FluenzR (made", "Junk",      "quota",
+    };
+    for (size_t i = 0; i < sizeof said / sizeof *said; i++) { /* in this order */
+        at = strstr(at, said[i]);
+        if (!at)
+            fail_msg("no %s: %s", said[i], flz_buf_str(&json));
+    }
+    assert_int_equal(dots(fx), 0);
+    no_violation(fx);
+
+    /* One server's refusal does not hide the other's health, and is told in its words. */
+    flz_buf_deinit(&json);
+    mailworld_faults(fx->world, (struct mailworld_faults){.drop_at = MAILWORLD_MAIL,
+                                                          .times = 1,
+                                                          .reply = "553 5.7.1 not yours\r\n"});
+    assert_int_equal(ask(fx, "account test", who, 1, "", &json), ADMIN_FAILED);
+    assert_non_null(strstr(flz_buf_str(&json), "553 5.7.1 not yours"));
+    assert_non_null(strstr(flz_buf_str(&json), "\"quota\""));
+
+    /* It counts for nothing else: a login it finds refused is not charged to the account. */
+    flz_buf_deinit(&json);
+    mailworld_faults(fx->world,
+                     (struct mailworld_faults){.refuse_login = true, .refuse_imap_login = true});
+    assert_int_equal(ask(fx, "account test", who, 1, "", &json), ADMIN_FAILED);
+    assert_non_null(strstr(flz_buf_str(&json), "535 5.7.8 authentication failed"));
+    assert_non_null(strstr(flz_buf_str(&json), "[AUTHENTICATIONFAILED] wrong"));
+    flz_buf_deinit(&json);
+    assert_int_equal(ask(fx, "account show", who, 1, "", &json), ADMIN_OK);
+    assert_non_null(strstr(flz_buf_str(&json), "\"login_failures\":0"));
+    stop_node(fx);
+}
+
+static void owners_are_given_rules_of_their_own(void **state)
+{
+    struct fx *fx = *state;
+    _cleanup_(flz_buf_deinit) struct flz_buf json = FLZ_BUF_NULL;
+    struct flz_argument who[] = {argument("account", ADA)};
+    char header[128];
+    take_both(fx);
+    assert_int_equal(ask(fx, "account filter", who, 1, "", &json), ADMIN_OK);
+    (void)snprintf(header, sizeof header, "header :contains \\\"X-FluenzR\\\" \\\"net=%s\\\"",
+                   flz_id_str(fx->coord->network));
+    assert_non_null(strstr(flz_buf_str(&json), header));
+    stop_node(fx);
+}
+
 static void good_smtp_hides_no_refusing_imap(void **state)
 {
     struct fx *fx = *state;
@@ -1606,6 +1664,22 @@ static void signed_in_by_a_device_it_logs_in(void **state)
     stop_node(fx);
 }
 
+static void a_test_of_an_account_that_signs_in_tells_of_its_token(void **state)
+{
+    struct fx *fx = *state;
+    _cleanup_(flz_buf_deinit) struct flz_buf json = FLZ_BUF_NULL;
+    struct flz_argument who[] = {argument("account", ADA)};
+    settle_in_login(fx);
+    assert_int_equal(ask(fx, "account test", who, 1, "", &json), ADMIN_FAILED);
+    assert_non_null(strstr(flz_buf_str(&json), "nobody has signed in yet"));
+    sign_in(fx);
+    WAIT_FOR(fx, 20000, probed(fx, ADA));
+    flz_buf_deinit(&json);
+    assert_int_equal(ask(fx, "account test", who, 1, "", &json), ADMIN_OK);
+    assert_non_null(strstr(flz_buf_str(&json), "\"access token\""));
+    stop_node(fx);
+}
+
 static void another_identity_changes_nothing(void **state)
 {
     struct fx *fx = *state;
@@ -1846,6 +1920,8 @@ int main(int argc, char **argv)
         TEST(third_refused_login_is_the_last),
         TEST(a_providers_bad_hour_costs_no_account_its_login),
         TEST(providers_are_read_anew_while_it_runs),
+        TEST(a_test_tells_stage_by_stage_what_works),
+        TEST(owners_are_given_rules_of_their_own),
         TEST(good_smtp_hides_no_refusing_imap),
         TEST(lease_that_lapses_means_silence),
         TEST(refused_node_is_silent_at_once),
@@ -1870,6 +1946,7 @@ int main(int argc, char **argv)
         TEST(stop_waits_for_what_is_behind_its_dot),
         TEST_LOGIN(signed_in_by_a_browser_it_sends_and_receives),
         TEST_LOGIN(signed_in_by_a_device_it_logs_in),
+        TEST_LOGIN(a_test_of_an_account_that_signs_in_tells_of_its_token),
         TEST_LOGIN(another_identity_changes_nothing),
         TEST_LOGIN(expelled_account_is_signed_in_again_and_stays_the_same),
         TEST_LOGIN(killed_when_its_token_is_used_it_knows_the_newest_refresh_token),
