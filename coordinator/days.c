@@ -109,10 +109,12 @@ static bool is_live(const struct row_account *account)
     return account && account->state == ACCOUNT_LIVE;
 }
 
-/* Its servers were seen to work: an account is planned from then on, not with nothing before. */
-static bool is_ready(const struct row_account *account)
+/* Its servers were seen to work: an account is planned from then on, not with nothing before. Who
+ * is suppressed gets no plan, and must not ask for one each minute. */
+static bool is_ready(const struct days *days, const struct row_account *account)
 {
-    return is_live(account) && account->probe_at > 0 && account->login_ok;
+    return is_live(account) && account->probe_at > 0 && account->login_ok &&
+           !coord_is_suppressed(days->server->core, account->address);
 }
 
 /* It may send on the date at all: its week says so, and it is no day off. */
@@ -213,7 +215,7 @@ static bool fill_civil(struct days *days, const struct row_account *account,
     if (civil_unit_of(days->civil, account, &unit, &day_end) < 0 ||
         civil_windows(days->civil, account, days->unit.date, civil->windows) < 0)
         return false;
-    civil->sends = is_ready(account) && account->planned_date < days->unit.date &&
+    civil->sends = is_ready(days, account) && account->planned_date < days->unit.date &&
                    is_unit(unit, days->unit);
     return true;
 }
@@ -330,7 +332,7 @@ static int look_slice(struct days *days)
             continue;
         if (day_end - LEAD_MS < days->next_day)
             days->next_day = day_end - LEAD_MS;
-        if (is_ready(account) && account->planned_date < unit.date &&
+        if (is_ready(days, account) && account->planned_date < unit.date &&
             has_hours(days, account, unit.date) && !was_tried(days, unit, boot))
             return begin_planning(days, unit, boot);
     }

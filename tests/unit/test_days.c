@@ -172,6 +172,29 @@ static void a_day_is_planned_while_others_are_served(void **state)
     assert_int_equal(planned(world, FX_DATE + 1), ACCOUNTS);
 }
 
+static void who_is_suppressed_asks_for_no_plan(void **state)
+{
+    struct world *world = *state;
+    days_run(world->server.days, world->fx.now);
+    run(world, SIZE_MAX);
+    struct coord_command suppress = {
+        .kind = COORD_SUPPRESS,
+        .suppress = {.address = coord_account(world->fx.core, 0)->address}};
+    fx_step(&world->fx, suppress);
+    world->fx.now = AT(23, 0);
+    days_run(world->server.days, world->fx.now);
+    run(world, SIZE_MAX);
+    assert_int_equal(planned(world, FX_DATE + 1), ACCOUNTS - 1);
+
+    /* As soon as something changes, whoever lacks a plan is looked for again: nobody does. */
+    size_t steps = world->steps;
+    days_changed(world->server.days);
+    (void)usleep((DAYS_SETTLE_MS + 50) * 1000);
+    days_run(world->server.days, world->fx.now);
+    run(world, SIZE_MAX);
+    assert_int_equal(world->steps, steps);
+}
+
 static void what_is_held_back_goes_on_when_there_is_room(void **state)
 {
     struct world *world = *state;
@@ -281,6 +304,7 @@ int main(void)
         return 1;
     const struct CMUnitTest tests[] = {
         CLAIM(a_day_is_planned_while_others_are_served),
+        CLAIM(who_is_suppressed_asks_for_no_plan),
         CLAIM(what_is_held_back_goes_on_when_there_is_room),
         CLAIM(no_instalment_follows_one_that_is_not_committed),
         cmocka_unit_test(the_end_comes_at_any_moment),
