@@ -62,8 +62,7 @@ static bool is_rescue(enum coord_command_kind kind)
     case COORD_PLAN:
     case COORD_RESUME:
     case COORD_UNSUPPRESS:
-    case COORD_SET_POLICY:
-    case COORD_CLEAR: break;
+    case COORD_SET_POLICY: break;
     }
     return false;
 }
