@@ -8,6 +8,7 @@
 #include "common/sys/http.h"
 #include "common/sys/metrics.h"
 #include "node/check.h"
+#include "node/row.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -87,7 +88,7 @@ struct control {
     struct import_parts import;
     struct import *imports;   /* under way */
     struct check *checks;     /* likewise */
-    struct removal *removals; /* likewise */
+    struct waiting *waiting;  /* calls, likewise */
 };
 
 /* ---- Accounts ---- */
@@ -111,6 +112,8 @@ static json_t *member_json(const struct member *member)
     const struct flz_probe *probe = &member->probe;
     char until[FLZ_TIME_TEXT_MAX], probed[FLZ_TIME_TEXT_MAX] = "", next[FLZ_TIME_TEXT_MAX] = "";
     char token_at[FLZ_TIME_TEXT_MAX] = "", token_until[FLZ_TIME_TEXT_MAX] = "";
+    char away[FLZ_AWAY_TEXT_MAX];
+    flz_away_format(account->days_off.away, away);
     flz_time_format(account->consent.until, until);
     if (probe->at)
         flz_time_format(probe->at, probed);
@@ -121,14 +124,15 @@ static json_t *member_json(const struct member *member)
         flz_time_format(member->record.token_at + TOKEN_IDLE_MS, token_until);
     }
     return json_pack(
-        "{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:s,s:b,s:s,s:s,s:s,s:s,s:s}", "id",
+        "{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:s,s:b,s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "id",
         flz_id_str(account->id), "address", account->address, "owner", account->owner, "provider",
         account->provider, "state", member_state(member), "smtp", member->record.smtp_url, "imap",
         member->record.imap_url, "verdict", member->record.verdict, "trouble", member->probe.text,
         "consent_until", until, "login_failures", (json_int_t)member->record.login_failures,
         "probed", probed, "login_ok", probe->login_ok, "next_try", next, "login",
         member->record.login == MEMBER_LOGIN_TOKEN ? "oauth" : "password", "needs_auth",
-        member->record.needs_auth, "token_at", token_at, "token_until", token_until);
+        member->record.needs_auth, "token_at", token_at, "token_until", token_until, "holidays",
+        account->days_off.holidays, "blackout", away);
 }
 
 static void list_accounts(struct control *control, struct admin_call *call)
@@ -175,56 +179,113 @@ static void show_account(struct control *control, struct admin_call *call)
 }
 
 /* A call that waits for the journal, which outlives the door it came by. */
-struct removal {
+struct waiting {
     struct control *control; /* NULL: the door is closed, the call was answered */
     struct admin_call *call;
-    struct removal *next;
+    const char *done; /* what is answered then */
+    struct waiting *next;
 };
 
-static void on_removed(int r, void *data)
+static void on_durable(int r, void *data)
 {
-    struct removal *removal = data;
-    struct admin_call *call = removal->call;
-    struct control *control = removal->control;
+    struct waiting *waiting = data;
+    struct admin_call *call = waiting->call;
+    struct control *control = waiting->control;
+    const char *done = waiting->done;
     if (control) {
-        struct removal **at = &control->removals;
-        while (*at != removal)
+        struct waiting **at = &control->waiting;
+        while (*at != waiting)
             at = &(*at)->next;
-        *at = removal->next;
+        *at = waiting->next;
     }
-    free(removal);
+    free(waiting);
     if (!control)
         return;
     if (r < 0)
         admin_refuse(call, ADMIN_FAILED, "JOURNAL", strerror(-r), "");
     else
-        admin_answer(call, ADMIN_OK, NULL, "the account is released; its secret is deleted");
+        admin_answer(call, ADMIN_OK, NULL, done);
+}
+
+/* Answers the call when what was gathered is durable. `r`: how gathering it went; `waiting` is
+ * taken over. */
+static void answer_when_durable(struct control *control, struct admin_call *call, int r,
+                                struct waiting *waiting, const char *done)
+{
+    if (r < 0) {
+        free(waiting);
+        admin_refuse(call, ADMIN_FAILED, "JOURNAL", strerror(-r), "");
+        return;
+    }
+    *waiting =
+        (struct waiting){.control = control, .call = call, .done = done, .next = control->waiting};
+    control->waiting = waiting;
+    journal_sync(control->parts.journal, on_durable, waiting);
+}
+
+static struct waiting *need_waiting(struct admin_call *call)
+{
+    struct waiting *waiting = calloc(1, sizeof *waiting);
+    if (!waiting)
+        admin_refuse(call, ADMIN_FAILED, "NO_MEMORY", "out of memory", "");
+    return waiting;
 }
 
 static void remove_account(struct control *control, struct admin_call *call)
 {
     struct member *member = need_member(control, call);
-    if (!member)
+    struct waiting *waiting = member ? need_waiting(call) : NULL;
+    if (!waiting)
         return;
-    struct removal *removal = calloc(1, sizeof *removal);
-    if (!removal) {
-        admin_refuse(call, ADMIN_FAILED, "NO_MEMORY", "out of memory", "");
-        return;
-    }
     tokens_forget(control->parts.tokens, member);
     /* Gathered together: it is gone here exactly when the coordinator will be told. */
     struct flz_report report = {.kind = FLZ_REPORT_RELEASE, .released = member->record.account.id};
     int r = members_remove(control->parts.members, member->record.account.id);
     if (r == 0)
         r = outbox_add(control->parts.outbox, &report);
-    if (r < 0) {
-        free(removal);
-        admin_refuse(call, ADMIN_FAILED, "JOURNAL", strerror(-r), "");
-        return;
+    answer_when_durable(control, call, r, waiting,
+                        "the account is released; its secret is deleted");
+}
+
+/* Reads the settings that the call names into the account. False: it was refused. */
+static bool take_settings(struct control *control, struct admin_call *call,
+                          struct flz_account *account)
+{
+    const char *names[ROW_SETTINGS];
+    struct flz_msg msg = FLZ_MSG_NULL;
+    size_t taken = 0;
+    row_settings(names);
+    for (size_t i = 0; i < ROW_SETTINGS; i++) {
+        const char *value = admin_argument(call, names[i]);
+        if (value && row_set(names[i], value, control->parts.tz, account, &msg) < 0) {
+            admin_refuse(call, ADMIN_USAGE, "BAD_INPUT", msg.text, "fluenzrctl account set --help");
+            return false;
+        }
+        taken += value != NULL;
     }
-    *removal = (struct removal){.control = control, .call = call, .next = control->removals};
-    control->removals = removal;
-    journal_sync(control->parts.journal, on_removed, removal);
+    if (taken == 0)
+        admin_refuse(call, ADMIN_USAGE, "BAD_INPUT", "no setting is named",
+                     "fluenzrctl account set --help");
+    return taken > 0;
+}
+
+/* Settings hold here when they are durable; the coordinator plans by them once it has heard. */
+static void set_account(struct control *control, struct admin_call *call)
+{
+    struct member *member = need_member(control, call);
+    if (!member)
+        return;
+    struct flz_account account = member->record.account;
+    struct waiting *waiting = take_settings(control, call, &account) ? need_waiting(call) : NULL;
+    if (!waiting)
+        return;
+    struct flz_account before = member->record.account;
+    member->record.account = account;
+    int r = control_report(control, member);
+    if (r < 0)
+        member->record.account = before;
+    answer_when_durable(control, call, r, waiting,
+                        "the settings are stored; the coordinator is told");
 }
 
 /* A person has mended the credentials, or wants them tried: the count of failures starts again. */
@@ -445,6 +506,7 @@ static const struct verb {
     {"account ls", list_accounts},
     {"account show", show_account},
     {"account rm", remove_account},
+    {"account set", set_account},
     {"account retry", retry_account},
     {"account test", test_account},
     {"account filter", filter_account},
@@ -612,8 +674,8 @@ struct control *control_close(struct control *control)
         return NULL;
     import_cancel_all(&control->imports);
     check_cancel_all(&control->checks);
-    for (struct removal *removal = control->removals; removal; removal = removal->next)
-        removal->control = NULL;
+    for (struct waiting *waiting = control->waiting; waiting; waiting = waiting->next)
+        waiting->control = NULL;
     (void)admin_free(control->admin);
     (void)http_free(control->http);
     (void)metrics_free(control->metrics);

@@ -1,5 +1,5 @@
 /*
- * The node's own doors: the socket of fluenzrctl (`account import|ls|rm|retry|test`,
+ * The node's own doors: the socket of fluenzrctl (`account import|ls|set|rm|retry|test`,
  * `signin begin|look|paste`, `status`) and HTTP
  * (/metrics, /livez, /readyz).
  */

@@ -220,6 +220,15 @@ static void keep_sign_in(struct item *item, const struct member *known)
     (void)snprintf(record->needs_auth, sizeof record->needs_auth, "nobody has signed in yet");
 }
 
+static void keep_days_off(struct row *row, const struct flz_account *known)
+{
+    struct flz_days_off *off = &row->record.account.days_off;
+    if (row->keeps_holidays)
+        memcpy(off->holidays, known->days_off.holidays, sizeof off->holidays);
+    if (row->keeps_blackout)
+        memcpy(off->away, known->days_off.away, sizeof off->away);
+}
+
 static void store(struct item *item)
 {
     struct import *import = item->import;
@@ -230,6 +239,8 @@ static void store(struct item *item)
         account->id = known->record.account.id;
     else
         randombytes_buf(account->id.b, sizeof account->id.b);
+    if (known)
+        keep_days_off(&item->row, &known->record.account);
     account->consent = import->consent;
     bool token = item->row.record.login == MEMBER_LOGIN_TOKEN;
     if (token)

@@ -24,12 +24,14 @@ enum row_column {
     COLUMN_PROFILE,
     COLUMN_LANGUAGE,
     COLUMN_VOLUME,
+    COLUMN_HOLIDAYS,
+    COLUMN_BLACKOUT,
     COLUMNS,
 };
 
 static const char *const names[COLUMNS] = {
-    "address",  "owner", "provider", "smtp",      "imap",    "user",     "password",
-    "timezone", "hours", "days",     "intensity", "profile", "language", "volume",
+    "address", "owner", "provider",  "smtp",    "imap",     "user",   "password", "timezone",
+    "hours",   "days",  "intensity", "profile", "language", "volume", "holidays", "blackout",
 };
 
 static_assert(COLUMNS <= sizeof((struct row_columns *)0)->index / sizeof(int), "columns fit");
@@ -110,9 +112,23 @@ static int take_clock(const char **at, uint32_t *ret_minute)
     return 0;
 }
 
-static int take_hours(const char *value, struct flz_account *account, struct flz_msg *msg)
+static int take_zone(const char *value, struct tz *tz, struct flz_account *account,
+                     struct flz_msg *msg)
+{
+    int r = take_text(msg, COLUMN_TIMEZONE, value, account->zone, sizeof account->zone);
+    if (r < 0)
+        return r;
+    r = tz_check(tz, account->zone, msg);
+    if (r < 0)
+        flz_msg_wrap(msg, "timezone");
+    return r;
+}
+
+static int take_hours(const char *value, struct tz *tz, struct flz_account *account,
+                      struct flz_msg *msg)
 {
     const char *at = value;
+    (void)tz;
     if (take_clock(&at, &account->start_minute) < 0 || *at++ != '-' ||
         take_clock(&at, &account->end_minute) < 0 || *at || account->end_minute == 0 ||
         account->start_minute >= TZ_DAY_MINUTES || account->start_minute == account->end_minute)
@@ -120,9 +136,11 @@ static int take_hours(const char *value, struct flz_account *account, struct flz
     return 0;
 }
 
-static int take_days(const char *value, uint32_t *ret_days, struct flz_msg *msg)
+static int take_days(const char *value, struct tz *tz, struct flz_account *account,
+                     struct flz_msg *msg)
 {
-    if (flz_weekdays_parse(value, ret_days) < 0)
+    (void)tz;
+    if (flz_weekdays_parse(value, &account->days) < 0)
         return bad(msg, COLUMN_DAYS, value, "is not a list of days; write Mon-Fri or Mon,Wed");
     return 0;
 }
@@ -135,24 +153,30 @@ static int word_index(const char *value, const char *const *words, size_t n)
     return -1;
 }
 
-static int take_intensity(const char *value, struct flz_account *account, struct flz_msg *msg)
+static int take_intensity(const char *value, struct tz *tz, struct flz_account *account,
+                          struct flz_msg *msg)
 {
+    (void)tz;
     static const char *const words[] = {"low", "medium", "high"};
     int index = word_index(value, words, 3);
     uint64_t target;
     if (index >= 0) {
         account->intensity = (uint32_t)index + FLZ_INTENSITY_LOW;
+        account->target = 0;
         return 0;
     }
     if (flz_parse_u64(value, 40, &target) < 0 || target == 0)
         return bad(msg, COLUMN_INTENSITY, value,
                    "is neither low, medium, high nor a number of messages a day (1 to 40)");
+    account->intensity = 0;
     account->target = (uint32_t)target;
     return 0;
 }
 
-static int take_profile(const char *value, struct flz_account *account, struct flz_msg *msg)
+static int take_profile(const char *value, struct tz *tz, struct flz_account *account,
+                        struct flz_msg *msg)
 {
+    (void)tz;
     static const char *const words[] = {"new", "existing", "low_use", "recovery"};
     int index = word_index(value, words, 4);
     if (index < 0)
@@ -161,21 +185,87 @@ static int take_profile(const char *value, struct flz_account *account, struct f
     return 0;
 }
 
-static int take_language(const char *value, struct flz_account *account, struct flz_msg *msg)
+static int take_language(const char *value, struct tz *tz, struct flz_account *account,
+                         struct flz_msg *msg)
 {
+    (void)tz;
     size_t len = strlen(value);
     if (len < 2 || len > 3 || strspn(value, "abcdefghijklmnopqrstuvwxyz") != len)
         return bad(msg, COLUMN_LANGUAGE, value, "is not a language code; write en or fr");
     return flz_text_copy(account->language, sizeof account->language, value);
 }
 
-static int take_volume(const char *value, struct flz_account *account, struct flz_msg *msg)
+static int take_volume(const char *value, struct tz *tz, struct flz_account *account,
+                       struct flz_msg *msg)
 {
     uint64_t volume;
+    (void)tz;
     if (flz_parse_u64(value, 100000, &volume) < 0)
         return bad(msg, COLUMN_VOLUME, value, "is not a number of own messages a day");
     account->volume = (uint32_t)volume;
     return 0;
+}
+
+static int take_holidays(const char *value, struct tz *tz, struct flz_account *account,
+                         struct flz_msg *msg)
+{
+    char country[FLZ_COUNTRY_MAX] = "";
+    (void)tz;
+    if (flz_ascii_equal_nocase(value, "none"))
+        value = "";
+    for (size_t i = 0; value[i] && i + 1 < sizeof country; i++)
+        country[i] = value[i] >= 'a' && value[i] <= 'z' ? (char)(value[i] - 'a' + 'A') : value[i];
+    int r =
+        value[0] ? flz_holidays_check(strlen(value) < sizeof country ? country : value, msg) : 0;
+    if (r < 0) {
+        flz_msg_wrap(msg, "holidays");
+        return r;
+    }
+    memcpy(account->days_off.holidays, country, sizeof country);
+    return 0;
+}
+
+static int take_blackout(const char *value, struct tz *tz, struct flz_account *account,
+                         struct flz_msg *msg)
+{
+    (void)tz;
+    int r = flz_away_parse(value, account->days_off.away, msg);
+    if (r < 0)
+        flz_msg_wrap(msg, "blackout");
+    return r;
+}
+
+/* What an account's owner may change at any time: the columns that say when, how much, and in which
+ * language it writes. */
+static const struct setting {
+    enum row_column column;
+    const char *fallback;
+    int (*take)(const char *value, struct tz *tz, struct flz_account *account, struct flz_msg *msg);
+} settings[] = {
+    {COLUMN_TIMEZONE, "Etc/UTC", take_zone}, {COLUMN_HOURS, "09:00-18:00", take_hours},
+    {COLUMN_DAYS, "Mon-Fri", take_days},     {COLUMN_INTENSITY, "medium", take_intensity},
+    {COLUMN_PROFILE, "new", take_profile},   {COLUMN_LANGUAGE, "en", take_language},
+    {COLUMN_VOLUME, "0", take_volume},       {COLUMN_HOLIDAYS, "", take_holidays},
+    {COLUMN_BLACKOUT, "", take_blackout},
+};
+
+#define SETTINGS_COUNT (sizeof settings / sizeof *settings)
+static_assert(SETTINGS_COUNT == ROW_SETTINGS, "row_settings() names each");
+
+void row_settings(const char *ret_names[static ROW_SETTINGS])
+{
+    for (size_t i = 0; i < SETTINGS_COUNT; i++)
+        ret_names[i] = names[settings[i].column];
+}
+
+int row_set(const char *setting, const char *value, struct tz *tz, struct flz_account *account,
+            struct flz_msg *msg)
+{
+    for (size_t i = 0; i < SETTINGS_COUNT; i++)
+        if (strcmp(names[settings[i].column], setting) == 0)
+            return settings[i].take(value, tz, account, msg);
+    flz_msg_set(msg, "'%.40s' is no setting of an account", setting);
+    return flz_fail(-ENOENT);
 }
 
 static int take_server(const char *value, enum row_column column, struct endpoint *endpoint,
@@ -241,26 +331,10 @@ static int take_settings(const struct row_columns *columns, char **fields, size_
     if (r == 0)
         r = take_text(msg, COLUMN_PROVIDER, VALUE(COLUMN_PROVIDER, ""), account->provider,
                       sizeof account->provider);
-    if (r == 0)
-        r = take_text(msg, COLUMN_TIMEZONE, VALUE(COLUMN_TIMEZONE, "Etc/UTC"), account->zone,
-                      sizeof account->zone);
-    if (r == 0) {
-        r = tz_check(tz, account->zone, msg);
-        if (r < 0)
-            flz_msg_wrap(msg, "timezone");
+    for (size_t i = 0; i < SETTINGS_COUNT && r == 0; i++) {
+        const struct setting *s = &settings[i];
+        r = s->take(VALUE(s->column, s->fallback), tz, account, msg);
     }
-    if (r == 0)
-        r = take_hours(VALUE(COLUMN_HOURS, "09:00-18:00"), account, msg);
-    if (r == 0)
-        r = take_days(VALUE(COLUMN_DAYS, "Mon-Fri"), &account->days, msg);
-    if (r == 0)
-        r = take_intensity(VALUE(COLUMN_INTENSITY, "medium"), account, msg);
-    if (r == 0)
-        r = take_profile(VALUE(COLUMN_PROFILE, "new"), account, msg);
-    if (r == 0)
-        r = take_language(VALUE(COLUMN_LANGUAGE, "en"), account, msg);
-    if (r == 0)
-        r = take_volume(VALUE(COLUMN_VOLUME, "0"), account, msg);
     return r;
 }
 
@@ -288,6 +362,8 @@ int row_read(const struct row_columns *columns, char **fields, size_t count, int
     struct row *row = ret_row;
     *row = (struct row){.line = line,
                         .record = {.version = JOURNAL_VERSION, .login = MEMBER_LOGIN_PASSWORD}};
+    row->keeps_holidays = columns->index[COLUMN_HOLIDAYS] < 0;
+    row->keeps_blackout = columns->index[COLUMN_BLACKOUT] < 0;
     int r = take_password(columns, fields, count, preset, row, msg);
     if (r == 0)
         r = take_address(value_of(columns, fields, count, COLUMN_ADDRESS, ""), row, msg);

@@ -21,6 +21,9 @@ struct row {
     struct endpoint smtp;
     struct endpoint imap;
     struct flz_secret password; /* null: MEMBER_LOGIN_TOKEN, a person signs in */
+    /* The file has no such column: an account that is known keeps what it has. */
+    bool keeps_holidays;
+    bool keeps_blackout;
 };
 
 void row_deinit(struct row *row);
@@ -34,6 +37,16 @@ struct row_columns {
  * provider may know better. 0 or -EINVAL (unknown or doubled column: msg with a did-you-mean). */
 int row_columns_read(char *const *fields, size_t count, struct row_columns *ret_columns,
                      struct flz_msg *msg);
+
+/* How many of the columns are settings, which may be changed alone. */
+#define ROW_SETTINGS 9
+/* Their names: timezone, hours, days, …; static. */
+void row_settings(const char *ret_names[static ROW_SETTINGS]);
+
+/* Reads one setting into the account. 0, -ENOENT, or -EINVAL (msg says why; the account is
+ * unchanged). "none" ends holidays and blackouts. */
+int row_set(const char *setting, const char *value, struct tz *tz, struct flz_account *account,
+            struct flz_msg *msg);
 
 /* Borrowed. */
 struct row_tables {

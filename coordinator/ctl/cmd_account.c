@@ -193,6 +193,7 @@ static const struct field fields[] = {
     {"profile", "Profile (new, existing, low_use, recovery)", "new"},
     {"language", "Language (en, fr)", "en"},
     {"volume", "The owner's own messages a day", "0"},
+    {"holidays", "Country whose holidays it keeps (FR, DE, US …), empty for none", ""},
 };
 
 #define FIELDS_COUNT (sizeof fields / sizeof *fields)
@@ -302,7 +303,7 @@ static int build_row(const struct ctl *ctl, const struct ctl_arguments *argument
     _cleanup_(flz_secret_deinit) struct flz_secret password = FLZ_SECRET_NULL;
     char *values[FIELDS_COUNT] = {NULL};
     static const char header[] = "address,password,owner,provider,smtp,imap,user,timezone,hours,"
-                                 "days,intensity,profile,language,volume\n";
+                                 "days,intensity,profile,language,volume,holidays\n";
     struct preset preset;
     size_t i;
     int code = get_fields(ctl, arguments, values, &preset) ? 0 : ADMIN_USAGE;
@@ -382,9 +383,38 @@ static int show_login(const struct ctl *ctl, const json_t *document)
     return ok ? 0 : ADMIN_FAILED;
 }
 
+/* Asks the node again and again until the account is as wanted: then true, with the document in
+ * *ret_answer. False: the time is over, or, with *ret_code, an answer failed. */
+static bool wait_for(const struct ctl *ctl, struct ask *look, int64_t wait_ms,
+                     bool (*is_there)(const json_t *document), struct answer *ret_answer,
+                     int *ret_code)
+{
+    int64_t end = flz_boottime_ms() + wait_ms;
+    const struct timespec pause = {.tv_nsec = RETRY_POLL_MS * 1000000L};
+    *ret_code = 0;
+    while (flz_boottime_ms() < end && nanosleep(&pause, NULL) == 0) {
+        _cleanup_(answer_deinit) struct answer answer = ANSWER_NULL;
+        *ret_code = ask_do(ctl, look, &answer);
+        if (*ret_code != 0)
+            return false;
+        if (!is_there(answer.json))
+            continue;
+        *ret_answer = answer;
+        answer = ANSWER_NULL;
+        return true;
+    }
+    return false;
+}
+
+static bool was_probed(const json_t *document)
+{
+    return show_string(document, "item.probed")[0] != '\0';
+}
+
 int cmd_account_retry(struct ctl *ctl, const struct ctl_arguments *arguments)
 {
     _cleanup_(answer_deinit) struct answer order = ANSWER_NULL;
+    _cleanup_(answer_deinit) struct answer found = ANSWER_NULL;
     struct ask retry = {.verb = "account retry",
                         .node_endpoint = ask_node_endpoint(ctl, arguments)};
     ask_add(&retry, "account", arguments->words[0]);
@@ -392,20 +422,61 @@ int cmd_account_retry(struct ctl *ctl, const struct ctl_arguments *arguments)
     if (code != 0)
         return code;
     talk(ctl, "%s", order.message);
-    int64_t end = flz_boottime_ms() + (ctl->timeout_given ? ctl->timeout_ms : RETRY_WAIT_MS);
-    const struct timespec pause = {.tv_nsec = RETRY_POLL_MS * 1000000L};
     struct ask look = retry;
     look.verb = "account show";
-    while (flz_boottime_ms() < end && nanosleep(&pause, NULL) == 0) {
-        _cleanup_(answer_deinit) struct answer answer = ANSWER_NULL;
-        code = ask_do(ctl, &look, &answer);
-        if (code != 0)
-            return code;
-        if (show_string(answer.json, "item.probed")[0])
-            return show_login(ctl, answer.json);
-    }
-    return talk_fail(ctl, ADMIN_WAIT_TIMEOUT, "WAIT_TIMEOUT", "no result yet; it is still tried",
-                     "fluenzrctl account why ADDRESS; a longer wait: --timeout 5m");
+    if (wait_for(ctl, &look, ctl->timeout_given ? ctl->timeout_ms : RETRY_WAIT_MS, was_probed,
+                 &found, &code))
+        return show_login(ctl, found.json);
+    return code ? code
+                : talk_fail(ctl, ADMIN_WAIT_TIMEOUT, "WAIT_TIMEOUT",
+                            "no result yet; it is still tried",
+                            "fluenzrctl account why ADDRESS; a longer wait: --timeout 5m");
+}
+
+/* ---- account set ---- */
+
+/* What the coordinator said of the settings that the node has told it. */
+static int show_verdict(const struct ctl *ctl, const json_t *document)
+{
+    const char *state = show_string(document, "item.state");
+    const char *verdict = show_string(document, "item.verdict");
+    if (strcmp(state, "refused") == 0)
+        return talk_fail(ctl, ADMIN_FAILED, "REFUSED", verdict,
+                         "the node holds by the new settings, the coordinator by the old ones");
+    if (ctl->output == CTL_JSON)
+        show_json(document);
+    else
+        talk(ctl, "the coordinator has taken them%s%s", verdict[0] ? ": " : "", verdict);
+    return 0;
+}
+
+static bool was_judged(const json_t *document)
+{
+    return strcmp(show_string(document, "item.state"), "registering") != 0;
+}
+
+int cmd_account_set(struct ctl *ctl, const struct ctl_arguments *arguments)
+{
+    static const char *const settings[] = {"timezone", "hours",  "days",     "intensity", "profile",
+                                           "language", "volume", "holidays", "blackout"};
+    _cleanup_(answer_deinit) struct answer order = ANSWER_NULL;
+    _cleanup_(answer_deinit) struct answer found = ANSWER_NULL;
+    struct ask ask = {.verb = "account set", .node_endpoint = ask_node_endpoint(ctl, arguments)};
+    struct ask look = {.verb = "account show", .node_endpoint = ask.node_endpoint};
+    ask_add(&ask, "account", arguments->words[0]);
+    ask_add(&look, "account", arguments->words[0]);
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
+        ask_add_option(&ask, arguments, settings[i]);
+    int code = ask_do(ctl, &ask, &order);
+    if (code != 0)
+        return code;
+    talk(ctl, "%s", order.message);
+    if (wait_for(ctl, &look, ctl->timeout_ms, was_judged, &found, &code))
+        return show_verdict(ctl, found.json);
+    if (code != 0)
+        return code;
+    talk(ctl, "the coordinator has not answered yet; it plans by them once it has heard");
+    return 0;
 }
 
 /* ---- account test, account filter ---- */

@@ -84,6 +84,22 @@ static const struct ctl_option add_options[] = {
     {"profile", "new|existing|low_use|recovery", "where the account comes from"},
     {"language", "en|fr", "of its conversations"},
     {"volume", "N", "the owner's own messages a day"},
+    {"holidays", "COUNTRY",
+     "FR, DE, US …: the country whose public holidays it keeps; default none"},
+    END,
+};
+
+static const struct ctl_option set_options[] = {
+    {"timezone", "ZONE", "Europe/Paris"},
+    {"hours", "08:00-18:00", "when it may send"},
+    {"days", "Mon-Fri", "on which days"},
+    {"intensity", "low|medium|high|N", "10, 20, 30 or N messages a day in the end"},
+    {"profile", "new|existing|low_use|recovery", "another one begins its climb anew"},
+    {"language", "en|fr", "of its conversations"},
+    {"volume", "N", "the owner's own messages a day"},
+    {"holidays", "COUNTRY|none", "FR, DE, US …: the country whose holidays it keeps"},
+    {"blackout", "LIST", "dates on which its owner is away: 2026-12-24..2027-01-02,…; none"},
+    {"node-endpoint", "ENDPOINT", "the node's socket; default " CTL_NODE_ENDPOINT},
     END,
 };
 
@@ -211,14 +227,20 @@ static const struct ctl_command commands[] = {
      yes_options, cmd_node_revoke},
     {"account import", "FILE.csv", 1, 1, "take accounts from a file, at this host's node",
      "Columns: address,owner,provider,smtp,imap,user,password,timezone,hours,days,intensity,\n"
-     "profile,language,volume. The file must be 0600. Each row gets a verdict; the same row again\n"
-     "changes what differs. Passwords stay at the node. Exit code 3 when some rows were "
-     "refused.\n\n"
+     "profile,language,volume,holidays,blackout. The file must be 0600. Each row gets a verdict;\n"
+     "the same row again changes what differs. Passwords stay at the node. Exit code 3 when some\n"
+     "rows were refused.\n\n"
      "  fluenzrctl account import accounts.csv --consent-by 'J. Doe, contract 12' --dry-run\n",
      import_options, cmd_account_import},
     {"account add", "ADDRESS", 1, 1, "take one account, at this host's node",
      "Asks on the terminal for what is not given; the password is not shown.\n", add_options,
      cmd_account_add},
+    {"account set", "ADDRESS", 1, 1, "change when and how much it sends, at this host's node",
+     "Up to four ranges of dates can be blackouts; holidays are those of the whole country. For\n"
+     "such days nothing is planned, and its ramp stands still; what was to be sent on them already\n"
+     "is withdrawn by its node.\n\n"
+     "  fluenzrctl account set ann@acme.example --holidays FR --blackout 2026-12-24..2027-01-02\n",
+     set_options, cmd_account_set},
     {"account retry", "ADDRESS", 1, 1, "log in once more, at this host's node",
      "After three refused logins a node waits for a person. This tries both servers now, with "
      "what\n"

@@ -243,6 +243,7 @@ int cmd_audit_check(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_account_import(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_account_reauth(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_account_add(struct ctl *ctl, const struct ctl_arguments *arguments);
+int cmd_account_set(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_account_retry(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_account_test(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_account_filter(struct ctl *ctl, const struct ctl_arguments *arguments);

@@ -130,6 +130,22 @@ account show account=ann@alpha.test" ]
 stop;"*"# Outlook"*"condition: net=1"*"New-InboxRule -Name FluenzR"* ]]
 }
 
+@test "account set: settings go to the node, and the coordinator's word is waited for" {
+    answer account-set 0 'the settings are stored; the coordinator is told'
+    answer account-show.1 0 '' '{"item": {"state": "registering", "verdict": ""}}'
+    answer account-show.2 0 '' '{"item": {"state": "ok", "verdict": "warning: 30 own messages"}}'
+    run -0 ctl -e "$NODE" account set ann@alpha.test --holidays FR --blackout 2026-12-24..2027-01-02
+    [ "$output" = "the settings are stored; the coordinator is told
+the coordinator has taken them: warning: 30 own messages" ]
+    [ "$(head -1 "$D/asked")" = \
+        "account set account=ann@alpha.test holidays=FR blackout=2026-12-24..2027-01-02" ]
+    answer account-show 0 '' '{"item": {"state": "refused", "verdict": "holidays: no such calendar"}}'
+    run -1 ctl -e "$NODE" account set ann@alpha.test --hours 09:00-17:00
+    [[ $output == *"no such calendar"*"the coordinator by the old ones"* ]]
+    answer account-set 64 'no setting is named'
+    run -64 ctl -e "$NODE" account set ann@alpha.test
+}
+
 @test "account release: asks first, then the node deletes the password" {
     answer account-rm 0 'the account is released; its secret is deleted'
     run -64 ctl -e "$NODE" account release ann@alpha.test < /dev/null

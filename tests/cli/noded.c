@@ -52,7 +52,8 @@ static FILE *open_answer(const struct noded *noded, const char *verb, unsigned n
 
 static void write_down(const struct noded *noded, const struct admin_call *call)
 {
-    static const char *const keys[] = {"account", "consent-by", "accept", "dry-run"};
+    static const char *const keys[] = {"account", "consent-by", "accept",  "dry-run",
+                                       "hours",   "holidays",   "blackout"};
     char path[PATH_MAX];
     (void)snprintf(path, sizeof path, "%s/asked", noded->folder);
     FILE *file = fopen(path, "a");

@@ -1007,6 +1007,43 @@ static void paused_account_waits(void **state)
     stop_node(fx);
 }
 
+static unsigned set_blackout(struct fx *fx, const char *dates, struct flz_buf *json)
+{
+    struct flz_argument arguments[] = {argument("account", ADA), argument("blackout", dates)};
+    return ask(fx, "account set", arguments, 2, "", json);
+}
+
+/* The node itself holds to the days off that its owner named, whatever is ordered. */
+static void nothing_is_sent_on_a_day_off(void **state)
+{
+    struct fx *fx = *state;
+    char first[FLZ_TIME_TEXT_MAX], last[FLZ_TIME_TEXT_MAX], dates[80];
+    _cleanup_(flz_buf_deinit) struct flz_buf json = FLZ_BUF_NULL;
+    settle_in(fx);
+    int32_t today = (int32_t)(coordfake_now(fx->coord) / FLZ_DAY_MS);
+    flz_date_format(today - 1, first);
+    flz_date_format(today + 2, last);
+    (void)snprintf(dates, sizeof dates, "%s..%s", first, last);
+    assert_int_equal(set_blackout(fx, dates, NULL), ADMIN_OK);
+    WAIT_FOR(fx, 5000, coordfake_account(fx->coord, ADA)->days_off.away[0].first == today - 1);
+    expect(fx, do_task(fx, task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB)),
+           FLZ_OUTCOME_WITHDRAWN, FLZ_REASON_SLOT);
+    assert_int_equal(mailworld_counts(fx->world).mails, 0);
+
+    /* A file that has no such column leaves it as it is. */
+    assert_int_equal(import(fx, row(fx, ADA, fx->ada), NULL), ADMIN_OK);
+    assert_int_equal(coordfake_account(fx->coord, ADA)->days_off.away[0].last, today + 2);
+    assert_int_equal(set_blackout(fx, "tomorrow", &json), ADMIN_USAGE);
+    assert_non_null(strstr(flz_buf_str(&json), "no range of dates"));
+    struct flz_argument who[] = {argument("account", ADA)};
+    assert_int_equal(ask(fx, "account set", who, 1, "", NULL), ADMIN_USAGE);
+
+    assert_int_equal(set_blackout(fx, "none", NULL), ADMIN_OK);
+    expect(fx, do_task(fx, task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB)),
+           FLZ_OUTCOME_SENT, FLZ_REASON_NONE);
+    stop_node(fx);
+}
+
 static void cap_of_the_day_holds_at_the_node(void **state)
 {
     struct fx *fx = *state;
@@ -1922,6 +1959,7 @@ int main(int argc, char **argv)
         TEST(lease_that_lapses_means_silence),
         TEST(refused_node_is_silent_at_once),
         TEST(paused_account_waits),
+        TEST(nothing_is_sent_on_a_day_off),
         TEST(cap_of_the_day_holds_at_the_node),
         TEST(repeated_and_forged_frames_do_nothing),
         TEST(stranger_is_never_written_to),

@@ -12,11 +12,11 @@
 
 #include <cmocka.h>
 
-#define COLUMNS 14
+#define COLUMNS 16
 
-static const char *const names[COLUMNS] = {"address",   "owner",    "provider", "smtp",  "imap",
-                                           "user",      "password", "timezone", "hours", "days",
-                                           "intensity", "profile",  "language", "volume"};
+static const char *const names[COLUMNS] = {
+    "address", "owner", "provider",  "smtp",    "imap",     "user",   "password", "timezone",
+    "hours",   "days",  "intensity", "profile", "language", "volume", "holidays", "blackout"};
 
 static int setup(void **state)
 {
@@ -46,7 +46,9 @@ static const char *const good[COLUMNS] = {"Ada.L@A.test",
                                           "25",
                                           "low_use",
                                           "fr",
-                                          "12"};
+                                          "12",
+                                          "fr",
+                                          "2026-12-24..2027-01-02 2027-05-14"};
 
 static struct row_columns columns_of(void)
 {
@@ -94,6 +96,11 @@ static void good_row_is_read_whole(void **state)
     assert_int_equal(account->intensity, 0);
     assert_int_equal(account->profile, FLZ_PROFILE_LOW_USE);
     assert_int_equal(account->volume, 12);
+    assert_string_equal(account->days_off.holidays, "FR");
+    char away[FLZ_AWAY_TEXT_MAX];
+    flz_away_format(account->days_off.away, away);
+    assert_string_equal(away, "2026-12-24..2027-01-02,2027-05-14");
+    assert_false(row.keeps_holidays || row.keeps_blackout);
     assert_memory_equal(row.password.data, "secret", 6);
     row_deinit(&row);
 }
@@ -153,6 +160,10 @@ static void each_wrong_field_is_named(void **state)
         {12, "e\"", "language"},
         {13, "many", "volume"},
         {13, "100001", "volume"},
+        {14, "XX", "holidays: there is no calendar"},
+        {14, "FRANCE", "holidays: there is no calendar"},
+        {15, "2027-01-02..2026-12-24", "blackout"},
+        {15, "in summer", "blackout"},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         struct row row;
@@ -163,6 +174,32 @@ static void each_wrong_field_is_named(void **state)
         assert_null(strstr(msg.text, "secret"));
         row_deinit(&row);
     }
+}
+
+static void a_setting_is_changed_alone(void **state)
+{
+    const char *settings[ROW_SETTINGS];
+    struct flz_msg msg = FLZ_MSG_NULL;
+    struct flz_account account = {.target = 12, .start_minute = 540, .end_minute = 1080};
+    row_settings(settings);
+    for (size_t i = 0; i < ROW_SETTINGS; i++)
+        assert_int_equal(row_set(settings[i], "no such value!", *state, &account, &msg), -EINVAL);
+    assert_int_equal(account.target, 12);
+    assert_int_equal(row_set("intensity", "low", *state, &account, &msg), 0);
+    assert_int_equal(account.intensity, FLZ_INTENSITY_LOW);
+    assert_int_equal(account.target, 0);
+    assert_int_equal(row_set("intensity", "7", *state, &account, &msg), 0);
+    assert_int_equal(account.intensity, 0);
+    assert_int_equal(account.target, 7);
+    assert_int_equal(row_set("holidays", "us", *state, &account, &msg), 0);
+    assert_int_equal(row_set("blackout", "2026-12-24", *state, &account, &msg), 0);
+    assert_string_equal(account.days_off.holidays, "US");
+    assert_int_equal(row_set("holidays", "none", *state, &account, &msg), 0);
+    assert_int_equal(row_set("blackout", "none", *state, &account, &msg), 0);
+    struct flz_days_off none = {.holidays = ""};
+    assert_memory_equal(&account.days_off, &none, sizeof none);
+    assert_int_equal(account.end_minute, 1080);
+    assert_int_equal(row_set("password", "x", *state, &account, &msg), -ENOENT);
 }
 
 static void header_must_name_known_columns_once(void **state)
@@ -198,6 +235,7 @@ int main(void)
         cmocka_unit_test(good_row_is_read_whole),
         cmocka_unit_test(what_is_left_out_has_its_default),
         cmocka_unit_test(each_wrong_field_is_named),
+        cmocka_unit_test(a_setting_is_changed_alone),
         cmocka_unit_test(header_must_name_known_columns_once),
         cmocka_unit_test(short_record_is_no_password),
     };
