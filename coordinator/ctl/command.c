@@ -124,22 +124,29 @@ static const struct ctl_option plan_options[] = {
     END,
 };
 
+#define CALENDAR_OPTIONS                                                                           \
+    {"days", "Mon-Fri", "its sending days"},                                                       \
+        {"holidays", "COUNTRY", "FR, DE, US …: without that country's public holidays"},           \
+        {"blackout", "LIST", "without these dates: 2026-12-24..2027-01-02,…"},                     \
+        {"from", "DATE", "its first day; default today (UTC)"},                                    \
+    {                                                                                              \
+        "for", "60", "so many calendar days"                                                       \
+    }
+
 static const struct ctl_option preview_options[] = {
     {"profile", "new|existing|low_use|recovery", "where the account comes from; default new"},
     {"intensity", "low|medium|high|N", "10, 20, 30 or N messages a day in the end; default medium"},
-    {"days", "Mon-Fri", "its sending days"},
+    CALENDAR_OPTIONS,
     {"volume", "N", "the owner's own messages a day: warns where more than is advised"},
-    {"from", "DATE", "its first day; default today (UTC)"},
-    {"for", "60", "so many calendar days"},
     END,
 };
 
 static const struct ctl_option ramp_options[] = {
     {"target", "N", "messages a day in the end (required)"},
+    {"domain", "DOMAIN", "whose mail it is; asked for nowhere"},
+    {"table", "steady|daily|stages", "which published table; default steady, the most careful"},
     {"sent", "N", "what the domain sends a day already; default 0"},
-    {"days", "Mon-Fri", "its sending days"},
-    {"from", "DATE", "its first day; default today (UTC)"},
-    {"for", "60", "so many calendar days"},
+    CALENDAR_OPTIONS,
     END,
 };
 
@@ -237,7 +244,8 @@ static const struct ctl_command commands[] = {
      cmd_account_add},
     {"account set", "ADDRESS", 1, 1, "change when and how much it sends, at this host's node",
      "Up to four ranges of dates can be blackouts; holidays are those of the whole country. For\n"
-     "such days nothing is planned, and its ramp stands still; what was to be sent on them already\n"
+     "such days nothing is planned, and its ramp stands still; what was to be sent on them "
+     "already\n"
      "is withdrawn by its node.\n\n"
      "  fluenzrctl account set ann@acme.example --holidays FR --blackout 2026-12-24..2027-01-02\n",
      set_options, cmd_account_set},
@@ -295,11 +303,16 @@ static const struct ctl_command commands[] = {
      "are not met, move what follows back.\n\n"
      "  fluenzrctl plan preview --profile existing --intensity high --volume 40\n",
      preview_options, cmd_plan_preview},
+    {"plan profiles", "", 0, 0, "how each kind of account is warmed, and by which source",
+     "DAYS are sending days until it maintains its target, at five a week. Asks no daemon.\n", NULL,
+     cmd_plan_profiles},
     {"plan ramp", "", 0, 0, "how a domain's real mail may grow, without any warming",
-     "For domains that cannot be warmed here, Google's among them, and for campaigns: 20 messages\n"
-     "on the first day, a quarter more each sending day, the most engaged recipients first. Asks\n"
-     "no daemon, sends nothing.\n\n"
-     "  fluenzrctl plan ramp --target 500\n",
+     "For domains that cannot be warmed here, Google's among them, and for campaigns: real mail "
+     "to\n"
+     "real recipients, the most engaged first, by a published table; no synthetic exchange. Asks "
+     "no\n"
+     "daemon, sends nothing. What must hold from day to day stands below the table.\n\n"
+     "  fluenzrctl plan ramp --domain acme.example --target 500\n",
      ramp_options, cmd_plan_ramp},
     {"exchange ls", "", 0, 0, "conversations, newest first", "", exchange_ls_options,
      cmd_exchange_ls},

@@ -343,18 +343,55 @@ setup()
     [[ $output == *"not a date"* ]]
 }
 
+@test "plan preview leaves holidays and blackouts out" {
+    run -0 ctl plan preview --from 2026-05-04 --for 14 --holidays FR --blackout 2026-05-12 -o json
+    [ "$(jq -c '[.items[].date[8:]]' <<< "$output")" = \
+        '["04","05","06","07","11","13","15"]' ]
+    jq -e '[.items[].warming] == [5,6,7,7,8,8,9] and [.items[].received] == [7,9,10,10,10,10,10]
+        and .profile.profile == "new" and (.profile.source | test("Tipimail"))' <<< "$output"
+    run -64 ctl plan preview --holidays XX
+    [[ $output == *"no calendar of holidays of 'XX'"*"FR"* ]]
+    run -64 ctl plan preview --blackout 2027-01-02..2026-12-24
+    [[ $output == *"is no range of dates"* ]]
+}
+
+@test "plan profiles: each with what it is for and its source" {
+    run -0 ctl plan profiles -o json
+    jq -e '.kind == "ProfileList" and [.items[].profile] == ["new","existing","low_use","recovery"]
+        and [.items[].sendingDays] == [20,20,10,25] and .items[3].atMost == 30
+        and all(.items[]; (.source | length) > 20 and (.text | length) > 20)' <<< "$output"
+    run -0 ctl plan profiles
+    [[ ${lines[0]} == PROFILE*DAYS*"AT MOST"*SOURCE* && ${#lines[@]} -eq 5 ]]
+}
+
 @test "plan ramp: 20 at first, a quarter more each sending day, the engaged first" {
-    run --separate-stderr -0 ctl plan ramp --target 60 --from 2026-06-01 --for 14 -o json
+    run --separate-stderr -0 ctl plan ramp --domain acme.example --target 60 --from 2026-06-01 \
+        --for 14 -o json
     [ "$(jq -c '[.items[].messages]' <<< "$output")" = "[20,25,31,38,47,58,60,60,60,60]" ]
-    jq -e '.kind == "PlanRamp" and .items[5].date == "2026-06-08"
+    jq -e '.kind == "PlanRamp" and .domain == "acme.example" and .items[5].date == "2026-06-08"
+        and .table.name == "steady" and (.table.source | test("Tipimail"))
+        and (.advice | length) == 3
         and (.items[0].audience | test("30 days")) and (.items[9].audience | test("90 days"))' \
         <<< "$output"
     run --separate-stderr -0 ctl plan ramp --target 60 --sent 50 --days Mon --for 21
-    [[ ${lines[1]} == *" 60 "* && -z $stderr ]]
+    [[ ${lines[1]} == *" 60 "* && $stderr == *"table steady"*"SPF, DKIM and DMARC"*"begin again" ]]
     run --separate-stderr -0 ctl plan ramp --target 5000 --for 7
-    [[ $stderr == *"5000 messages a day are not reached"* ]]
+    [[ $stderr == *"one-click unsubscription"*"5000 messages a day are not reached"* ]]
     run -64 ctl plan ramp
     [[ $output == *"needs --target N"* ]]
     run -64 ctl plan ramp --target 0
     [[ $output == *"from 1 to 1000000"* ]]
+    run -64 ctl plan ramp --target 5 --domain 'a b'
+    [[ $output == *"is not a domain"* ]]
+}
+
+@test "plan ramp: other published tables, and none of ours" {
+    run --separate-stderr -0 ctl plan ramp --table daily --target 3000 --from 2026-06-01 --for 10 \
+        -o json
+    [ "$(jq -c '[.items[].messages]' <<< "$output")" = "[50,100,250,500,1000,2500,3000,3000]" ]
+    run --separate-stderr -0 ctl plan ramp --table stages --sent 6000 --target 9000 --days Mon \
+        --for 28 --from 2026-06-01 -o json
+    [ "$(jq -c '[.items[].messages]' <<< "$output")" = "[6500,8000,9000,9000]" ]
+    run -64 ctl plan ramp --target 5 --table fast
+    [[ $output == *"no table 'fast'"*"steady, daily, stages"* ]]
 }
