@@ -12,6 +12,7 @@
 #include "tests/lib/mailworld.h"
 #include "tests/lib/testcert.h"
 #include "tests/lib/tokenserver.h"
+#include "tests/lib/tree.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -45,6 +46,7 @@ struct fx {
     struct tokenserver *login; /* NULL: no account signs in */
     size_t ada, bob;
     pid_t node;
+    bool small; /* its state lies on a small disk */
 };
 
 /* ---- Files ---- */
@@ -1926,6 +1928,58 @@ static void used_up_tokens_leave_no_trace_in_memory(void **state)
     stop_node(fx);
 }
 
+/* ---- A full disk ---- */
+
+#define DISK_MIB 480
+
+static int setup_small(void **state)
+{
+    (void)setup(state);
+    struct fx *fx = *state;
+    assert_int_equal(mkdir(path_of(fx, "state"), 0700), 0);
+    fx->small = tree_mount(path_of(fx, "state"), "tmpfs", DISK_MIB) == 0; /* only root can */
+    return 0;
+}
+
+static int teardown_small(void **state)
+{
+    struct fx *fx = *state;
+    if (fx->node > 0)
+        kill_node(fx);
+    if (fx->small)
+        tree_unmount(path_of(fx, "state"));
+    return teardown(state);
+}
+
+/* What is at hand is finished with the room that was kept for it; nothing new is taken. */
+static void a_nearly_full_disk_takes_no_new_orders(void **state)
+{
+    struct fx *fx = *state;
+    if (!fx->small)
+        skip();
+    settle_in(fx);
+    struct flz_task early = task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB);
+    struct flz_task late = task(fx, FLZ_TASK_SEND, coordfake_id(), 0, BOB, ADA);
+    early.not_before = coordfake_now(fx->coord) + 4 * fx->coord->rate_milli;
+    early.not_after = late.not_after = early.not_before + 60 * fx->coord->rate_milli;
+    coordfake_order(fx->coord, &early, 1);
+    coordfake_run(fx->coord, 300);
+    tree_fill(path_of(fx, "state/filler"), 150u << 20);
+    coordfake_run(fx->coord, 1500); /* it is looked at once a second */
+    coordfake_order(fx->coord, &late, 1);
+    WAIT_FOR(fx, 5000, log_has(fx, "tasks_not_accepted"));
+    WAIT_FOR(fx, 20000, receipt(fx, &early, 0));
+    expect(fx, *receipt(fx, &early, 0), FLZ_OUTCOME_SENT, FLZ_REASON_NONE);
+    coordfake_run(fx->coord, 1000);
+    assert_null(receipt(fx, &late, 0));
+
+    assert_int_equal(unlink(path_of(fx, "state/filler")), 0);
+    coordfake_run(fx->coord, 1500);
+    expect(fx, do_task(fx, late), FLZ_OUTCOME_SENT, FLZ_REASON_NONE);
+    assert_int_equal(dots(fx), 2);
+    stop_node(fx);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 #define TEST_LOGIN(name) cmocka_unit_test_setup_teardown(name, setup_login, teardown)
 
@@ -1949,6 +2003,8 @@ int main(int argc, char **argv)
         TEST(a_refused_login_is_told_at_once_and_tried_thrice),
         cmocka_unit_test_setup_teardown(googles_servers_get_no_password_whatever_they_are_called,
                                         setup_google, teardown),
+        cmocka_unit_test_setup_teardown(a_nearly_full_disk_takes_no_new_orders, setup_small,
+                                        teardown_small),
         TEST(a_server_that_was_away_is_asked_again_soon),
         TEST(third_refused_login_is_the_last),
         TEST(a_providers_bad_hour_costs_no_account_its_login),
