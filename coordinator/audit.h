@@ -1,6 +1,6 @@
 /*
  * An audit: one walk through log and archive, which verifies them or finds and proves an event. It
- * may take minutes; the auditor runs it beside the loop.
+ * may take minutes; the server runs it aside.
  */
 #pragma once
 

@@ -19,6 +19,8 @@ static const struct {
     {"stats", desk_stats},
     {"audit verify", desk_audit_verify},
     {"audit prove", desk_audit_prove},
+    {"backup create", desk_backup_create},
+    {"backup verify", desk_backup_verify},
     {"plan show", desk_plan_show},
     {"exchange ls", desk_exchange_ls},
     {"exchange show", desk_exchange_show},

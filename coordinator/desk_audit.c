@@ -178,7 +178,7 @@ static void start(struct desk *desk, const struct audit_request *request,
     *audit = (struct audit){.call = desk->call, .server = desk->server, .request = *request};
     if (server_audit(desk->server, request, on_done, audit) < 0) {
         free(audit);
-        admin_refuse(desk->call, ADMIN_TRY_AGAIN, "BUSY", "another audit is under way",
+        admin_refuse(desk->call, ADMIN_TRY_AGAIN, "BUSY", "another audit or backup is under way",
                      "one walks the log at a time: try again when it is done");
     }
 }

@@ -42,6 +42,10 @@ void desk_clock_confirm(struct desk *desk);
 void desk_audit_verify(struct desk *desk);
 void desk_audit_prove(struct desk *desk);
 
+/* desk_backup.c */
+void desk_backup_create(struct desk *desk);
+void desk_backup_verify(struct desk *desk);
+
 /* desk_node.c */
 void desk_node_invite(struct desk *desk);
 void desk_node_ls(struct desk *desk);

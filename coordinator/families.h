@@ -13,3 +13,6 @@ enum family {
     FAMILY_NODES,   /* be32 node → Signed(NODE), its certificate */
     FAMILIES,
 };
+
+/* Their names on disk. */
+extern const char *const family_names[FAMILIES];

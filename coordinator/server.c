@@ -8,7 +8,7 @@
 #include "common/sys/clock.h"
 #include "common/sys/fsutil.h"
 #include "common/sys/service.h"
-#include "coordinator/auditor.h"
+#include "coordinator/aside.h"
 #include "coordinator/days.h"
 #include "coordinator/desk.h"
 #include "coordinator/door.h"
@@ -25,6 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #define TICK_MS_MIN 10
 #define TICK_MS_MAX 1000
@@ -33,12 +34,6 @@
 /* A lab's clock stands still for work this late, or a message whose slot ends so soon: real ms. */
 #define LAB_LATE_MS 2000
 #define LAB_MARGIN_MS 1500
-
-static const char *const family_names[FAMILIES] = {
-    [FAMILY_LOG] = "log",         [FAMILY_META] = "meta",   [FAMILY_ROWS] = "rows",
-    [FAMILY_ARCHIVE] = "archive", [FAMILY_PERSONS] = "persons", [FAMILY_KEYS] = "keys",
-    [FAMILY_NODES] = "nodes",
-};
 
 /* ---- Rows ---- */
 
@@ -509,6 +504,22 @@ void server_stop(struct server *server, int exit_code)
 
 /* ---- Opening ---- */
 
+/* A folder that came from a backup says so, or whoever started us does. */
+static int begin_generation(struct server *server, struct flz_msg *msg)
+{
+    char mark[4200];
+    (void)snprintf(mark, sizeof mark, "%s/" BACKUP_MARK, server->config->state_dir);
+    server->restored = server->restored || access(mark, F_OK) == 0;
+    if (!server->restored)
+        return 0;
+    int r = rlog_embedded_new_generation(server->rlog);
+    if (r < 0) {
+        flz_msg_set(msg, "the new log generation could not be written: %s", strerror(-r));
+        return r;
+    }
+    return fsutil_remove(mark, msg);
+}
+
 static int open_store(struct server *server, struct flz_msg *msg)
 {
     char path[4200], archive[4200];
@@ -533,12 +544,7 @@ static int open_store(struct server *server, struct flz_msg *msg)
         *msg = FLZ_MSG_NULL;
         r = 0;
     }
-    if (r == 0 && server->restored) {
-        r = rlog_embedded_new_generation(server->rlog);
-        if (r < 0)
-            flz_msg_set(msg, "the new log generation could not be written: %s", strerror(-r));
-    }
-    return r;
+    return r < 0 ? r : begin_generation(server, msg);
 }
 
 static int load_core(struct server *server, struct flz_msg *msg)
@@ -612,7 +618,7 @@ static int open_doors(struct server *server, struct flz_msg *msg)
     if (r == 0)
         r = keeper_open(server, &server->keeper);
     if (r == 0)
-        r = auditor_open(&server->loop, server->rlog, &server->auditor);
+        r = aside_open(&server->loop, &server->aside);
     if (r == 0)
         r = door_open(server, &server->door, msg);
     if (r == 0)
@@ -675,7 +681,7 @@ static void server_deinit(struct server *server)
     }
     days_stop(server->days);
     server->keeper = keeper_close(server->keeper);
-    server->auditor = auditor_close(server->auditor);
+    server->aside = aside_close(server->aside);
     (void)committer_free(server->committer);
     /* What still waits was never committed: nobody is told that it was. */
     for (size_t i = server->outputs_head; i < server->outputs_count; i++)
@@ -722,7 +728,7 @@ int coordinator_run(const struct config *config, bool restored, struct flz_log *
             server.identity.name, (unsigned long long)server.epoch, flz_id_str(server.generation),
             (unsigned long long)server.seq, coord_account_count(server.core),
             coord_node_count(server.core), FLZ_VERSION);
-    if (restored)
+    if (server.restored)
         flz_log(log, FLZ_LOG_WARNING, "restored",
                 "generation=%s hint=\"nothing is sent for 25 hours; nodes tell what was sent since "
                 "the backup; enter again what was decided since: revocations, removals, erasures, "
@@ -809,10 +815,91 @@ int64_t server_refused_step_ms(const struct server *server)
     return timekeeper_refused_step_ms(&server->clock);
 }
 
+/* ---- Aside ---- */
+
+struct audit_aside {
+    struct rlog *log;
+    struct audit_request request;
+    struct audit_result result;
+    void (*on_done)(const struct audit_result *result, void *data);
+    void *data;
+};
+
+static void run_audit(void *data, const atomic_bool *stop)
+{
+    struct audit_aside *audit = data;
+    audit_run(audit->log, &audit->request, stop, &audit->result);
+}
+
+static void on_audited(void *data)
+{
+    struct audit_aside *audit = data;
+    audit->on_done(&audit->result, audit->data);
+    audit_result_deinit(&audit->result);
+    free(audit);
+}
+
 int server_audit(struct server *server, const struct audit_request *request,
                  void (*on_done)(const struct audit_result *result, void *data), void *data)
 {
-    return auditor_start(server->auditor, request, on_done, data);
+    struct audit_aside *audit = malloc(sizeof *audit);
+    if (!audit)
+        return flz_fail(-ENOMEM);
+    *audit = (struct audit_aside){.log = server->rlog,
+                                  .request = *request,
+                                  .result = AUDIT_RESULT_NULL,
+                                  .on_done = on_done,
+                                  .data = data};
+    int r = aside_start(server->aside, &(struct aside_work){run_audit, on_audited, audit});
+    if (r < 0)
+        free(audit);
+    return r;
+}
+
+struct backup_aside {
+    struct backup_place place;
+    struct backup_request request;
+    struct backup_result result;
+    void (*on_done)(const struct backup_result *result, void *data);
+    void *data;
+};
+
+static void run_backup(void *data, const atomic_bool *stop)
+{
+    struct backup_aside *backup = data;
+    backup_run(&backup->place, &backup->request, stop, &backup->result);
+}
+
+static void on_backed_up(void *data)
+{
+    struct backup_aside *backup = data;
+    backup->on_done(&backup->result, backup->data);
+    free(backup);
+}
+
+int server_backup(struct server *server, const struct backup_request *request,
+                  void (*on_done)(const struct backup_result *result, void *data), void *data)
+{
+    struct flz_msg why;
+    if (server_admission(server, &why) != ADMISSION_OPEN)
+        return -ENOSPC;
+    struct backup_aside *backup = malloc(sizeof *backup);
+    if (!backup)
+        return flz_fail(-ENOMEM);
+    *backup = (struct backup_aside){
+        .place = {.store = server->store, .state_dir = server->config->state_dir},
+        .request = *request,
+        .on_done = on_done,
+        .data = data};
+    int r = aside_start(server->aside, &(struct aside_work){run_backup, on_backed_up, backup});
+    if (r < 0)
+        free(backup);
+    return r;
+}
+
+const char *server_state_dir(const struct server *server)
+{
+    return server->config->state_dir;
 }
 
 int64_t server_first_slot(const struct server *server, uint32_t account)

@@ -14,6 +14,7 @@
 #include "common/sys/metrics.h"
 #include "coordinator/admission.h"
 #include "coordinator/audit.h"
+#include "coordinator/backup.h"
 #include "coordinator/config.h"
 #include "coordinator/core/coord.h"
 #include "coordinator/persons.h"
@@ -73,9 +74,15 @@ int64_t server_refused_step_ms(const struct server *server);
  * negative. */
 int server_confirm_clock(struct server *server, const char *by, server_on_done on_done, void *data);
 
-/* Runs an audit beside the loop; on_done is called once. 0; -EBUSY: one is under way. */
+/* Runs an audit beside the loop; on_done is called once. 0; -EBUSY: one, or a backup, is under way;
+ * -ENOMEM. */
 int server_audit(struct server *server, const struct audit_request *request,
                  void (*on_done)(const struct audit_result *result, void *data), void *data);
+
+/* The same for a backup; also -ENOSPC: held back, as server_submit(). */
+int server_backup(struct server *server, const struct backup_request *request,
+                  void (*on_done)(const struct backup_result *result, void *data), void *data);
+const char *server_state_dir(const struct server *server);
 
 /* First planned send of an account from now on, network time; FLZ_NEVER: none planned. */
 int64_t server_first_slot(const struct server *server, uint32_t account);

@@ -15,7 +15,7 @@
 #include <uv.h>
 
 struct door;
-struct auditor;
+struct aside;
 struct days;
 struct keeper;
 
@@ -45,7 +45,7 @@ struct server {
     struct door *door;
     struct days *days;
     struct keeper *keeper;
-    struct auditor *auditor;
+    struct aside *aside;
     struct admin *admin;
     struct web *web;
 

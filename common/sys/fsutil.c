@@ -2,8 +2,10 @@
 
 #include "common/base/cleanup.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -285,5 +287,89 @@ int fsutil_free_bytes(const char *path, uint64_t *ret_bytes)
     if (statvfs(path, &vfs) < 0)
         return flz_fail(-errno);
     *ret_bytes = (uint64_t)vfs.f_bavail * vfs.f_frsize;
+    return 0;
+}
+
+/* ---- Trees ---- */
+
+static int copy_bytes(int from, int to, const char *path, struct flz_msg *msg)
+{
+    for (;;) {
+        ssize_t n = copy_file_range(from, NULL, to, NULL, 1 << 24, 0);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return fail(path, "cannot be copied", msg);
+        if (n == 0)
+            return fsync(to) < 0 ? fail(path, "cannot be synced", msg) : 0;
+    }
+}
+
+static int copy_file(const char *from, const char *to, struct flz_msg *msg)
+{
+    struct stat st;
+    _cleanup_(close_fd) int in = open(from, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (in < 0 || fstat(in, &st) < 0)
+        return fail(from, "cannot open", msg);
+    _cleanup_(close_fd) int out =
+        open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, st.st_mode & 0777);
+    if (out < 0)
+        return errno == EEXIST ? 0 : fail(to, "cannot be made", msg);
+    return copy_bytes(in, out, to, msg);
+}
+
+struct copying {
+    const char *from;
+    const char *to;
+    bool (*is_final)(const char *name);
+    uint64_t *bytes;
+};
+
+static int copy_entry(const struct copying *copying, const char *name, struct flz_msg *msg)
+{
+    char from[PATH_SIZE], to[PATH_SIZE];
+    struct stat st;
+    if ((size_t)snprintf(from, sizeof from, "%s/%s", copying->from, name) >= sizeof from ||
+        (size_t)snprintf(to, sizeof to, "%s/%s", copying->to, name) >= sizeof to)
+        return flz_fail(-ENAMETOOLONG);
+    if (lstat(from, &st) < 0) /* removed meanwhile */
+        return errno == ENOENT ? 0 : fail(from, "cannot look at it", msg);
+    if (S_ISDIR(st.st_mode))
+        return fsutil_copy_tree(from, to, copying->is_final, copying->bytes, msg);
+    *copying->bytes += (uint64_t)st.st_size;
+    if (copying->is_final(name) && link(from, to) == 0)
+        return 0;
+    return errno == EEXIST && copying->is_final(name) ? 0 : copy_file(from, to, msg);
+}
+
+int fsutil_copy_tree(const char *from, const char *to, bool (*is_final)(const char *name),
+                     uint64_t *bytes, struct flz_msg *msg)
+{
+    struct copying copying = {.from = from, .to = to, .is_final = is_final, .bytes = bytes};
+    int r = fsutil_mkdir(to, 0700, msg);
+    if (r < 0)
+        return r;
+    DIR *folder = opendir(from);
+    if (!folder)
+        return fail(from, "cannot be read", msg);
+    for (struct dirent *entry; r == 0 && (entry = readdir(folder));)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            r = copy_entry(&copying, entry->d_name, msg);
+    (void)closedir(folder);
+    return r < 0 ? r : fsutil_sync_dir(to);
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where)
+{
+    (void)st;
+    (void)type;
+    (void)where;
+    return remove(path) < 0 && errno != ENOENT ? -1 : 0;
+}
+
+int fsutil_remove_tree(const char *path, struct flz_msg *msg)
+{
+    if (nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT) < 0 && errno != ENOENT)
+        return fail(path, "cannot be removed", msg);
     return 0;
 }

@@ -8,6 +8,7 @@
 #include "common/base/error.h"
 #include "common/sys/secret.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -46,6 +47,17 @@ int fsutil_remove(const char *path, struct flz_msg *msg);
 
 /* Makes the folder and its missing parents. An existing one is left as it is. */
 int fsutil_mkdir(const char *path, mode_t mode, struct flz_msg *msg);
+
+/*
+ * Copies a folder of files and folders, durably. A file for whose name `is_final` says true, since
+ * it is never written to again, becomes a hard link where the file system can. What is there
+ * already under its name is left. Adds the files' sizes to *bytes. 0 or -errno.
+ */
+int fsutil_copy_tree(const char *from, const char *to, bool (*is_final)(const char *name),
+                     uint64_t *bytes, struct flz_msg *msg);
+
+/* Removes a folder with all that is in it; follows no link. No error when it is absent. */
+int fsutil_remove_tree(const char *path, struct flz_msg *msg);
 
 int fsutil_sync_dir(const char *path);
 

@@ -203,6 +203,11 @@ static const struct ctl_option check_options[] = {
     END,
 };
 
+static const struct ctl_option backup_options[] = {
+    {"keep", "N", "so many backups, this one among them; older ones are removed; default 7"},
+    END,
+};
+
 #define TARGETS "Targets: network, node/N, provider/P, domain/D, account/A (id or address).\n"
 
 static const struct ctl_command commands[] = {
@@ -336,6 +341,15 @@ static const struct ctl_command commands[] = {
      "Needs the network's id and root key, of the admin folder or as 'key show' tells them. Exit\n"
      "code 2 when it proves nothing.\n",
      check_options, cmd_audit_check},
+    {"backup create", "", 0, 0, "copy the coordinator's state while it works, and read the copy",
+     "Made below the state folder (links: it takes hardly any room at first), opened as a start\n"
+     "would, and its log walked. Copy it to another disk: with -q its path alone is printed. Put\n"
+     "back, it begins a new generation of the log by itself. Exit code 2 when it is damaged.\n\n"
+     "  backup=$(fluenzrctl -q backup create) && cp -a \"$backup\" /mnt/backup/\n",
+     backup_options, cmd_backup_create},
+    {"backup verify", "NAME", 1, 1, "read a backup again",
+     "Of those below the coordinator's state folder. Exit code 2 when it is damaged.\n", NULL,
+     cmd_backup_verify},
     {"pause", "TARGET", 1, 1, "stop a part of the network",
      TARGETS "\n  fluenzrctl pause domain/acme.example --reason 'DNS change' --for 2h\n",
      pause_options, cmd_pause},

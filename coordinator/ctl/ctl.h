@@ -240,6 +240,8 @@ int cmd_node_revoke(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_audit_verify(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_audit_prove(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_audit_check(struct ctl *ctl, const struct ctl_arguments *arguments);
+int cmd_backup_create(struct ctl *ctl, const struct ctl_arguments *arguments);
+int cmd_backup_verify(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_account_import(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_account_reauth(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_account_add(struct ctl *ctl, const struct ctl_arguments *arguments);

@@ -322,6 +322,29 @@ bob@beta.test" ]
     [[ $output == *"segment 2 "* ]]
 }
 
+@test "backup: its path for scripts, what was read of it, and exit 2 when that is damaged" {
+    start_desk
+    run -0 --separate-stderr ctl -q backup create --keep 3
+    [ "$output" = /var/lib/fluenzr/backup/2026-11-23T100000Z ]
+    [ -z "$stderr" ]
+    run -0 ctl backup create
+    [[ $output == *"head event"*17* && $output == *"cp -a /var/lib/fluenzr/backup/2026-11-23T100000Z "* ]]
+    run -0 ctl -o json backup verify 2026-11-23T100000Z
+    jq -e '.kind == "Backup" and .item.result == "whole" and .item.rows == 42' <<< "$output"
+    run -1 ctl backup verify 2026-11-24T100000Z
+    [[ $output == *"no backup of this name"* ]]
+    run -64 ctl backup create --keep 0
+    run -64 ctl backup verify
+    ctl -q key certify --root "$D/root" --role operator --scope node/n1 --name op --out "$D/op"
+    run -77 ctl -i "$D/op" backup create
+}
+
+@test "backup: what is damaged is none" {
+    start_desk damaged
+    run -2 ctl backup create
+    [[ $output == *"segment 2 is damaged"*"this is no backup"* ]]
+}
+
 @test "audit prove: a receipt, by its task, that anybody can check" {
     start_desk
     task=$(ctl -o json events --type receipt | jq -r '.items[0].taskId')

@@ -294,6 +294,32 @@ int server_audit(struct server *world, const struct audit_request *request,
     return 0;
 }
 
+int server_backup(struct server *world, const struct backup_request *request,
+                  void (*on_done)(const struct backup_result *result, void *data), void *data)
+{
+    struct backup_result result = {.name = "2026-11-23T100000Z",
+                                   .rows = 42,
+                                   .bytes = 4711,
+                                   .bounds = {.last = 3, .last_event = 17}};
+    if (world->broken)
+        return -EBUSY;
+    if (world->admission != ADMISSION_OPEN)
+        return -ENOSPC;
+    if (request->kind == BACKUP_VERIFY && strcmp(request->name, result.name) != 0)
+        result.outcome = BACKUP_ABSENT;
+    else if (world->damaged)
+        result.outcome = BACKUP_DAMAGED;
+    if (world->damaged)
+        flz_msg_set(&result.msg, "log: segment 2 is damaged");
+    on_done(&result, data);
+    return 0;
+}
+
+const char *server_state_dir(const struct server *world)
+{
+    return "/var/lib/fluenzr";
+}
+
 int server_ready(const struct server *world, struct flz_msg *msg)
 {
     if (!world->broken)

@@ -10,11 +10,10 @@
 #include "node/enrol.h"
 #include "node/identity.h"
 #include "proto/codec.h"
+#include "tests/lib/tree.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <sodium.h>
@@ -22,7 +21,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -470,6 +468,57 @@ static void a_configuration_that_cannot_be_is_refused(void **state)
     assert_int_equal(run(world, "grep -q \"bad.yaml:10:1: unknown key 'lisen'\" $D/bad.log"), 0);
 }
 
+/* Whatever is in the folder of an ended life cannot be told from a backup: so it is marked. */
+static void a_backup_is_made_beside_the_work_read_and_put_back(void **state)
+{
+    struct world *world = *state;
+    static const char generation[] = "$B/fluenzrctl -i $D/net/admin -o json status | "
+                                     "grep -o '\"generation\": \"[0-9a-f]*\"' >$D/generation.%d";
+    assert_int_equal(run(world, generation, 1), 0);
+    assert_int_equal(run(world, "$B/fluenzrctl -q -i $D/net/admin pause network --reason before"),
+                     0);
+    assert_int_equal(run(world, "$B/fluenzrctl -q -i $D/net/admin backup create >$D/path && "
+                                "test -e \"$(cat $D/path)/restored-from-backup\""),
+                     0);
+    assert_int_equal(run(world, "$B/fluenzrctl -q -i $D/net/admin resume network && "
+                                "$B/fluenzrctl -q -i $D/net/admin backup verify "
+                                "\"$(basename $(cat $D/path))\" >/dev/null"),
+                     0);
+
+    /* Reading it has left it as it was; another one, whose tables were not, is told from it. */
+    assert_int_equal(run(world, "cd $D/state/backup && test \"$(ls -A)\" = \"$(basename $(cat "
+                                "$D/path))\" && cp -a \"$(cat $D/path)\" 2026-01-01T000000Z && "
+                                "for f in 2026-01-01T000000Z/store/*.sst; do printf XXXXXXXX | "
+                                "dd of=$f bs=1 seek=20 conv=notrunc 2>/dev/null; done"),
+                     0);
+    assert_int_equal(run(world, "$B/fluenzrctl -i $D/net/admin backup verify 2026-01-01T000000Z "
+                                "2>$D/damage"),
+                     2);
+    (void)usleep(1100000); /* names tell seconds */
+    assert_int_equal(run(world, "$B/fluenzrctl -q -i $D/net/admin backup create --keep 2 >$D/path2 "
+                                "&& test $(ls $D/state/backup | wc -l) = 2 && "
+                                "test -e \"$(cat $D/path)\" && test -e \"$(cat $D/path2)\""),
+                     0);
+
+    stop(world, SIGKILL);
+    assert_int_equal(run(world, "mv $D/state $D/lost && "
+                                "cp -a \"$D/lost/backup/$(basename $(cat $D/path))\" $D/state"),
+                     0);
+    start(world, NULL);
+    assert_int_equal(run(world, generation, 2), 0);
+    assert_int_equal(run(world, "! cmp -s $D/generation.1 $D/generation.2 && "
+                                "test ! -e $D/state/restored-from-backup && "
+                                "$B/fluenzrctl -i $D/net/admin status | grep -q 'restored from' && "
+                                "$B/fluenzrctl -i $D/net/admin pause ls | grep -q before"),
+                     0);
+    stop(world, SIGKILL);
+    start(world, NULL);
+    assert_int_equal(run(world, generation, 3), 0);
+    assert_int_equal(run(world, "cmp $D/generation.2 $D/generation.3 && "
+                                "$B/fluenzrctl -i $D/net/admin audit verify >/dev/null"),
+                     0);
+}
+
 /* A clock that makes a day of each second: what was done before a restart is old after it. */
 static void old_events_are_archived_and_still_shown(void **state)
 {
@@ -533,21 +582,18 @@ static void a_refused_step_lasts_until_it_is_confirmed(void **state)
 
 #define DISK_MIB 480
 
-/* Gives the state folder a small disk of its own, which goes with this process. False: only root
- * can. */
-static bool mount_small(const struct world *world)
+static const char *state_dir(const struct world *world)
 {
-    char path[128], size[32];
+    static char path[128];
     (void)snprintf(path, sizeof path, "%s/state", world->dir);
-    (void)snprintf(size, sizeof size, "size=%dm", DISK_MIB);
-    return unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
-           fsutil_mkdir(path, 0700, NULL) == 0 && mount("none", path, "tmpfs", 0, size) == 0;
+    return path;
 }
 
 static int setup_small(void **state)
 {
     struct world *world = open_world();
-    if (mount_small(world))
+    assert_int_equal(fsutil_mkdir(state_dir(world), 0700, NULL), 0);
+    if (tree_mount(state_dir(world), "tmpfs", DISK_MIB) == 0) /* only root can */
         start(world, NULL);
     *state = world;
     return 0;
@@ -556,27 +602,18 @@ static int setup_small(void **state)
 static int teardown_small(void **state)
 {
     struct world *world = *state;
-    char path[128];
-    (void)snprintf(path, sizeof path, "%s/state", world->dir);
     stop(world, SIGTERM);
-    (void)umount2(path, MNT_DETACH);
+    tree_unmount(state_dir(world));
     close_world(world);
     return 0;
 }
 
 /* Leaves so much free, and gives the coordinator time to see it. */
-static void fill(const struct world *world, int free_mib)
+static void fill(const struct world *world, unsigned free_mib)
 {
-    char path[128];
-    uint64_t free_bytes;
-    (void)snprintf(path, sizeof path, "%s/state/filler%d", world->dir, free_mib);
-    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    assert_true(fd >= 0);
-    assert_int_equal(fsutil_free_bytes(path, &free_bytes), 0);
-    off_t size = (off_t)free_bytes - ((off_t)free_mib << 20);
-    assert_true(size > 0);
-    assert_int_equal(posix_fallocate(fd, 0, size), 0);
-    (void)close(fd);
+    char path[160];
+    (void)snprintf(path, sizeof path, "%s/filler%u", state_dir(world), free_mib);
+    tree_fill(path, (uint64_t)free_mib << 20);
     (void)usleep(1500000);
 }
 
@@ -708,6 +745,7 @@ int main(void)
         cmocka_unit_test(a_revocation_is_told_at_once_and_to_whoever_lacks_it),
         cmocka_unit_test(a_second_coordinator_on_the_same_state_does_not_start),
         cmocka_unit_test(a_configuration_that_cannot_be_is_refused),
+        cmocka_unit_test(a_backup_is_made_beside_the_work_read_and_put_back),
         cmocka_unit_test(a_refused_step_lasts_until_it_is_confirmed),
         cmocka_unit_test(old_events_are_archived_and_still_shown),
         cmocka_unit_test_setup_teardown(a_full_disk_is_waited_out, setup_small, teardown_small),

@@ -218,11 +218,52 @@ static void a_refused_write_leaves_the_old_file(void **state)
     assert_content(in_dir("a"), "old");
 }
 
+static bool ends_in_b(const char *name)
+{
+    return name[strlen(name) - 1] == 'b';
+}
+
+static void write_text(const char *path, const char *text)
+{
+    assert_int_equal(fsutil_write(path, 0640, flz_view_str(text), &msg), 0);
+}
+
+static void a_tree_is_copied_and_removed_whole(void **state)
+{
+    struct stat a, b;
+    uint64_t bytes = 0;
+    assert_int_equal(fsutil_mkdir(in_dir("p/q"), 0700, &msg), 0);
+    write_text(in_dir("p/a"), "may change");
+    write_text(in_dir("p/q/b"), "never will");
+    assert_int_equal(fsutil_copy_tree(in_dir("p"), in_dir("r"), ends_in_b, &bytes, &msg), 0);
+    assert_int_equal(bytes, 20);
+    assert_int_equal(stat(in_dir("p/a"), &a) | stat(in_dir("r/a"), &b), 0);
+    assert_true(a.st_ino != b.st_ino && b.st_size == 10 && (b.st_mode & 0777) == 0640);
+    assert_int_equal(stat(in_dir("p/q/b"), &a) | stat(in_dir("r/q/b"), &b), 0);
+    assert_true(a.st_ino == b.st_ino);
+
+    /* Again: what came since is added, the rest stays. */
+    write_text(in_dir("p/c"), "new");
+    write_text(in_dir("p/a"), "has changed");
+    assert_int_equal(fsutil_copy_tree(in_dir("p"), in_dir("r"), ends_in_b, &bytes, &msg), 0);
+    assert_int_equal(stat(in_dir("r/c"), &a) | stat(in_dir("r/a"), &b), 0);
+    assert_true(a.st_size == 3 && b.st_size == 10);
+
+    assert_int_equal(symlink(in_dir("p"), in_dir("r/link")), 0);
+    assert_int_equal(fsutil_remove_tree(in_dir("r"), &msg), 0);
+    assert_int_equal(access(in_dir("r"), F_OK), -1);
+    assert_int_equal(access(in_dir("p/a"), F_OK), 0);
+    assert_int_equal(fsutil_remove_tree(in_dir("r"), &msg), 0);
+    assert_int_equal(fsutil_copy_tree(in_dir("r"), in_dir("b"), ends_in_b, &bytes, &msg), -ENOENT);
+    assert_int_equal(fsutil_remove_tree(in_dir("p"), &msg), 0);
+}
+
 #define IN_DIR(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
+        IN_DIR(a_tree_is_copied_and_removed_whole),
         IN_DIR(what_is_written_is_read),
         IN_DIR(a_new_file_replaces_none),
         IN_DIR(a_failed_write_leaves_nothing_behind),
