@@ -62,7 +62,8 @@ static bool is_rescue(enum coord_command_kind kind)
     case COORD_PLAN:
     case COORD_RESUME:
     case COORD_UNSUPPRESS:
-    case COORD_SET_POLICY: break;
+    case COORD_SET_POLICY:
+    case COORD_CLEAR: break;
     }
     return false;
 }

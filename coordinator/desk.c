@@ -44,6 +44,7 @@ static const struct {
     {"account export", desk_account_export},
     {"account erase", desk_account_erase},
     {"account rm", desk_account_rm},
+    {"account clear", desk_account_clear},
 };
 
 void desk_on_call(struct admin_call *call, void *server)

@@ -4,6 +4,7 @@
 #include "coordinator/words.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static void fill_subject(struct desk *desk, uint32_t account, struct desk_change *change)
 {
@@ -21,6 +22,13 @@ void desk_account_ls(struct desk *desk)
                                          .page = VIEW_WHOLE};
     if (filter.phase && words_find(words_phase, filter.phase) == 0) {
         desk_bad_input(desk, "there is no such phase", "phases: start, ramp, maintain, recovery");
+        return;
+    }
+    filter.health = admin_argument(desk->call, "health");
+    if (filter.health && words_find(flz_health_name, filter.health) == 0 &&
+        strcmp(filter.health, flz_health_name(HEALTH_HEALTHY)) != 0) {
+        desk_bad_input(desk, "there is no such state of health",
+                       "states: healthy, watch, throttled, quarantined, blocked");
         return;
     }
     if (admin_argument(desk->call, "node")) {
@@ -69,6 +77,20 @@ void desk_account_rm(struct desk *desk)
                                          "stays under its id until it is erased"};
     fill_subject(desk, account, &change);
     struct coord_command command = {.kind = COORD_END_CONSENT, .account = account};
+    desk_change(desk, &command, &change);
+}
+
+void desk_account_clear(struct desk *desk)
+{
+    uint32_t account = desk_need_account(desk, "account");
+    if (account == COORD_NONE || !desk_may_account(desk, account, true))
+        return;
+    struct desk_change change = {.remove = COORD_NONE,
+                                 .done = "its health holds it back no more; what was seen until "
+                                         "today is not held against it again"};
+    fill_subject(desk, account, &change);
+    struct coord_command command = {.kind = COORD_CLEAR, .clear = {.account = account}};
+    (void)snprintf(command.clear.by, sizeof command.clear.by, "%s", admin_who(desk->call));
     desk_change(desk, &command, &change);
 }
 

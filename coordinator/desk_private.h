@@ -60,6 +60,7 @@ void desk_account_reachable(struct desk *desk);
 void desk_account_export(struct desk *desk);
 void desk_account_erase(struct desk *desk);
 void desk_account_rm(struct desk *desk);
+void desk_account_clear(struct desk *desk);
 
 /* ---- Shared (desk.c) ---- */
 

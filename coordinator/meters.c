@@ -69,6 +69,9 @@ static const struct metrics_family families[METERS_COUNT] = {
                         .labels = {"state"}},
     [METER_ACCOUNTS_PHASE] = {"fluenzr_accounts_by_phase", "Live accounts by phase.", GAUGE,
                               .labels = {"phase"}},
+    [METER_HEALTH] = {"fluenzr_sender_health",
+                      "Senders towards one provider's recipients that have left healthy, by state.",
+                      GAUGE, .labels = {"state"}},
     [METER_EXCHANGES] = {"fluenzr_exchanges", "Exchanges that have not ended, by state.", GAUGE,
                          .labels = {"state"}},
     [METER_DUE] = {"fluenzr_scheduler_due_actions", "Tasks due now and not reported.", GAUGE},
@@ -134,7 +137,7 @@ struct meters_sums {
     double readiness[VIEW_READINESS_COUNT];
     double phases[RAMP_RECOVERY + 1];
     double wanted;
-    double unplanned[PLAN_NO_CONTENT + 1];
+    double unplanned[PLAN_HEALTH + 1];
     size_t nodes;
     double by_node[]; /* `nodes` of them */
 };
@@ -152,7 +155,7 @@ static void look_at_account(const struct view *view, uint32_t account, struct me
     if (!day || !day->planned_day)
         return;
     sums->wanted += view_curve(view, row);
-    if (day->shortfall_reason <= PLAN_NO_CONTENT)
+    if (day->shortfall_reason <= PLAN_HEALTH)
         sums->unplanned[day->shortfall_reason] += day->shortfall;
 }
 
@@ -164,7 +167,10 @@ static void publish_accounts(struct metrics *metrics, const struct view *view,
                     sums->readiness[i]);
     for (uint32_t i = RAMP_START; i <= RAMP_RECOVERY; i++)
         metrics_set(metrics, METER_ACCOUNTS_PHASE, METRICS_LABELS(words_phase(i)), sums->phases[i]);
-    for (uint32_t i = PLAN_FULL + 1; i <= PLAN_NO_CONTENT; i++)
+    for (uint32_t i = HEALTH_WATCH; i <= HEALTH_STATE_MAX; i++)
+        metrics_set(metrics, METER_HEALTH, METRICS_LABELS(flz_health_name(i)),
+                    (double)coord_standings_in(view->core, i));
+    for (uint32_t i = PLAN_FULL + 1; i <= PLAN_HEALTH; i++)
         metrics_set(metrics, METER_DAY_UNPLANNED, METRICS_LABELS(words_shortfall(i)),
                     sums->unplanned[i]);
     metrics_set(metrics, METER_DAY_WANTED, METRICS_NO_LABELS, sums->wanted);

@@ -108,6 +108,7 @@ struct view_account_filter {
     const char *domain; /* NULL: any; so below */
     const char *phase;
     const char *readiness; /* a view_readiness_word() */
+    const char *health;    /* flz_health_name() */
     const char *text;      /* stands in id, address, owner, domain, provider or node; any case */
     bool unready;          /* only live ones that are not ready */
     bool all;              /* released and removed ones too */

@@ -137,6 +137,7 @@ static json_t *account_json(const struct view *view, uint32_t account)
     view_put(json, "target", row->target ? json_integer(row->target) : json_null());
     view_put_text(json, "profile", words_profile(row->profile));
     view_put_int(json, "volume", row->volume);
+    view_put_score(view, json, account);
     json_t *today = json_object();
     int32_t date = view_today(view, account);
     view_put(today, "date", view_date(date));
@@ -170,6 +171,7 @@ static json_t *account_full(const struct view *view, uint32_t account)
     view_put(json, "probe", probe_json(row));
     view_put(json, "daysOff", days_off_json(row, view_today(view, account)));
     view_put(json, "prospecting", prospecting_json(view, row));
+    view_put(json, "reputation", view_reputation(view, account));
     view_put(json, "plannedDate", view_date(row->planned_date));
     view_put(json, "closedDate", view_date(row->closed_date));
     view_put(json, "firstSlot", view_time(server_first_slot(view->server, account)));
@@ -205,6 +207,8 @@ static bool is_wanted(const struct view *view, uint32_t account,
     if (filter->domain && strcmp(view_name(view, NAME_DOMAIN, row->domain), filter->domain) != 0)
         return false;
     if (filter->phase && strcmp(words_phase(view_phase(view, row)), filter->phase) != 0)
+        return false;
+    if (filter->health && strcmp(flz_health_name(view_health(view, account)), filter->health) != 0)
         return false;
     if (filter->text && !is_named(view, account, filter->text))
         return false;

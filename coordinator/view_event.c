@@ -109,6 +109,28 @@ static void put_presumed(const struct view *view, json_t *json, const struct eve
     view_put_text(json, "fault", flz_fault_name(event->fault));
 }
 
+static void put_health(const struct view *view, json_t *json, const struct event_health *event)
+{
+    put_account(view, json, event->account);
+    view_put(json, "provider",
+             event->provider == COORD_NONE
+                 ? json_null()
+                 : view_text(view_name(view, NAME_PROVIDER, event->provider)));
+    view_put_text(json, "before", flz_health_name(event->before));
+    view_put_text(json, "state", flz_health_name(event->state));
+    view_put_text(json, "rule", flz_rule_name(event->rule));
+    view_put(json, "until", view_time(event->until));
+    view_put_int(json, "seen", event->seen);
+    view_put_int(json, "junk", event->junk);
+    view_put(json, "junkShareLow", json_real((double)event->low / SHARE_ONE));
+    view_put_int(json, "freshSeen", event->fresh_seen);
+    view_put_int(json, "freshJunk", event->fresh_junk);
+    view_put_int(json, "complaints", event->complaints);
+    view_put_int(json, "level", event->level);
+    view_put(json, "evidence", view_id(event->evidence));
+    view_put_text(json, "by", event->by);
+}
+
 static void put_exchange(const struct view *view, json_t *json, uint32_t exchange)
 {
     const struct row_exchange *x = coord_exchange(view->core, exchange);
@@ -174,6 +196,7 @@ static void put_details(const struct view *view, json_t *json, const struct even
         view_put(json, "openAt", view_time(event->reslotted.open_at));
         view_put(json, "openUntil", view_time(event->reslotted.open_until));
         break;
+    case EVENT_HEALTH: put_health(view, json, &event->health); break;
     case EVENT_DAY_CLOSED: put_day(view, json, &event->day_closed); break;
     case EVENT_PAUSED: put_pause(json, &event->paused); break;
     case EVENT_RESUMED: view_put_text(json, "by", event->resumed.by); break;

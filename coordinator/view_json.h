@@ -70,6 +70,13 @@ void view_trouble(const struct row_account *row, struct flz_msg *ret_msg);
  * it is no day off. */
 const char *view_day_off(const struct row_account *row, int32_t date);
 
+/* "score" (null: none), "scoreBasis" and "health": what a list shows. */
+void view_put_score(const struct view *view, json_t *object, uint32_t account);
+/* The worst of its states of health. */
+uint32_t view_health(const struct view *view, uint32_t account);
+/* Scores with all that they rest on, and health, towards all and towards each provider. */
+json_t *view_reputation(const struct view *view, uint32_t account);
+
 enum ramp_phase view_phase(const struct view *view, const struct row_account *row);
 
 /* The curve's own value for its next sending day. */

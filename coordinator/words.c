@@ -70,7 +70,8 @@ TABLE(profile, [0] = "new", [FLZ_PROFILE_NEW] = "new", [FLZ_PROFILE_EXISTING] = 
 TABLE(shortfall, [PLAN_FULL] = "none", [PLAN_NO_WINDOW] = "no-hours",
       [PLAN_NO_PARTNER] = "no-partner", [PLAN_COOLDOWN] = "cooldown",
       [PLAN_INBOUND_FULL] = "inbound-full", [PLAN_NO_ROOM] = "no-room",
-      [PLAN_NO_CONTENT] = "no-content", [PLAN_DOMAIN] = "domain-ramp")
+      [PLAN_NO_CONTENT] = "no-content", [PLAN_DOMAIN] = "domain-ramp",
+      [PLAN_HEALTH] = "health")
 
 TABLE(scope, [FLZ_SCOPE_NETWORK] = "network", [FLZ_SCOPE_PROVIDER] = "provider",
       [FLZ_SCOPE_DOMAIN] = "domain", [FLZ_SCOPE_ACCOUNT] = "account", [FLZ_SCOPE_NODE] = "node")

@@ -29,7 +29,7 @@ const struct config_key node_config_keys[] = {
     {"vault.source", CONFIG_ENUM, offsetof(struct config, vault_source), .fallback = "file",
      .words = seal_source_words, .help = "where the key that seals mailbox secrets comes from"},
     {"vault.name", CONFIG_TEXT, offsetof(struct config, vault_name),
-     .fallback = "/etc/fluenzr/node.vault.key",
+     .fallback = "/etc/fluenzr/vault/node.key",
      .help = "credential name, key file, or argon2id parameter file"},
     {"bus.heartbeat", CONFIG_DURATION, offsetof(struct config, heartbeat_ms), .fallback = "5s",
      .min = 100, .max = FLZ_MINUTE_MS, .help = "to the coordinator; authority lasts 15 minutes"},

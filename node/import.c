@@ -353,13 +353,30 @@ static json_t *next_json(const struct import *import)
     return commands;
 }
 
+/* When its first message may leave, as its hours are; "" when that cannot be told. */
+static void first_slot(const struct item *item, char ret_text[static FLZ_TIME_TEXT_MAX])
+{
+    const struct import_parts *parts = &item->import->parts;
+    const struct flz_account *account = &item->row.record.account;
+    struct tz_hours hours = {.start_minute = (int)account->start_minute,
+                             .end_minute = (int)account->end_minute,
+                             .days = account->days};
+    struct tz_window window;
+    int64_t now;
+    ret_text[0] = '\0';
+    if (item->verdict != VERDICT_REFUSED && link_now(parts->link, &now) == 0 &&
+        tz_next_window(parts->tz, account->zone, now, hours, &window) == 0)
+        flz_time_format(now < window.start ? window.start : now, ret_text);
+}
+
 static json_t *row_json(const struct item *item)
 {
-    return json_pack("{s:i,s:s,s:s,s:s,s:s}", "line", item->row.line, "address",
+    char first[FLZ_TIME_TEXT_MAX];
+    bool has_account = item->verdict != VERDICT_REFUSED && item->verdict != VERDICT_WOULD;
+    first_slot(item, first);
+    return json_pack("{s:i,s:s,s:s,s:s,s:s,s:s}", "line", item->row.line, "address",
                      item->row.address.text, "verdict", verdict_words[item->verdict], "account",
-                     item->verdict == VERDICT_REFUSED || item->verdict == VERDICT_WOULD
-                         ? ""
-                         : flz_id_str(item->row.record.account.id),
+                     has_account ? flz_id_str(item->row.record.account.id) : "", "firstSlot", first,
                      "text", item->text.text);
 }
 

@@ -41,7 +41,8 @@ struct import_parts {
  * Serves one call; answers it when every row has its verdict. The body is the CSV. Arguments:
  * `consent-by` (required: who gave the owners' consent), `consent-until` (RFC 3339 date, default
  * 180 days), `consent` (actions, default send,open,reply,move), `accept` ("ask": the operator has
- * the mail provider's permission where policy asks for it), `dry-run`.
+ * the mail provider's permission where policy asks for it), `dry-run`. Each row that is taken tells
+ * by `firstSlot` from when on its hours let it send: network time, "" when that is not known.
  */
 void import_start(const struct import_parts *parts, struct admin_call *call);
 

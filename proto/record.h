@@ -50,8 +50,9 @@ enum row_void {
     VOID_NEEDLESS = 9,   /* nothing to do (was not in Junk, nothing was sent) */
     VOID_RESTORED = 10,  /* the log was restored from a backup: a day of silence */
     VOID_SPACING = 11,   /* its slot passed while another message of the account was too near */
+    VOID_HEALTH = 12,    /* its sender's health leaves no room for it (health.h) */
 };
-#define ROW_VOID_MAX VOID_SPACING
+#define ROW_VOID_MAX VOID_HEALTH
 
 /*
  * One task of an exchange, as the coordinator knows it.
@@ -115,8 +116,9 @@ enum row_kind {
     ROW_EXCHANGE_OLD = 13, /* struct row_exchange */
     ROW_TALLY = 14,
     ROW_TALLY_OLD = 15, /* archive, as those two: struct row_tally of a week or a month */
+    ROW_STANDING = 16,
 };
-#define ROW_KIND_MAX ROW_TALLY_OLD
+#define ROW_KIND_MAX ROW_STANDING
 
 struct row_network {
     struct flz_id id;
@@ -407,6 +409,53 @@ struct row_tally {
     uint32_t dmarc;
 };
 
+enum row_health_state {
+    HEALTH_HEALTHY = 0,
+    HEALTH_WATCH = 1,
+    HEALTH_THROTTLED = 2,
+    HEALTH_QUARANTINED = 3,
+    HEALTH_BLOCKED = 4,
+};
+#define HEALTH_STATE_MAX HEALTH_BLOCKED
+
+/* Why a sender is in its state of health (coordinator/core/health.h has the table). */
+enum row_health_rule {
+    RULE_NONE = 0,
+    RULE_FEW_IN_JUNK = 1,
+    RULE_COMPLAINT = 2,
+    RULE_SPAM_WATCH = 3,
+    RULE_SPAM_THROTTLE = 4,
+    RULE_SPAM_QUARANTINE = 5,
+    RULE_SPAM_BLOCK = 6,
+    RULE_SPAM_CATASTROPHE = 7,
+    RULE_COMPLAINTS = 8,
+    RULE_PROVIDER_CODE = 9,
+    RULE_FRESH = 10,   /* a step back: newer observations are good */
+    RULE_EXPIRED = 11, /* a step back: its time is over */
+    RULE_CLEARED = 12, /* a person's word */
+};
+#define HEALTH_RULE_MAX RULE_CLEARED
+
+/* A sender's health towards the recipients of a provider, or (UINT32_MAX) towards all. None: it has
+ * always been healthy. */
+struct row_standing {
+    uint32_t account;
+    uint32_t provider;
+    uint32_t state;      /* enum row_health_state */
+    uint32_t rule;       /* enum row_health_rule: the newest decision's */
+    int64_t since;
+    int64_t until;       /* FLZ_NEVER: until a person clears it */
+    int32_t window_date; /* observations of messages before it are judged */
+    int32_t fresh_date;  /* those since then may lead back */
+    uint32_t level;      /* messages a day when it was healthy last */
+    /* What the newest decision saw. */
+    uint32_t seen;
+    uint32_t junk;
+    uint32_t low; /* bound of the share in Junk, in millionths */
+    uint32_t complaints;
+    struct flz_id evidence; /* the exchange of the message that was seen last; none: time passed */
+};
+
 /* ---- Events ---- */
 
 enum event_type {
@@ -437,8 +486,9 @@ enum event_type {
     EVENT_SETTING = 25,
     EVENT_RESLOTTED = 26, /* a turn's opening moves to its second hours */
     EVENT_RECOVERED = 27, /* a receipt of a task ordered in a forgotten generation */
+    EVENT_HEALTH = 28,    /* a sender's health changed, or its time was prolonged */
 };
-#define EVENT_TYPE_MAX EVENT_RECOVERED
+#define EVENT_TYPE_MAX EVENT_HEALTH
 
 struct event_lead {
     uint64_t epoch;
@@ -739,6 +789,27 @@ struct event_setting {
     char by[FLZ_NAME_MAX];
 };
 
+/* The state after, and all that it was decided by; row_standing says what the fields mean. */
+struct event_health {
+    uint32_t account;
+    uint32_t provider;
+    uint32_t before; /* enum row_health_state */
+    uint32_t state;
+    uint32_t rule;
+    int64_t until;
+    int32_t window_date;
+    int32_t fresh_date;
+    uint32_t level;
+    uint32_t seen;
+    uint32_t junk;
+    uint32_t low;
+    uint32_t fresh_seen;
+    uint32_t fresh_junk;
+    uint32_t complaints;
+    struct flz_id evidence;
+    char by[FLZ_NAME_MAX]; /* RULE_CLEARED: who */
+};
+
 struct event {
     uint32_t type; /* enum event_type */
     int64_t at;
@@ -773,6 +844,7 @@ struct event {
         struct event_setting setting;
         struct event_reslotted reslotted;
         struct event_recovered recovered;
+        struct event_health health;
     };
 };
 
@@ -790,6 +862,7 @@ union row {
     struct row_day day;
     struct row_exchange exchange;
     struct row_tally tally;
+    struct row_standing standing;
 };
 
 /* ---- Bytes ---- */
@@ -819,3 +892,6 @@ void flz_row_key(enum row_kind kind, const void *row, struct flz_buf *buf);
 const char *flz_event_name(uint32_t type);
 const char *flz_void_name(uint32_t reason);
 const char *flz_fault_name(uint32_t fault);
+/* "quarantined"; "spam-quarantine". */
+const char *flz_health_name(uint32_t state);
+const char *flz_rule_name(uint32_t rule);

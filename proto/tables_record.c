@@ -134,6 +134,13 @@ CODEC(row_tally, flz__row_tally, row_tally,
       U32(row_tally, replied), U32(row_tally, due), U32(row_tally, done), U32(row_tally, verdicts),
       U32(row_tally, spf), U32(row_tally, dkim), U32(row_tally, dmarc));
 
+CODEC(row_standing, flz__row_standing, row_standing,
+      U32(row_standing, account), U32(row_standing, provider), U32(row_standing, state),
+      U32(row_standing, rule), S64(row_standing, since), S64(row_standing, until),
+      S32(row_standing, window_date), S32(row_standing, fresh_date), U32(row_standing, level),
+      U32(row_standing, seen), U32(row_standing, junk), U32(row_standing, low),
+      U32(row_standing, complaints), FIXED(row_standing, evidence));
+
 CODEC(event_lead, flz__event_lead, event_lead,
       U64(event_lead, epoch), FIXED(event_lead, generation), S64(event_lead, quiet_until));
 
@@ -275,6 +282,14 @@ CODEC(event_reslotted, flz__event_reslotted, event_reslotted,
       U32(event_reslotted, exchange), U32(event_reslotted, turn), S64(event_reslotted, open_at),
       S64(event_reslotted, open_until));
 
+CODEC(event_health, flz__event_health, event_health,
+      U32(event_health, account), U32(event_health, provider), U32(event_health, before),
+      U32(event_health, state), U32(event_health, rule), S64(event_health, until),
+      S32(event_health, window_date), S32(event_health, fresh_date), U32(event_health, level),
+      U32(event_health, seen), U32(event_health, junk), U32(event_health, low),
+      U32(event_health, fresh_seen), U32(event_health, fresh_junk), U32(event_health, complaints),
+      FIXED(event_health, evidence), TEXT(event_health, by));
+
 /* ---- Events ---- */
 
 struct event_shell {
@@ -322,6 +337,7 @@ static const struct {
     [EVENT_SETTING] = {"setting", &flz_codec_event_setting},
     [EVENT_RESLOTTED] = {"reslotted", &flz_codec_event_reslotted},
     [EVENT_RECOVERED] = {"recovered", &flz_codec_event_recovered},
+    [EVENT_HEALTH] = {"health", &flz_codec_event_health},
 };
 
 const struct flz_codec *flz_event_codec(uint32_t type)
@@ -418,6 +434,7 @@ static const struct flz_codec *const row_kinds[ROW_KIND_MAX + 1] = {
     [ROW_EXCHANGE_OLD] = &flz_codec_row_exchange,
     [ROW_TALLY] = &flz_codec_row_tally,
     [ROW_TALLY_OLD] = &flz_codec_row_tally,
+    [ROW_STANDING] = &flz_codec_row_standing,
 };
 
 const struct flz_codec *flz_row_codec(uint32_t kind)
@@ -500,6 +517,10 @@ void flz_row_key(enum row_kind kind, const void *row, struct flz_buf *buf)
         flz_buf_add_be32(buf, ordered(tally->date));
         break;
     }
+    case ROW_STANDING:
+        flz_buf_add_be32(buf, ((const struct row_standing *)row)->account);
+        flz_buf_add_be32(buf, ((const struct row_standing *)row)->provider);
+        break;
     }
 }
 
@@ -520,8 +541,41 @@ const char *flz_void_name(uint32_t reason)
         [VOID_NEEDLESS] = "needless",
         [VOID_RESTORED] = "restored",
         [VOID_SPACING] = "spacing",
+        [VOID_HEALTH] = "health",
     };
     return reason <= ROW_VOID_MAX ? names[reason] : "?";
+}
+
+const char *flz_health_name(uint32_t state)
+{
+    static const char *const names[HEALTH_STATE_MAX + 1] = {
+        [HEALTH_HEALTHY] = "healthy",
+        [HEALTH_WATCH] = "watch",
+        [HEALTH_THROTTLED] = "throttled",
+        [HEALTH_QUARANTINED] = "quarantined",
+        [HEALTH_BLOCKED] = "blocked",
+    };
+    return state <= HEALTH_STATE_MAX ? names[state] : "?";
+}
+
+const char *flz_rule_name(uint32_t rule)
+{
+    static const char *const names[HEALTH_RULE_MAX + 1] = {
+        [RULE_NONE] = "none",
+        [RULE_FEW_IN_JUNK] = "few-in-junk",
+        [RULE_COMPLAINT] = "complaint",
+        [RULE_SPAM_WATCH] = "spam-watch",
+        [RULE_SPAM_THROTTLE] = "spam-throttle",
+        [RULE_SPAM_QUARANTINE] = "spam-quarantine",
+        [RULE_SPAM_BLOCK] = "spam-block",
+        [RULE_SPAM_CATASTROPHE] = "spam-catastrophe",
+        [RULE_COMPLAINTS] = "complaints",
+        [RULE_PROVIDER_CODE] = "provider-code",
+        [RULE_FRESH] = "fresh",
+        [RULE_EXPIRED] = "expired",
+        [RULE_CLEARED] = "cleared",
+    };
+    return rule <= HEALTH_RULE_MAX ? names[rule] : "?";
 }
 
 const char *flz_fault_name(uint32_t fault)

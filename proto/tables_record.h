@@ -23,6 +23,7 @@ extern const struct flz_codec flz_codec_row_contact;
 extern const struct flz_codec flz_codec_row_day;
 extern const struct flz_codec flz_codec_row_exchange;
 extern const struct flz_codec flz_codec_row_tally;
+extern const struct flz_codec flz_codec_row_standing;
 extern const struct flz_codec flz_codec_event_lead;
 extern const struct flz_codec flz_codec_event_invited;
 extern const struct flz_codec flz_codec_event_joined;
@@ -54,6 +55,7 @@ extern const struct flz_codec flz_codec_event_removed;
 extern const struct flz_codec flz_codec_event_suppressed;
 extern const struct flz_codec flz_codec_event_unsuppressed;
 extern const struct flz_codec flz_codec_event_setting;
+extern const struct flz_codec flz_codec_event_health;
 extern const struct flz_codec flz_codec_event_shell;
 extern const struct flz_codec flz_codec_row_shell;
 

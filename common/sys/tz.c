@@ -265,6 +265,24 @@ int tz_window(struct tz *tz, const char *name, int32_t day, struct tz_hours hour
     return 0;
 }
 
+int tz_next_window(struct tz *tz, const char *zone, int64_t at, struct tz_hours hours,
+                   struct tz_window *ret_window)
+{
+    int32_t today;
+    int r = tz_local_day(tz, zone, at, &today);
+    /* One that began yesterday may reach across midnight. */
+    for (int32_t day = today - 1; r == 0 && day <= today + 8; day++) {
+        struct tz_window window;
+        r = tz_window(tz, zone, day, hours, &window);
+        if (r == 0 && at < window.end) {
+            *ret_window = window;
+            return 0;
+        }
+        r = r == TZ_E_OFF ? 0 : r;
+    }
+    return r == 0 ? TZ_E_OFF : r;
+}
+
 int tz_day(struct tz *tz, const char *name, int32_t day, struct tz_window *ret_window)
 {
     GTimeZone *zone = load(tz, name);

@@ -51,6 +51,11 @@ enum {
 int tz_window(struct tz *tz, const char *zone, int32_t day, struct tz_hours hours,
               struct tz_window *ret_window);
 
+/* The window that is open at an instant or, when none is, the next one. 0; TZ_E_OFF: none within
+ * eight days; -EINVAL. */
+int tz_next_window(struct tz *tz, const char *zone, int64_t at, struct tz_hours hours,
+                   struct tz_window *ret_window);
+
 /* The whole local day: from its first instant to the first of the next day. 0 or -EINVAL. */
 int tz_day(struct tz *tz, const char *zone, int32_t day, struct tz_window *ret_window);
 

@@ -42,6 +42,7 @@ static void maps_free(struct coord *core)
         &core->accounts_by_address, &core->names_by_digest, &core->presence,
         &core->invites_by_token,    &core->suppressed,      &core->contacts_by_pair,
         &core->days_by_key,         &core->live_by_id,      &core->tallies_by_key,
+        &core->standings_by_key,
     };
     for (size_t i = 0; i < sizeof maps / sizeof *maps; i++)
         flz_map_deinit(maps[i]);
@@ -64,7 +65,7 @@ struct coord *coord_free(struct coord *core)
     void *const arrays[] = {core->accounts,     core->invites,  core->settings, core->pauses,
                             core->suppressions, core->contacts, core->days,     core->days_free,
                             core->live,         core->changes,  core->events,   core->orders,
-                            core->tallies,      core->tallies_free};
+                            core->tallies,      core->tallies_free, core->standings};
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
         free(arrays[i]);
     free(core);
@@ -123,6 +124,7 @@ static int decide(struct coord *core, const struct coord_command *command,
     case COORD_SUPPRESS: return roster_suppress(core, command, update);
     case COORD_UNSUPPRESS: return roster_unsuppress(core, command, update);
     case COORD_SET_POLICY: return pause_policy(core, command, update);
+    case COORD_CLEAR: return standing_clear(core, command, update);
     }
     return flz_fail(-EINVAL);
 }

@@ -23,6 +23,7 @@
 #include "common/base/error.h"
 #include "proto/record.h"
 #include "coordinator/core/policy.h"
+#include "coordinator/core/score.h"
 #include "proto/vocab.h"
 
 #include <stdbool.h>
@@ -58,6 +59,7 @@ enum coord_command_kind {
     COORD_SUPPRESS,    /* an address digest must not be written to */
     COORD_UNSUPPRESS,
     COORD_SET_POLICY,  /* one key of the policy */
+    COORD_CLEAR,       /* an account's health: a person has looked */
 };
 
 /* A UTC interval [start, end) in which an account is in its hours; start == end: none that day. */
@@ -154,6 +156,10 @@ struct coord_command {
             int64_t value;
             char by[FLZ_NAME_MAX];
         } policy;
+        struct {
+            uint32_t account;
+            char by[FLZ_NAME_MAX];
+        } clear;
     };
 };
 
@@ -258,6 +264,27 @@ const struct row_day *coord_day(const struct coord *core, uint32_t account, int3
 const struct row_tally *coord_tally(const struct coord *core, size_t index);
 size_t coord_tally_limit(const struct coord *core);
 
+/* A score on a date, towards a provider's recipients or (COORD_NONE) all. Where seven days hold too
+ * few observations, 28 days of its own and the seven of its domain say something, and are to be
+ * shown as what they are. A domain has no cadence, and is never idle. */
+enum coord_score_basis { COORD_SCORE_OWN, COORD_SCORE_LONG, COORD_SCORE_DOMAIN };
+struct coord_score_query {
+    uint32_t account;
+    uint32_t provider;
+    int32_t date;
+    enum coord_score_basis basis;
+};
+void coord_score(const struct coord *core, const struct coord_score_query *query,
+                 struct score *ret_score);
+
+/* A sender's health towards a provider's recipients, or (COORD_NONE) all; NULL: it was always
+ * healthy. Messages a day that it leaves; UINT32_MAX: any. */
+const struct row_standing *coord_standing(const struct coord *core, uint32_t account,
+                                          uint32_t provider);
+uint32_t coord_health_cap(const struct coord *core, uint32_t account, uint32_t provider);
+/* How many such are in a state that is not healthy. */
+size_t coord_standings_in(const struct coord *core, uint32_t state);
+
 /* Pauses in force at `now`, at most `max`: all of them; those that touch this node's accounts (what
  * a node's pulse says: a neighbour's are not its business). */
 size_t coord_pauses(const struct coord *core, int64_t now, struct flz_pause *ret_pauses,
@@ -267,7 +294,7 @@ size_t coord_node_pauses(const struct coord *core, uint32_t node, int64_t now,
 
 /* Why an account sends, or does not, at `now`: one line a rule, in words, most telling first. */
 struct coord_why {
-    struct flz_msg lines[16];
+    struct flz_msg lines[32];
     size_t lines_count;
     bool sends;
     int64_t ask_again; /* when the answer may change */

@@ -256,6 +256,8 @@ static int send_waits(struct step *s)
         wake_at(s, earlier(earlier(gate.until, s->core->clock + POLL_MS), s->t->send_until + 1));
         return 0;
     }
+    if (standing_bars(s->core, &s->x->row, s->turn))
+        return void_send(s, VOID_HEALTH, FAULT_SENDER);
     return send_now(s);
 }
 

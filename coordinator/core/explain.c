@@ -2,6 +2,7 @@
 #include "coordinator/core/state.h"
 
 #include "common/base/time.h"
+#include "coordinator/core/health.h"
 #include "coordinator/core/plan.h"
 #include "coordinator/core/ramp.h"
 
@@ -166,6 +167,7 @@ static void say_shortfall(struct explaining *e, const struct row_day *day)
         [PLAN_NO_ROOM] = "no free time at the spacing",
         [PLAN_NO_CONTENT] = "no content pack of its language",
         [PLAN_DOMAIN] = "its domain ramps as well (policy domain_start, domain_starts)",
+        [PLAN_HEALTH] = "its health holds it back",
     };
     char until[FLZ_TIME_TEXT_MAX] = "";
     if (day->shortfall == 0 || day->shortfall_reason >= sizeof words / sizeof *words)
@@ -236,6 +238,98 @@ static void say_room(struct explaining *e, const struct ramp_settings *settings)
             room, (long long)(e->core->policy.spacing_ms / FLZ_MINUTE_MS), ramp_goal(settings));
 }
 
+/* "towards smtp: throttled since … (spam-throttle: 12 of 40 in Junk, at least 18.1 %)" */
+static void say_standing(struct explaining *e, const struct row_standing *row, const char *whom)
+{
+    char since[FLZ_TIME_TEXT_MAX];
+    char until[FLZ_TIME_TEXT_MAX] = "an administrator clears it";
+    uint32_t cap = standing_cap(e->core, row->account, row->provider);
+    flz_time_format(row->since, since);
+    if (row->until != FLZ_NEVER)
+        flz_time_format(row->until, until);
+    if (row->provider == COORD_NONE)
+        say(e, "health: %s since %s (%s, %u complaints in 7 days)", flz_health_name(row->state),
+            since, flz_rule_name(row->rule), row->complaints);
+    else
+        say(e, "health towards %s: %s since %s (%s: %u of %u in Junk, at least %u.%u %%)", whom,
+            flz_health_name(row->state), since, flz_rule_name(row->rule), row->junk, row->seen,
+            row->low / 10000, row->low / 1000 % 10);
+    if (cap == HEALTH_NO_CAP)
+        say(e, "it changes no volume (policy health_acts is 0)");
+    else if (cap == 0)
+        say(e, "nothing is sent until %s: fluenzrctl account clear", until);
+    else
+        say(e,
+            "at most %u new messages a day until %s; a step back before that after %lld newer "
+            "observations with less than %lld %% in Junk",
+            cap, until, (long long)e->core->policy.health_seen_min,
+            (long long)e->core->policy.health_watch_percent);
+    ask_again(e, row->until);
+}
+
+static void say_health(struct explaining *e)
+{
+    uint32_t provider;
+    for (uint32_t n = 0; standing_nth(e->core, n, &provider); n++) {
+        const struct row_standing *row = standing_find(e->core, e->row->handle, provider);
+        const struct name_state *name = state_name(e->core, NAME_PROVIDER, provider);
+        if (row && row->state != HEALTH_HEALTHY)
+            say_standing(e, row, name ? name->row.text : "all");
+    }
+}
+
+/* The sum of a score, part by part; false: there is none. */
+static bool say_score(struct explaining *e, const struct coord_score_query *query,
+                      const char *label)
+{
+    struct score s;
+    struct flz_msg sum = FLZ_MSG_NULL;
+    size_t len = 0;
+    coord_score(e->core, query, &s);
+    if (!s.known)
+        return false;
+    for (enum score_part i = 0; i < SCORE_PARTS && len < sizeof sum.text; i++)
+        if (s.has_part[i])
+            len += (size_t)snprintf(sum.text + len, sizeof sum.text - len, "%s%s %u.%03u × %u",
+                                    len ? " + " : "", score_part_name(i), s.part[i] / SHARE_ONE,
+                                    s.part[i] / 1000 % 1000, score_weight(i));
+    say(e, "score, %s: %u (%u seen, inbox %u–%u %%): %s; at most %u by placement", label, s.value,
+        s.seen, s.inbox.low / 10000, s.inbox.high / 10000, sum.text, s.cap / 100);
+    return true;
+}
+
+static void say_scores(struct explaining *e)
+{
+    struct coord_score_query query = {.account = e->row->handle,
+                                      .provider = COORD_NONE,
+                                      .date = (int32_t)(e->now / FLZ_DAY_MS)};
+    struct score own;
+    if (say_score(e, &query, "7 days"))
+        return;
+    coord_score(e->core, &query, &own);
+    if (own.seen == 0 && e->row->issued_at == 0)
+        return; /* it never sent */
+    say(e, "score, 7 days: none, %u of the %u messages that make one were seen", own.seen,
+        SCORE_SEEN_MIN);
+    query.basis = COORD_SCORE_LONG;
+    (void)say_score(e, &query, "28 days");
+    query.basis = COORD_SCORE_DOMAIN;
+    (void)say_score(e, &query, "its domain's 7 days");
+}
+
+/* What would help an account that has nobody to write to. */
+static void say_nobody(struct explaining *e, const struct coord_pool *pool)
+{
+    if (pool->eligible > 0 || pool->excluded_unready > 0)
+        return;
+    if (pool->excluded_owner > 0 && e->core->policy.same_owner_percent == 0)
+        say(e, "only accounts of the same owner are left: an administrator may set the policy key "
+               "same_owner_percent");
+    else
+        say(e, "nobody is left to write to: it is planned as soon as another owner's account of "
+               "another domain and the same language is ready");
+}
+
 static void say_ramp(struct explaining *e)
 {
     static const char *const phases[] = {"", "start", "ramp", "maintain", "recovery"};
@@ -254,13 +348,8 @@ static void say_ramp(struct explaining *e)
         "%u same owner, %u same domain, %u other language, %u hours apart, %u not ready",
         pool.eligible, pool.ceiling, (long long)e->core->policy.cooldown_days, pool.excluded_owner,
         pool.excluded_domain, pool.excluded_language, pool.excluded_hours, pool.excluded_unready);
-    if (pool.eligible == 0 && pool.excluded_unready == 0 && pool.excluded_owner > 0 &&
-        e->core->policy.same_owner_percent == 0)
-        say(e, "only accounts of the same owner are left: an administrator may set the policy key "
-               "same_owner_percent");
-    else if (pool.eligible == 0 && pool.excluded_unready == 0)
-        say(e, "nobody is left to write to: it is planned as soon as another owner's account of "
-               "another domain and the same language is ready");
+    say_scores(e);
+    say_nobody(e, &pool);
 }
 
 void coord_explain(const struct coord *core, uint32_t account, int64_t now,
@@ -291,6 +380,7 @@ void coord_explain(const struct coord *core, uint32_t account, int64_t now,
         open = false;
     }
     say_day(&e);
+    say_health(&e);
     say_ramp(&e);
     ret_why->sends = ret_why->sends && open;
 }

@@ -1300,6 +1300,7 @@ static int fold_body(struct coord *core, const struct event *event)
     case EVENT_SETTING: return fold_setting(core, event);
     case EVENT_RESLOTTED: return fold_reslotted(core, &event->reslotted);
     case EVENT_RECOVERED: return fold_recovered(core, event);
+    case EVENT_HEALTH: return standing_fold(core, event);
     default: return UNFIT;
     }
 }

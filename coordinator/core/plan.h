@@ -129,6 +129,7 @@ enum plan_reason {
     PLAN_NO_ROOM,       /* no free time at the spacing */
     PLAN_NO_CONTENT,    /* no content pack of its language */
     PLAN_DOMAIN,        /* its domain may not send more that day (domain.h): not plan_day's word */
+    PLAN_HEALTH,        /* its health holds it back (health.h): likewise */
 };
 
 struct plan_shortfall {

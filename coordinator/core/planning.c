@@ -101,7 +101,8 @@ static int close_day(struct coord *core, uint32_t account, int32_t before)
                        .ramp_last_date = next.last_date,
                        .ramp_sent_date = next.sent_date},
     };
-    return coord_emit(core, event);
+    int r = coord_emit(core, event);
+    return r < 0 ? r : standing_day_closed(core, account);
 }
 
 /* ---- The copy: who takes part ---- */
@@ -170,6 +171,7 @@ static struct candidate copy_account(const struct planning *p, struct coord *cor
         .hours = civil->windows[0],
         .volume = row->volume,
         .planned = row->planned_date == p->options.date,
+        .health_cap = standing_cap(core, civil->account, COORD_NONE),
     };
     memcpy(c.language, row->language, sizeof c.language);
     fill_days(p, core, civil, &c);

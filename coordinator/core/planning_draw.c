@@ -123,14 +123,16 @@ static void set_quotas(struct draw *d)
     const struct policy *policy = &d->p->policy;
     for (size_t i = 0; i < d->p->candidates_count; i++) {
         struct plan_account *a = &d->accounts[i];
-        const struct candidate *c = &d->p->candidates[i];
+        struct candidate *c = &d->p->candidates[i];
         uint32_t partners = eligible(d, a);
         if (a->sends && partners == 0 && policy->same_owner_percent == 0)
             a->sends = false;
         if (a->sends) {
             uint32_t bound = partners > 0 ? pool_max(policy, partners) : 1;
             uint32_t quota = ramp_quota(&c->ramp, &c->settings, policy, bound);
-            a->quota[0] = quota > a->reserved[0] ? quota : a->reserved[0];
+            uint32_t left = quota < c->health_cap ? quota : c->health_cap;
+            a->quota[0] = left > a->reserved[0] ? left : a->reserved[0];
+            c->held = quota > a->quota[0] ? quota - a->quota[0] : 0;
         }
     }
 }

@@ -28,6 +28,8 @@ struct candidate {
     struct coord_window hours; /* of the date */
     uint32_t volume;           /* that its owner declared to send besides */
     bool planned;              /* its day has a plan already */
+    uint32_t health_cap;       /* messages that its health leaves it, to all (health.h) */
+    uint32_t held;             /* of the draw: messages that its health withholds */
     uint32_t cut;              /* of the draw: messages that its domain's own ramp withholds */
     uint32_t waits;            /* likewise: days for which it does so at least */
     uint32_t day;              /* of the draw: its shortfall, when it sends */

@@ -2,6 +2,7 @@
 #include "coordinator/core/planning_private.h"
 
 #include "common/base/hash.h"
+#include "coordinator/core/health.h"
 
 #include <errno.h>
 
@@ -50,15 +51,24 @@ static int32_t sending_day_behind(const struct candidate *c, int32_t date, uint3
     return date;
 }
 
+/* Messages of a sender's day, of the exchanges that it began, that will not be. */
+struct losses {
+    uint32_t changed; /* since the copy was made */
+    uint32_t held;    /* by its health */
+};
+
 static struct event_plan_account account_day(const struct planning *p, const struct candidate *c,
-                                             uint32_t dropped)
+                                             struct losses losses)
 {
     const struct plan_account *a = &c->plan;
     const struct plan_shortfall *s = &p->output.shortfalls[c->day];
+    uint32_t dropped = losses.changed + losses.held;
     uint32_t planned = s->planned > dropped ? s->planned - dropped : 0;
-    uint32_t wanted = s->wanted + c->cut;
+    uint32_t wanted = s->wanted + c->cut + c->held;
     uint32_t reason = s->reason;
-    if (reason == PLAN_FULL)
+    if (losses.held + c->held > 0)
+        reason = PLAN_HEALTH;
+    else if (reason == PLAN_FULL)
         reason = c->cut > 0 ? PLAN_DOMAIN : dropped > 0 ? PLAN_NO_PARTNER : PLAN_FULL;
     return (struct event_plan_account){
         .account = a->handle,
@@ -81,23 +91,43 @@ static uint32_t own_messages(const struct plan_exchange *x, int32_t date)
     return n;
 }
 
+/*
+ * Whether the sender's health towards the recipient's provider leaves no room for another exchange
+ * beside those kept since `first`. What it leaves goes to recipients that rescue.
+ */
+static bool is_held_back(const struct instalment *in, const struct plan_exchange *x, size_t first)
+{
+    const struct account_state *accounts = in->core->accounts;
+    uint32_t provider = accounts[x->to].row.provider;
+    uint32_t cap = standing_cap(in->core, x->from, provider);
+    uint32_t kept = own_messages(x, in->p->options.date);
+    if (cap == HEALTH_NO_CAP)
+        return false;
+    for (size_t i = first; i < in->exchanges_count; i++)
+        if (accounts[in->exchanges[i]->to].row.provider == provider)
+            kept += own_messages(in->exchanges[i], in->p->options.date);
+    return kept > cap || !(accounts[x->to].row.consent_actions & FLZ_ACTION_MOVE);
+}
+
 static void add_sender(struct instalment *in, const struct candidate *c)
 {
     struct planning *p = in->p;
     const struct row_account *row = &in->core->accounts[c->plan.handle].row;
     if (row->planned_date >= p->options.date || !still_takes_part(in, c, FLZ_ACTION_SEND))
         return;
-    uint32_t dropped = 0;
+    struct losses losses = {.changed = 0};
+    size_t first = in->exchanges_count;
     for (size_t i = 0; i < c->count; i++) {
         const struct plan_exchange *x = &p->output.exchanges[p->order[c->first + i]];
-        if (!still_holds(in, x)) {
-            dropped += own_messages(x, p->options.date);
+        bool holds = still_holds(in, x);
+        if (!holds || is_held_back(in, x, first)) {
+            *(holds ? &losses.held : &losses.changed) += own_messages(x, p->options.date);
             continue;
         }
         in->exchanges[in->exchanges_count++] = x;
         in->messages += x->turns_count;
     }
-    in->accounts[in->accounts_count++] = account_day(p, c, dropped);
+    in->accounts[in->accounts_count++] = account_day(p, c, losses);
 }
 
 /* The next senders' days; *ret_end is the candidate behind them. */

@@ -47,6 +47,14 @@ static const struct policy_key keys[] = {
     KEY(domain_inbound, 1, 1000000,
         "messages that a domain's accounts may receive on one day, all together"),
     KEY(grace_ms, FLZ_SECOND_MS, FLZ_HOUR_MS, "how long reports of due work may take"),
+    KEY(health_acts, 0, 1, "0: states of health are computed and told, and change no volume"),
+    KEY(health_seen_min, 10, 1000, "messages seen in 7 days before their share in Junk decides"),
+    KEY(health_watch_percent, 1, 100,
+        "lower bound of the share in Junk from which a sender is watched: three quarters"),
+    KEY(health_throttle_percent, 1, 100, "from which it is throttled: half"),
+    KEY(health_quarantine_percent, 1, 100, "from which it is quarantined: the floor, 7 days"),
+    KEY(health_block_percent, 1, 100, "from which it is blocked: the floor, 30 days or more"),
+    KEY(health_floor, 1, 10, "messages a day below which placement never cuts"),
 };
 
 #define KEYS_COUNT (sizeof(keys) / sizeof(keys[0]))
@@ -72,6 +80,13 @@ struct policy policy_default(void)
         .domain_starts = 3,
         .domain_inbound = 5000, /* a sender of more is a bulk sender for the large providers */
         .grace_ms = 10 * FLZ_SECOND_MS,
+        .health_acts = 1,
+        .health_seen_min = 20,
+        .health_watch_percent = 10,
+        .health_throttle_percent = 15,
+        .health_quarantine_percent = 20,
+        .health_block_percent = 40,
+        .health_floor = 5,
     };
 }
 

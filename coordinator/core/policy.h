@@ -31,6 +31,13 @@ struct policy {
     int64_t domain_starts;            /* accounts of a domain that begin on one day: 3 */
     int64_t domain_inbound;           /* messages that a domain may receive on one day: 5000 */
     int64_t grace_ms;                 /* how long reports of due work may take: 10 s real */
+    int64_t health_acts;              /* 0: states of health are told, and change no volume */
+    int64_t health_seen_min;          /* observations below which only `few-in-junk` decides */
+    int64_t health_watch_percent;     /* lower bounds of the share in Junk; health.h */
+    int64_t health_throttle_percent;
+    int64_t health_quarantine_percent;
+    int64_t health_block_percent;
+    int64_t health_floor;             /* messages a day that placement never cuts below */
 };
 
 /* The defaults for network time at rate 1. */

@@ -136,6 +136,10 @@ static int take_receipt(struct coord *core, const struct coord_command *command)
     };
     event.receipt.receipt.voucher = FLZ_VIEW_NULL; /* the log has what it says */
     int r = coord_emit(core, event);
+    if (r < 0)
+        return r;
+    event.at = core->clock;
+    r = standing_heard(core, &event);
     return r < 0 ? r : exchange_advance(core, exchange);
 }
 

@@ -86,6 +86,7 @@ static int gather_change(struct coord *core, const struct change *change, struct
         bool archived = !tally->live && tally->row.span != TALLY_DAY;
         return r < 0 || !archived ? r : gather(takings, ROW_TALLY_OLD, &tally->row, false);
     }
+    case ROW_STANDING: return gather(takings, ROW_STANDING, &core->standings[i].row, false);
     case ROW_DAY_OLD:
     case ROW_EXCHANGE_OLD:
     case ROW_TALLY_OLD: break;
@@ -192,6 +193,7 @@ static void clean(struct coord *core, const struct change *change, bool *pauses,
         else
             tally_free(core, i);
         break;
+    case ROW_STANDING: core->standings[i].dirty = false; break;
     case ROW_DAY_OLD:
     case ROW_EXCHANGE_OLD:
     case ROW_TALLY_OLD: break;
@@ -318,6 +320,7 @@ int coord_load_row(struct coord *core, enum row_kind kind, const void *row)
     case ROW_DAY: return load_day(core, row);
     case ROW_EXCHANGE: return load_exchange(core, row);
     case ROW_TALLY: return tally_load(core, row);
+    case ROW_STANDING: return standing_set(core, row, &i);
     case ROW_DAY_OLD:
     case ROW_EXCHANGE_OLD:
     case ROW_TALLY_OLD: return 0;

@@ -90,6 +90,11 @@ struct tally_state {
     bool live;
 };
 
+struct standing_state {
+    struct row_standing row;
+    bool dirty;
+};
+
 /* A live exchange. row.turns points at turns. */
 struct live {
     struct row_exchange row;
@@ -188,6 +193,12 @@ struct coord {
     size_t tallies_free_count;
     size_t tallies_free_capacity;
     struct flz_map tallies_by_key;
+
+    struct standing_state *standings;
+    size_t standings_count;
+    size_t standings_capacity;
+    struct flz_map standings_by_key; /* account and provider */
+    size_t standings_in[HEALTH_STATE_MAX + 1];
 
     struct live **live; /* of handle live_base + i; NULL = ended */
     size_t live_count;
@@ -429,6 +440,53 @@ bool recovery_applies(const struct coord *core, const struct coord_command *comm
 int recovery_take(struct coord *core, const struct coord_command *command);
 /* Whether the exchange must not end yet, since forgotten receipts may speak of it; until when. */
 bool recovery_keeps(const struct coord *core, const struct live *x, int64_t *ret_until);
+
+/* standing.c: health, and what follows from it (health.h). */
+
+/* What is asked of a sender's health towards a provider's recipients, or (COORD_NONE) all. */
+struct standing_question {
+    uint32_t account;
+    uint32_t provider;
+    int64_t now;
+    bool code; /* its provider refused it by a policy code */
+    struct flz_id evidence;
+};
+
+struct health_state;
+
+const struct row_standing *standing_find(const struct coord *core, uint32_t account,
+                                         uint32_t provider);
+/* NULL: healthy. */
+struct health_state standing_state(const struct row_standing *row);
+/* The decision, by the tallies as they are: false when there is none. Changes nothing, so that
+ * another policy and another state before can be asked about. */
+bool standing_judge(const struct coord *core, const struct standing_question *question,
+                    const struct policy *policy, const struct health_state *before,
+                    struct event_health *ret_event);
+/* Whether an event that was folded asks about a sender's health, and what. */
+bool standing_question_of(const struct coord *core, const struct event *event,
+                          struct standing_question *ret_question);
+/* The standings an account may have, by number; false behind the last. */
+bool standing_nth(const struct coord *core, uint32_t n, uint32_t *ret_provider);
+
+/* Look, and emit what was decided: after a receipt; after a complaint was counted; when a day of
+ * the account closes (time alone). 0 or -ENOMEM. */
+int standing_heard(struct coord *core, const struct event *event);
+int standing_complained(struct coord *core, uint32_t account, struct flz_id evidence);
+int standing_day_closed(struct coord *core, uint32_t account);
+int standing_clear(struct coord *core, const struct coord_command *command,
+                   struct coord_update *update);
+
+/* Messages a day; HEALTH_NO_CAP. */
+uint32_t standing_cap(const struct coord *core, uint32_t account, uint32_t provider);
+/* It may send nothing, answers included. */
+bool standing_stops(const struct coord *core, uint32_t account);
+/* The turn's message may not go: its day has had what health leaves. */
+bool standing_bars(const struct coord *core, const struct row_exchange *x, uint32_t turn);
+
+/* Puts the row into memory: 0, -EPROTO, -ENOMEM. */
+int standing_set(struct coord *core, const struct row_standing *row, uint32_t *ret_index);
+int standing_fold(struct coord *core, const struct event *event);
 
 /* exchange.c: does all that is to be done now for it, and says when to look again. */
 int exchange_advance(struct coord *core, uint32_t exchange);

@@ -103,8 +103,9 @@ static void show_verdicts(const struct ctl *ctl, const struct answer *answer)
 {
     static const struct show_column columns[] = {
         {"LINE", "line", SHOW_RIGHT, false},       {"ADDRESS", "address", SHOW_PLAIN, false},
-        {"VERDICT", "verdict", SHOW_PLAIN, false}, {"TEXT", "text", SHOW_PLAIN, false},
-        {"ACCOUNT", "account", SHOW_PLAIN, true},  {NULL, NULL, SHOW_PLAIN, false},
+        {"VERDICT", "verdict", SHOW_PLAIN, false}, {"FIRST SLOT", "firstSlot", SHOW_TIME, false},
+        {"TEXT", "text", SHOW_PLAIN, false},       {"ACCOUNT", "account", SHOW_PLAIN, true},
+        {NULL, NULL, SHOW_PLAIN, false},
     };
     if (!answer->json)
         return;
@@ -115,6 +116,9 @@ static void show_verdicts(const struct ctl *ctl, const struct answer *answer)
     if (!ctl->quiet)
         show_table(ctl, json_object_get(answer->json, "rows"), columns);
     talk(ctl, "%s", answer->message);
+    if (show_integer(answer->json, "taken") > 0)
+        talk(ctl, "FIRST SLOT: from when on its hours let it send (UTC); where that is now, what "
+                  "is left of today is planned when its node has logged in");
     if (show_string(answer->json, "note")[0])
         talk(ctl, "note: %s", show_string(answer->json, "note"));
     show_next(ctl, json_object_get(answer->json, "next"));

@@ -104,6 +104,13 @@ int cmd_account_erase(struct ctl *ctl, const struct ctl_arguments *arguments)
     return code ? code : change(ctl, &ask);
 }
 
+int cmd_account_clear(struct ctl *ctl, const struct ctl_arguments *arguments)
+{
+    struct ask ask = {.verb = "account clear"};
+    ask_add(&ask, "account", arguments->words[0]);
+    return change(ctl, &ask);
+}
+
 int cmd_account_rm(struct ctl *ctl, const struct ctl_arguments *arguments)
 {
     struct ask ask = {.verb = "account rm"};

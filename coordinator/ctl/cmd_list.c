@@ -115,6 +115,9 @@ int cmd_account_ls(struct ctl *ctl, const struct ctl_arguments *arguments)
         {"READY", "readiness", SHOW_PLAIN, false},
         {"TROUBLE", "trouble", SHOW_PLAIN, false},
         {"SAID", "said", SHOW_PLAIN, true},
+        {"HEALTH", "health", SHOW_PLAIN, false},
+        {"SCORE", "score", SHOW_RIGHT, false},
+        {"OF", "scoreBasis", SHOW_PLAIN, true},
         {"QUOTA", "today.quota", SHOW_RIGHT, false},
         {"SENT", "today.sent", SHOW_RIGHT, false},
         {"INBOX", "today.inbox", SHOW_RIGHT, false},
@@ -133,6 +136,7 @@ int cmd_account_ls(struct ctl *ctl, const struct ctl_arguments *arguments)
     ask_add_option(&ask, arguments, "node");
     ask_add_option(&ask, arguments, "domain");
     ask_add_option(&ask, arguments, "phase");
+    ask_add_option(&ask, arguments, "health");
     ask_add_option(&ask, arguments, "unready");
     ask_add_option(&ask, arguments, "all");
     _cleanup_(answer_deinit) struct answer answer = ANSWER_NULL;

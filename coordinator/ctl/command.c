@@ -113,6 +113,7 @@ static const struct ctl_option account_ls_options[] = {
     {"node", "NAME", "of one node"},
     {"domain", "DOMAIN", "of one domain"},
     {"phase", "start|ramp|maintain|recovery", "of one phase"},
+    {"health", "healthy|watch|throttled|quarantined|blocked", "in one state of health"},
     {"unready", NULL, "only those that cannot be written to"},
     {"node-endpoint", "ENDPOINT", "ask this node's socket, not the coordinator"},
     {"all", NULL, "released and removed ones, too"},
@@ -293,6 +294,10 @@ static const struct ctl_command commands[] = {
      cmd_account_reachable},
     {"account export", "ACCOUNT", 1, 1, "all that is held of it, as JSON", "", NULL,
      cmd_account_export},
+    {"account clear", "ACCOUNT", 1, 1, "let its health hold it back no more",
+     "For a person who has looked: after a provider's policy code nothing else lets it send\n"
+     "again. What was seen until today is not held against it a second time.\n",
+     NULL, cmd_account_clear},
     {"account rm", "ACCOUNT", 1, 1, "end its consent and remove it", "", yes_options,
      cmd_account_rm},
     {"account erase", "ACCOUNT", 1, 1, "remove it and erase its person",

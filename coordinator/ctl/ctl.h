@@ -256,6 +256,7 @@ int cmd_account_why(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_account_reachable(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_account_export(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_account_erase(struct ctl *ctl, const struct ctl_arguments *arguments);
+int cmd_account_clear(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_account_rm(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_plan_preview(struct ctl *ctl, const struct ctl_arguments *arguments); /* cmd_preview.c */
 int cmd_plan_profiles(struct ctl *ctl, const struct ctl_arguments *arguments);

@@ -100,6 +100,25 @@ THINGS
     [ "$(jq '.items[] | select(.key == "same_owner_percent").value' <<< "$output")" = 20 ]
 }
 
+@test "score and health: no number without what it rests on; a state is cleared by a person" {
+    start_desk
+    run -0 ctl account ls
+    [[ ${lines[0]} == *HEALTH*SCORE* ]]
+    [[ ${lines[1]} == *healthy* ]]
+    run -0 ctl account ls --health healthy
+    [[ ${lines[1]} == *ann@alpha.test* ]]
+    run -0 ctl -q account ls --health blocked
+    [[ $output != *ann@alpha.test* ]]
+    run -64 ctl account ls --health well
+    [[ $output == *"quarantined"* ]]
+    run -0 ctl -o json account show ann@alpha.test
+    jq -e '.item | .score == null and .scoreBasis == null and .health == "healthy" and
+        (.reputation.scores | map(.basis) == ["7d", "28d", "domain-7d"] and
+         all(.value == null and .seen == 1 and .inbox.high > 0.7 and .placementCap == 20))' <<< "$output"
+    run -1 ctl account clear ann@alpha.test
+    [[ $output == *"its health holds nothing back"* ]]
+}
+
 @test "a refused login: stage, server's words, since when and what next, wherever one looks" {
     start_desk refused
     run -0 ctl account ls

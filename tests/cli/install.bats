@@ -42,3 +42,9 @@ setup()
 lib
 share" ]
 }
+
+@test "install: the node can write where its sample puts the vault's key" {
+    folder=$(dirname "$(sed -n '/^vault:/,/^[a-z]/s/^  name: *//p' "$D/usr/share/fluenzr/conf/fluenzr-node.yaml")")
+    grep -q "^ReadWritePaths=.*-$folder\$" "$D/usr/lib/systemd/system/fluenzr-node.service"
+    grep -q "^d $folder 0700 fluenzr-node " "$D/usr/lib/tmpfiles.d/fluenzr.conf"
+}

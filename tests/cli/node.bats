@@ -35,14 +35,17 @@ account()
 
 @test "account import: verdicts on stdout, what else is to be known on stderr" {
     answer account-import 3 '1 of 2 rows taken' '{"kind": "AccountImport", "taken": 1, "refused": 1,
-        "rows": [{"line": 2, "address": "ann@alpha.test", "verdict": "accepted", "text": ""},
+        "rows": [{"line": 2, "address": "ann@alpha.test", "verdict": "accepted", "text": "",
+                "firstSlot": "2026-11-23T07:00:00.000Z"},
             {"line": 3, "address": "bob@beta.test", "verdict": "refused", "text": "no"}],
         "note": "all 2 accounts of this node share one owner"}'
     (umask 077 && printf 'address,smtp,imap,password\n' > "$D/a.csv")
     run --separate-stderr -3 ctl -e "$NODE" account import "$D/a.csv" --consent-by me
+    [[ ${lines[1]} == *2*ann@alpha.test*accepted*"2026-11-23 07:00Z"* ]]
     [[ ${lines[2]} == *3*bob@beta.test*refused*no ]]
-    [ "$stderr" = "1 of 2 rows taken
-note: all 2 accounts of this node share one owner" ]
+    [[ $stderr == "1 of 2 rows taken
+FIRST SLOT: from when on its hours let it send"*"
+note: all 2 accounts of this node share one owner" ]]
     run --separate-stderr -3 ctl -o json -e "$NODE" account import "$D/a.csv" --consent-by me
     [ "$(jq -r .note <<< "$output")" = "all 2 accounts of this node share one owner" ]
 }

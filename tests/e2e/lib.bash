@@ -119,6 +119,7 @@ start() {
     net_ctl -q policy set cooldown_days 1
     net_ctl -q policy set cross_language 1
     net_ctl -q policy set domain_starts 100
+    net_ctl -q policy set health_acts 0 # the lab's filter begins with half of all in Junk
     net_split_accounts "$SEED"
     for ((i = 1; i <= NET_NODES; i++)); do
         net_node_make "$i"

@@ -433,6 +433,10 @@ static void import_gives_each_row_its_verdict(void **state)
     assert_non_null(strstr(text, "Google's terms"));
     assert_non_null(strstr(text, "role"));
     assert_non_null(strstr(text, "1 of 4 rows taken"));
+    /* Its hours are the whole week: from now on. Nobody else has any. */
+    const char *first = strstr(text, "\"firstSlot\":\"20");
+    assert_non_null(first);
+    assert_null(strstr(first + 1, "\"firstSlot\":\"20"));
     assert_int_equal(fx->coord->accounts_count, 1);
     stop_node(fx);
 }

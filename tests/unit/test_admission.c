@@ -20,7 +20,7 @@ static const enum coord_command_kind stops[] = {COORD_PAUSE,  COORD_REVOKE,   CO
                                                 COORD_LEAD};
 static const enum coord_command_kind others[] = {COORD_TICK,   COORD_REPORT,     COORD_PLAN,
                                                  COORD_RESUME, COORD_UNSUPPRESS, COORD_SET_POLICY,
-                                                 COORD_INVITE, COORD_JOIN};
+                                                 COORD_INVITE, COORD_JOIN,     COORD_CLEAR};
 
 static void assert_admits(enum admission admission, bool rescue, bool all)
 {

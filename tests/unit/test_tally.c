@@ -115,6 +115,11 @@ static void a_message_stays_with_the_providers_it_was_planned_under(void **state
     fx_say_junk(fx, 1, 0);
     assert_int_equal(day_of(fx, TALLY_ACCOUNT, 0, 0).junk, 1);
     assert_int_equal(day_of(fx, TALLY_ACCOUNT, 0, 1).planned, 0);
+    /* What is planned now counts under the new one, each message its own way. */
+    fx_plan(fx, 2);
+    assert_int_equal(day_of(fx, TALLY_ACCOUNT, 0, 1).planned, 1);
+    assert_int_equal(day_of(fx, TALLY_PAIR, 0, 1).planned, 1);
+    assert_int_equal(day_of(fx, TALLY_PAIR, 1, 0).planned, 1);
 }
 
 /* An empty plan for a later date: what is old enough is put away. */
@@ -140,11 +145,16 @@ static size_t count_rows(const struct fx *fx, uint32_t span)
     return n;
 }
 
+/* The exchange ends, and its sender's day is taken into the ramp. */
 static void end_all(struct fx *fx)
 {
     for (int hour = 6; coord_exchange(fx->core, fx->exchange) && hour < 400; hour++)
         fx_tick(fx, AT(hour, 0));
     assert_null(coord_exchange(fx->core, fx->exchange));
+    const struct event closed = {
+        .type = EVENT_DAY_CLOSED, .at = fx->now, .day_closed = {.account = 0, .date = FX_DATE}};
+    assert_int_equal(coord_apply(fx->core, &closed), 0);
+    fx_follow(fx, &closed);
 }
 
 static void closed_days_become_weeks_and_months(void **state)

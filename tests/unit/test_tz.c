@@ -109,6 +109,36 @@ static void only_the_weekdays_of_the_mask_count(void **state)
     }
 }
 
+static void the_next_window_is_the_open_one_or_the_one_after(void **state)
+{
+    static const struct {
+        const char *at, *from, *to, *start, *end;
+    } rows[] = {
+        /* Friday: before it, in it, at its end; then Monday. */
+        {"2026-01-16T06:59:59Z", "08:00", "18:00", "2026-01-16T07:00:00.000Z",
+         "2026-01-16T17:00:00.000Z"},
+        {"2026-01-16T07:00:00Z", "08:00", "18:00", "2026-01-16T07:00:00.000Z",
+         "2026-01-16T17:00:00.000Z"},
+        {"2026-01-16T17:00:00Z", "08:00", "18:00", "2026-01-19T07:00:00.000Z",
+         "2026-01-19T17:00:00.000Z"},
+        /* Saturday, in what Friday began. */
+        {"2026-01-17T00:30:00Z", "20:00", "02:00", "2026-01-16T19:00:00.000Z",
+         "2026-01-17T01:00:00.000Z"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct tz_hours hours = {minute(rows[i].from), minute(rows[i].to), 0x1f};
+        struct tz_window window;
+        int64_t at;
+        assert_int_equal(flz_time_parse(rows[i].at, &at), 0);
+        assert_int_equal(tz_next_window(tz, "Europe/Paris", at, hours, &window), 0);
+        assert_window(window, rows[i].start, rows[i].end);
+    }
+    struct tz_hours never = {480, 1080, 0};
+    struct tz_window window;
+    assert_int_equal(tz_next_window(tz, "Europe/Paris", 0, never, &window), TZ_E_OFF);
+    assert_int_equal(tz_next_window(tz, "Europe/Nowhere", 0, never, &window), -EINVAL);
+}
+
 static void days_begin_and_end_at_local_midnight(void **state)
 {
     expect_day("Europe/Paris", "2026-03-29", "2026-03-28T23:00:00.000Z",
@@ -232,6 +262,7 @@ int main(void)
         cmocka_unit_test(a_time_that_comes_twice_means_the_second),
         cmocka_unit_test(a_window_swallowed_by_the_jump_is_off),
         cmocka_unit_test(only_the_weekdays_of_the_mask_count),
+        cmocka_unit_test(the_next_window_is_the_open_one_or_the_one_after),
         cmocka_unit_test(days_begin_and_end_at_local_midnight),
         cmocka_unit_test(days_tile_time),
         cmocka_unit_test(local_days_turn_at_midnight),
