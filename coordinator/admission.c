@@ -53,7 +53,9 @@ static bool is_rescue(enum coord_command_kind kind)
     case COORD_REVOKE:
     case COORD_END_CONSENT:
     case COORD_REMOVE:
-    case COORD_SUPPRESS: return true;
+    case COORD_SUPPRESS:
+    case COORD_ALERT: /* that the disk is full, among others */
+    case COORD_ALERT_ACK: return true;
     case COORD_INVITE:
     case COORD_JOIN:
     case COORD_CREDIT:

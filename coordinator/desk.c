@@ -14,7 +14,9 @@ static const struct {
 } verbs[] = {
     {"status", desk_status},
     {"version", desk_version},
-    {"alert ls", desk_alerts},
+    {"alert ls", desk_alert_ls},
+    {"alert show", desk_alert_show},
+    {"alert ack", desk_alert_ack},
     {"events", desk_events},
     {"stats", desk_stats},
     {"audit verify", desk_audit_verify},
@@ -140,6 +142,20 @@ uint32_t desk_need_node(struct desk *desk, const char *key)
     if (text && node == COORD_NONE)
         refuse_absent(desk, "node", text, "fluenzrctl node ls");
     return node;
+}
+
+bool desk_until(struct desk *desk, const char *key, int64_t fallback, int64_t *ret_until)
+{
+    const char *text = admin_argument(desk->call, key);
+    int64_t duration = 0;
+    if (text && (flz_parse_duration_ms(text, &duration) < 0 || duration <= 0)) {
+        char message[FLZ_MSG_MAX];
+        (void)snprintf(message, sizeof message, "--%s is a duration: 90s, 15m, 2h, 3d", key);
+        desk_bad_input(desk, message, "");
+        return false;
+    }
+    *ret_until = text ? desk->view.now + duration : fallback;
+    return true;
 }
 
 bool desk_number(struct desk *desk, const char *key, uint64_t max, uint64_t fallback,

@@ -33,11 +33,6 @@ void desk_version(struct desk *desk)
     desk_answer(desk, view_version(&desk->view));
 }
 
-void desk_alerts(struct desk *desk)
-{
-    desk_answer(desk, view_alerts(&desk->view));
-}
-
 static void refuse_event_type(struct desk *desk)
 {
     struct flz_msg hint = FLZ_MSG_NULL;
@@ -266,23 +261,17 @@ void desk_pause(struct desk *desk)
 {
     struct coord_command command = {.kind = COORD_PAUSE, .pause = {.until = FLZ_NEVER}};
     struct desk_change change = {.remove = COORD_NONE};
-    int64_t duration;
     if (!read_pause(desk, &command, &change))
         return;
     const char *reason = desk_need(desk, "reason", "--reason TEXT tells others why");
     if (!reason)
         return;
     (void)snprintf(command.pause.reason, sizeof command.pause.reason, "%s", reason);
-    const char *text = admin_argument(desk->call, "for");
     char until[FLZ_TIME_TEXT_MAX] = "it is resumed";
-    if (text && (flz_parse_duration_ms(text, &duration) < 0 || duration <= 0)) {
-        desk_bad_input(desk, "--for is a duration: 90s, 15m, 2h, 3d", "");
+    if (!desk_until(desk, "for", FLZ_NEVER, &command.pause.until))
         return;
-    }
-    if (text) {
-        command.pause.until = desk->view.now + duration;
+    if (command.pause.until != FLZ_NEVER)
         flz_time_format(command.pause.until, until);
-    }
     (void)snprintf(change.done, sizeof change.done, "paused until %s; undo: fluenzrctl resume %s",
                    until, change.subject);
     desk_change(desk, &command, &change);

@@ -22,7 +22,6 @@ typedef void (*desk_verb)(struct desk *desk);
 /* desk_network.c */
 void desk_status(struct desk *desk);
 void desk_version(struct desk *desk);
-void desk_alerts(struct desk *desk);
 void desk_events(struct desk *desk);
 void desk_stats(struct desk *desk);
 void desk_plan_show(struct desk *desk);
@@ -37,6 +36,11 @@ void desk_suppress_ls(struct desk *desk);
 void desk_suppress_add(struct desk *desk);
 void desk_suppress_rm(struct desk *desk);
 void desk_clock_confirm(struct desk *desk);
+
+/* desk_alert.c */
+void desk_alert_ls(struct desk *desk);
+void desk_alert_show(struct desk *desk);
+void desk_alert_ack(struct desk *desk);
 
 /* desk_audit.c */
 void desk_audit_verify(struct desk *desk);
@@ -69,6 +73,10 @@ void desk_answer(struct desk *desk, json_t *document);
 
 /* Refuses with ADMIN_USAGE and BAD_INPUT. */
 void desk_bad_input(struct desk *desk, const char *message, const char *hint);
+
+/* When the duration that the argument `key` gives is over, in network time; `fallback` when it is
+ * absent. False: refused. */
+bool desk_until(struct desk *desk, const char *key, int64_t fallback, int64_t *ret_until);
 
 /* True when the caller may; else the call is refused and false. */
 bool desk_may(struct desk *desk, const char *target, bool changes);

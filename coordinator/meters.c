@@ -94,6 +94,7 @@ static const struct metrics_family families[METERS_COUNT] = {
     [METER_PAUSES] = {"fluenzr_pauses", "Pauses in force, by scope.", GAUGE, .labels = {"scope"}},
     [METER_SUPPRESSIONS] = {"fluenzr_suppressed_addresses", "Addresses that are not written to.",
                             GAUGE},
+    [METER_ALERTS] = {"fluenzr_alerts", "Open alerts by code.", GAUGE, .labels = {"code"}},
     [METER_HTTP_REQUESTS] = {"fluenzr_http_requests_total", "Answers by status class.", COUNTER,
                              .labels = {"code"}},
     [METER_LOG_MESSAGES] = {"fluenzr_log_messages_total", "Log lines by level.", COUNTER,
@@ -110,7 +111,8 @@ static void begin_series(struct metrics *metrics)
     for (size_t i = 0; i < sizeof leases / sizeof *leases; i++)
         metrics_add(metrics, METER_LEASES, METRICS_LABELS(leases[i]), 0);
     for (uint32_t type = 1; type <= EVENT_TYPE_MAX; type++)
-        metrics_add(metrics, METER_EVENTS, METRICS_LABELS(flz_event_name(type)), 0);
+        if (flz_event_name(type)[0] != '?')
+            metrics_add(metrics, METER_EVENTS, METRICS_LABELS(flz_event_name(type)), 0);
     static const uint32_t sends[] = {FLZ_OUTCOME_SENT, FLZ_OUTCOME_REJECTED, FLZ_OUTCOME_AMBIGUOUS};
     for (size_t i = 0; i < sizeof sends / sizeof *sends; i++) {
         const char *outcome = words_outcome(sends[i]);
@@ -295,6 +297,14 @@ static void collect_pauses(struct metrics *metrics, const struct view *view)
         metrics_set(metrics, METER_PAUSES, METRICS_LABELS(words_scope(i)), scopes[i]);
     metrics_set(metrics, METER_SUPPRESSIONS, METRICS_NO_LABELS,
                 (double)coord_suppression_count(view->core));
+    double alerts[ROW_ALERT_CODE_MAX + 1] = {0};
+    for (size_t i = 0; i < coord_alert_count(view->core); i++) {
+        const struct row_alert *row = coord_alert(view->core, i);
+        if (row && !row->resolved_at)
+            alerts[row->code]++;
+    }
+    for (uint32_t code = 1; code <= ROW_ALERT_CODE_MAX; code++)
+        metrics_set(metrics, METER_ALERTS, METRICS_LABELS(alert_name(code)), alerts[code]);
 }
 
 static void collect_server(struct metrics *metrics, struct server *server)

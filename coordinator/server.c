@@ -14,6 +14,7 @@
 #include "coordinator/door.h"
 #include "coordinator/families.h"
 #include "coordinator/keeper.h"
+#include "coordinator/watch.h"
 #include "coordinator/meters.h"
 #include "coordinator/run.h"
 #include "coordinator/web.h"
@@ -112,8 +113,9 @@ int server_each_old_day(struct server *server, uint32_t account,
     flz_buf_add_byte(&prefix, ROW_DAY_OLD);
     flz_buf_add_be32(&prefix, account);
     int r = flz_buf_error(&prefix);
-    return r < 0 ? r : store_each(server->store, FAMILY_ARCHIVE, FLZ_VIEW_NULL,
-                                  flz_buf_view(&prefix), on_each_row, &each);
+    return r < 0 ? r
+                 : store_each(server->store, FAMILY_ARCHIVE, FLZ_VIEW_NULL, flz_buf_view(&prefix),
+                              on_each_row, &each);
 }
 
 /* ---- Deciding and committing ---- */
@@ -170,10 +172,8 @@ int server_after_commit(struct server *server, void (*on_release)(void *data, in
                      server->outputs_count + 1, sizeof *server->outputs);
     if (r < 0)
         return r;
-    server->outputs[server->outputs_count++] =
-        (struct output){.group = committer_group(server->committer),
-                        .on_release = on_release,
-                        .data = data};
+    server->outputs[server->outputs_count++] = (struct output){
+        .group = committer_group(server->committer), .on_release = on_release, .data = data};
     return 0;
 }
 
@@ -279,8 +279,7 @@ int server_issue(struct server *server, const struct coord_update *update)
 {
     if (update->orders_count == 0)
         return 0;
-    struct issue *issue =
-        malloc(sizeof *issue + update->orders_count * sizeof issue->orders[0]);
+    struct issue *issue = malloc(sizeof *issue + update->orders_count * sizeof issue->orders[0]);
     if (!issue)
         return flz_fail(-ENOMEM);
     issue->server = server;
@@ -584,10 +583,8 @@ static int take_office(struct server *server, struct flz_msg *msg)
     }
     server->generation = bounds.generation;
     server->seq = bounds.last_event;
-    struct committer_options options = {.loop = &server->loop,
-                                        .log = server->rlog,
-                                        .epoch = server->epoch,
-                                        .bounds = bounds};
+    struct committer_options options = {
+        .loop = &server->loop, .log = server->rlog, .epoch = server->epoch, .bounds = bounds};
     int r = committer_new(&options, &committer_events, server, &server->committer);
     if (r < 0)
         return r;
@@ -620,6 +617,8 @@ static int open_doors(struct server *server, struct flz_msg *msg)
     if (r == 0)
         r = aside_open(&server->loop, &server->aside);
     if (r == 0)
+        r = watch_new(server, &server->watch);
+    if (r == 0)
         r = door_open(server, &server->door, msg);
     if (r == 0)
         r = admin_new(server->bus, config->listen_admin, &server->identity.curve, server->log,
@@ -651,6 +650,20 @@ static int open_all(struct server *server, struct flz_msg *msg)
     return r;
 }
 
+static void on_watching(uv_timer_t *timer)
+{
+    struct server *server = timer->data;
+    int64_t wait;
+    if (server->lost)
+        return;
+    int r = watch_step(server->watch, flz_boottime_ms(), &wait);
+    if (r < 0) {
+        flz_log_failure(server->log, "watch_failed", r, NULL);
+        wait = HOUSEKEEPING_MS;
+    }
+    (void)uv_timer_start(timer, on_watching, (uint64_t)wait, 0);
+}
+
 static void start_handles(struct server *server)
 {
     static const int numbers[] = {SIGTERM, SIGINT};
@@ -661,11 +674,13 @@ static void start_handles(struct server *server)
     }
     (void)uv_timer_init(&server->loop, &server->tick);
     (void)uv_timer_init(&server->loop, &server->housekeeping);
-    server->tick.data = server->housekeeping.data = server;
+    (void)uv_timer_init(&server->loop, &server->watching);
+    server->tick.data = server->housekeeping.data = server->watching.data = server;
     int64_t watchdog = service_watchdog_ms();
-    uint64_t every = watchdog > 0 && watchdog < HOUSEKEEPING_MS ? (uint64_t)watchdog
-                                                                : HOUSEKEEPING_MS;
+    uint64_t every =
+        watchdog > 0 && watchdog < HOUSEKEEPING_MS ? (uint64_t)watchdog : HOUSEKEEPING_MS;
     (void)uv_timer_start(&server->housekeeping, on_housekeeping, every, every);
+    (void)uv_timer_start(&server->watching, on_watching, HOUSEKEEPING_MS, 0);
     server->handles = true;
     arm_tick(server);
 }
@@ -677,11 +692,13 @@ static void server_deinit(struct server *server)
         uv_close((uv_handle_t *)&server->signals[1], NULL);
         uv_close((uv_handle_t *)&server->tick, NULL);
         uv_close((uv_handle_t *)&server->housekeeping, NULL);
+        uv_close((uv_handle_t *)&server->watching, NULL);
         server->handles = false;
     }
     days_stop(server->days);
     server->keeper = keeper_close(server->keeper);
     server->aside = aside_close(server->aside);
+    server->watch = watch_free(server->watch);
     (void)committer_free(server->committer);
     /* What still waits was never committed: nobody is told that it was. */
     for (size_t i = server->outputs_head; i < server->outputs_count; i++)
@@ -708,10 +725,8 @@ static void server_deinit(struct server *server)
 
 int coordinator_run(const struct config *config, bool restored, struct flz_log *log)
 {
-    _cleanup_(server_deinit) struct server server = {.config = config,
-                                                     .log = log,
-                                                     .restored = restored,
-                                                     .started_boot = flz_boottime_ms()};
+    _cleanup_(server_deinit) struct server server = {
+        .config = config, .log = log, .restored = restored, .started_boot = flz_boottime_ms()};
     struct flz_msg msg = FLZ_MSG_NULL;
     if (uv_loop_init(&server.loop) < 0)
         return EX_OSERR;

@@ -46,6 +46,7 @@ struct server {
     struct days *days;
     struct keeper *keeper;
     struct aside *aside;
+    struct watch *watch;
     struct admin *admin;
     struct web *web;
 
@@ -61,6 +62,7 @@ struct server {
     uv_timer_t tick;
     int64_t tick_boot; /* when it should come */
     uv_timer_t housekeeping;
+    uv_timer_t watching;
     uv_signal_t signals[2];
     bool handles;
     bool restored; /* the state folder came from a backup */

@@ -84,8 +84,10 @@ json_t *view_list(const struct view *view, const char *kind, json_t *items);
 
 /* *ret_critical (may be NULL): problems that keep the network from working. */
 json_t *view_status(const struct view *view, size_t *ret_critical);
-/* The problems alone, worst first: {"severity","code","subject","message","next"}. */
-json_t *view_alerts(const struct view *view);
+/* Alerts (core/alert.h), newest first: open and not silenced ones; `all`: the others as well. */
+json_t *view_alerts(const struct view *view, bool all);
+/* One of them by its number; NULL: none such in the scope. */
+json_t *view_alert(const struct view *view, uint32_t alert);
 json_t *view_version(const struct view *view);
 
 json_t *view_nodes(const struct view *view);

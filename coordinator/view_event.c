@@ -138,6 +138,18 @@ static void put_exchange(const struct view *view, json_t *json, uint32_t exchang
     view_put_int(json, "exchangeHandle", exchange);
 }
 
+static void put_alert(const struct view *view, json_t *json, const struct event_alert *e)
+{
+    view_put_int(json, "alert", e->alert);
+    view_put_text(json, "code", alert_name(e->code));
+    view_put_text(json, "severity", e->severity == ALERT_CRITICAL ? "critical" : "warning");
+    if (e->scope == FLZ_SCOPE_NODE)
+        put_node(view, json, e->subject);
+    else if (e->scope == FLZ_SCOPE_ACCOUNT)
+        put_account(view, json, e->subject);
+    view_put_int(json, "accounts", e->count);
+}
+
 static void put_details(const struct view *view, json_t *json, const struct event *event)
 {
     switch ((enum event_type)event->type) {
@@ -211,6 +223,15 @@ static void put_details(const struct view *view, json_t *json, const struct even
     case EVENT_UNSUPPRESSED:
         view_put(json, "digest", view_digest(event->unsuppressed.address));
         view_put_text(json, "by", event->unsuppressed.by);
+        break;
+    case EVENT_ALERT_OPENED:
+    case EVENT_ALERT_UPDATED: put_alert(view, json, &event->alert); break;
+    case EVENT_ALERT_RESOLVED: view_put_int(json, "alert", event->alert.alert); break;
+    case EVENT_ALERT_ACKED:
+        view_put_int(json, "alert", event->alert_acked.alert);
+        view_put(json, "silentUntil", view_time(event->alert_acked.silent_until));
+        view_put_text(json, "text", event->alert_acked.reason);
+        view_put_text(json, "by", event->alert_acked.by);
         break;
     case EVENT_SETTING:
         view_put_text(json, "key", event->setting.key);

@@ -322,12 +322,6 @@ static json_t *problems_json(const struct view *view, const struct census *censu
     return problems.critical;
 }
 
-json_t *view_alerts(const struct view *view)
-{
-    struct census census = take_census(view);
-    return view_list(view, "AlertList", problems_json(view, &census, NULL));
-}
-
 /* ---- Status ---- */
 
 static json_t *accounts_json(const struct census *census)

@@ -176,7 +176,7 @@ static json_t *api_exchanges(const struct view *view, const struct http_request 
 
 static json_t *api_alerts(const struct view *view, const struct http_request *request)
 {
-    return view_alerts(view);
+    return view_alerts(view, http_query(request, "all") != NULL);
 }
 
 static json_t *api_plan(const struct view *view, const struct http_request *request)

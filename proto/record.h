@@ -117,8 +117,9 @@ enum row_kind {
     ROW_TALLY = 14,
     ROW_TALLY_OLD = 15, /* archive, as those two: struct row_tally of a week or a month */
     ROW_STANDING = 16,
+    ROW_ALERT = 17,
 };
-#define ROW_KIND_MAX ROW_STANDING
+#define ROW_KIND_MAX ROW_ALERT
 
 struct row_network {
     struct flz_id id;
@@ -129,6 +130,7 @@ struct row_network {
     uint32_t exchanges;  /* handles given so far; the next one's */
     uint32_t plans;      /* sealed so far */
     uint32_t pauses;     /* handles given so far */
+    uint32_t alerts;     /* likewise */
     int32_t newest_date; /* newest date planned */
     int64_t quiet_until; /* after a restored backup: no SEND or REPLY before it */
     /* Log generations given up when a backup was put back, oldest first; owned by the core. */
@@ -274,6 +276,40 @@ struct row_suppression {
     char reason[FLZ_REPLY_TEXT_MAX];
     int64_t at;
     char by[FLZ_NAME_MAX];
+};
+
+enum row_alert_code {
+    ALERT_NODE_LOST = 1,    /* a node is not heard */
+    ALERT_LOGIN = 2,        /* an account's servers do not let it in, or do not answer */
+    ALERT_MAILBOX_FULL = 3,
+    ALERT_IDLE = 4,         /* an account sent nothing on a day that was planned for it */
+    ALERT_DISK = 5,         /* the coordinator's disk is nearly full: nothing new is decided */
+    ALERT_CLOCK = 6,        /* a step of the coordinator's clock waits for confirmation */
+    ALERT_DNS = 7,          /* an account's MX changed, or its domain says no */
+    ALERT_HEALTH = 8,       /* an account is quarantined or blocked (health.h) */
+};
+#define ROW_ALERT_CODE_MAX ALERT_HEALTH
+
+enum row_alert_severity { ALERT_WARNING = 1, ALERT_CRITICAL = 2 };
+
+/* Something that a person should look at, from when it was noticed until it is over. Of whom or
+ * what it speaks are handles, never words: those are made where it is shown. */
+struct row_alert {
+    uint32_t handle; /* its number, counted from 1 */
+    uint32_t code;
+    uint32_t severity;
+    uint32_t scope;   /* enum flz_scope */
+    uint32_t subject; /* handle of the node, account or provider; 0 for the network */
+    uint32_t count;   /* accounts that it is about; 0: it is about none */
+    uint32_t example; /* handle + 1 of one of them; 0: none */
+    int64_t value;    /* what was measured: see alert.h */
+    int64_t opened_at;
+    int64_t updated_at;
+    int64_t resolved_at; /* 0: it is open */
+    int64_t acked_at;    /* 0: nobody said that he looks at it */
+    int64_t silent_until; /* nobody is told of it until then */
+    char acked_by[FLZ_NAME_MAX];
+    char reason[FLZ_REPLY_TEXT_MAX]; /* of who acknowledged or silenced it */
 };
 
 struct row_contact {
@@ -487,8 +523,12 @@ enum event_type {
     EVENT_RESLOTTED = 26, /* a turn's opening moves to its second hours */
     EVENT_RECOVERED = 27, /* a receipt of a task ordered in a forgotten generation */
     EVENT_HEALTH = 28,    /* a sender's health changed, or its time was prolonged */
+    EVENT_ALERT_OPENED = 36,
+    EVENT_ALERT_UPDATED = 37,
+    EVENT_ALERT_RESOLVED = 38,
+    EVENT_ALERT_ACKED = 39, /* somebody looks at it, or wants to hear of it no more for a while */
 };
-#define EVENT_TYPE_MAX EVENT_HEALTH
+#define EVENT_TYPE_MAX EVENT_ALERT_ACKED
 
 struct event_lead {
     uint64_t epoch;
@@ -810,6 +850,25 @@ struct event_health {
     char by[FLZ_NAME_MAX]; /* RULE_CLEARED: who */
 };
 
+/* OPENED and UPDATED: as in row_alert. RESOLVED: its number alone. */
+struct event_alert {
+    uint32_t alert;
+    uint32_t code;
+    uint32_t severity;
+    uint32_t scope;
+    uint32_t subject;
+    uint32_t count;
+    uint32_t example;
+    int64_t value;
+};
+
+struct event_alert_acked {
+    uint32_t alert;
+    int64_t silent_until; /* 0: only acknowledged */
+    char by[FLZ_NAME_MAX];
+    char reason[FLZ_REPLY_TEXT_MAX];
+};
+
 struct event {
     uint32_t type; /* enum event_type */
     int64_t at;
@@ -845,6 +904,8 @@ struct event {
         struct event_reslotted reslotted;
         struct event_recovered recovered;
         struct event_health health;
+        struct event_alert alert;
+        struct event_alert_acked alert_acked;
     };
 };
 
@@ -858,6 +919,7 @@ union row {
     struct row_account account;
     struct row_pause pause;
     struct row_suppression suppression;
+    struct row_alert alert;
     struct row_contact contact;
     struct row_day day;
     struct row_exchange exchange;

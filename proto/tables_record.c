@@ -46,7 +46,8 @@ CODEC(row_network, flz__row_network, row_network,
       FIXED(row_network, generation), U64(row_network, revocation_version),
       U32(row_network, exchanges), U32(row_network, plans), U32(row_network, pauses),
       S32(row_network, newest_date), S64(row_network, quiet_until),
-      MESSAGES(row_network, forgotten, FLZ_FORGOTTEN_MAX, flz_codec_row_forgotten));
+      MESSAGES(row_network, forgotten, FLZ_FORGOTTEN_MAX, flz_codec_row_forgotten),
+      U32(row_network, alerts));
 
 CODEC(row_setting, flz__row_setting, row_setting,
       TEXT(row_setting, key), S64(row_setting, value), S64(row_setting, at),
@@ -95,6 +96,13 @@ CODEC(row_pause, flz__row_pause, row_pause,
 CODEC(row_suppression, flz__row_suppression, row_suppression,
       FIXED(row_suppression, address), TEXT(row_suppression, reason), S64(row_suppression, at),
       TEXT(row_suppression, by));
+
+CODEC(row_alert, flz__row_alert, row_alert,
+      U32(row_alert, handle), U32(row_alert, code), U32(row_alert, severity),
+      U32(row_alert, scope), U32(row_alert, subject), U32(row_alert, count),
+      U32(row_alert, example), S64(row_alert, value), S64(row_alert, opened_at),
+      S64(row_alert, updated_at), S64(row_alert, resolved_at), S64(row_alert, acked_at),
+      S64(row_alert, silent_until), TEXT(row_alert, acked_by), TEXT(row_alert, reason));
 
 CODEC(row_contact, flz__row_contact, row_contact,
       U32(row_contact, from), U32(row_contact, to), S32(row_contact, date));
@@ -290,6 +298,15 @@ CODEC(event_health, flz__event_health, event_health,
       U32(event_health, fresh_seen), U32(event_health, fresh_junk), U32(event_health, complaints),
       FIXED(event_health, evidence), TEXT(event_health, by));
 
+CODEC(event_alert, flz__event_alert, event_alert,
+      U32(event_alert, alert), U32(event_alert, code), U32(event_alert, severity),
+      U32(event_alert, scope), U32(event_alert, subject), U32(event_alert, count),
+      U32(event_alert, example), S64(event_alert, value));
+
+CODEC(event_alert_acked, flz__event_alert_acked, event_alert_acked,
+      U32(event_alert_acked, alert), S64(event_alert_acked, silent_until),
+      TEXT(event_alert_acked, by), TEXT(event_alert_acked, reason));
+
 /* ---- Events ---- */
 
 struct event_shell {
@@ -338,6 +355,10 @@ static const struct {
     [EVENT_RESLOTTED] = {"reslotted", &flz_codec_event_reslotted},
     [EVENT_RECOVERED] = {"recovered", &flz_codec_event_recovered},
     [EVENT_HEALTH] = {"health", &flz_codec_event_health},
+    [EVENT_ALERT_OPENED] = {"alert-opened", &flz_codec_event_alert},
+    [EVENT_ALERT_UPDATED] = {"alert-updated", &flz_codec_event_alert},
+    [EVENT_ALERT_RESOLVED] = {"alert-resolved", &flz_codec_event_alert},
+    [EVENT_ALERT_ACKED] = {"alert-acked", &flz_codec_event_alert_acked},
 };
 
 const struct flz_codec *flz_event_codec(uint32_t type)
@@ -435,6 +456,7 @@ static const struct flz_codec *const row_kinds[ROW_KIND_MAX + 1] = {
     [ROW_TALLY] = &flz_codec_row_tally,
     [ROW_TALLY_OLD] = &flz_codec_row_tally,
     [ROW_STANDING] = &flz_codec_row_standing,
+    [ROW_ALERT] = &flz_codec_row_alert,
 };
 
 const struct flz_codec *flz_row_codec(uint32_t kind)
@@ -489,6 +511,7 @@ void flz_row_key(enum row_kind kind, const void *row, struct flz_buf *buf)
     case ROW_NODE: flz_buf_add_be32(buf, ((const struct row_node *)row)->handle); break;
     case ROW_ACCOUNT: flz_buf_add_be32(buf, ((const struct row_account *)row)->handle); break;
     case ROW_PAUSE: flz_buf_add_be32(buf, ((const struct row_pause *)row)->handle); break;
+    case ROW_ALERT: flz_buf_add_be32(buf, ((const struct row_alert *)row)->handle); break;
     case ROW_SUPPRESSION: {
         const struct row_suppression *suppression = row;
         flz_buf_add(buf, suppression->address.b, sizeof suppression->address.b);

@@ -19,6 +19,7 @@ extern const struct flz_codec flz_codec_row_node;
 extern const struct flz_codec flz_codec_row_account;
 extern const struct flz_codec flz_codec_row_pause;
 extern const struct flz_codec flz_codec_row_suppression;
+extern const struct flz_codec flz_codec_row_alert;
 extern const struct flz_codec flz_codec_row_contact;
 extern const struct flz_codec flz_codec_row_day;
 extern const struct flz_codec flz_codec_row_exchange;
@@ -56,6 +57,8 @@ extern const struct flz_codec flz_codec_event_suppressed;
 extern const struct flz_codec flz_codec_event_unsuppressed;
 extern const struct flz_codec flz_codec_event_setting;
 extern const struct flz_codec flz_codec_event_health;
+extern const struct flz_codec flz_codec_event_alert;
+extern const struct flz_codec flz_codec_event_alert_acked;
 extern const struct flz_codec flz_codec_event_shell;
 extern const struct flz_codec flz_codec_row_shell;
 

@@ -42,7 +42,7 @@ static void maps_free(struct coord *core)
         &core->accounts_by_address, &core->names_by_digest, &core->presence,
         &core->invites_by_token,    &core->suppressed,      &core->contacts_by_pair,
         &core->days_by_key,         &core->live_by_id,      &core->tallies_by_key,
-        &core->standings_by_key,
+        &core->standings_by_key,    &core->alerts_open,
     };
     for (size_t i = 0; i < sizeof maps / sizeof *maps; i++)
         flz_map_deinit(maps[i]);
@@ -62,10 +62,11 @@ struct coord *coord_free(struct coord *core)
     flz_arena_deinit(&core->step_arena);
     flz_heap_deinit(&core->due);
     free((void *)(uintptr_t)core->network.forgotten);
-    void *const arrays[] = {core->accounts,     core->invites,  core->settings, core->pauses,
-                            core->suppressions, core->contacts, core->days,     core->days_free,
-                            core->live,         core->changes,  core->events,   core->orders,
-                            core->tallies,      core->tallies_free, core->standings};
+    void *const arrays[] = {
+        core->accounts,     core->invites,      core->settings, core->pauses,
+        core->suppressions, core->contacts,     core->days,     core->days_free,
+        core->live,         core->changes,      core->events,   core->orders,
+        core->tallies,      core->tallies_free, core->alerts,   core->standings};
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
         free(arrays[i]);
     free(core);
@@ -125,6 +126,8 @@ static int decide(struct coord *core, const struct coord_command *command,
     case COORD_UNSUPPRESS: return roster_unsuppress(core, command, update);
     case COORD_SET_POLICY: return pause_policy(core, command, update);
     case COORD_CLEAR: return standing_clear(core, command, update);
+    case COORD_ALERT: return alert_notice(core, &command->alert);
+    case COORD_ALERT_ACK: return alert_ack(core, command, update);
     }
     return flz_fail(-EINVAL);
 }

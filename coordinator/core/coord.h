@@ -21,9 +21,10 @@
 #pragma once
 
 #include "common/base/error.h"
-#include "proto/record.h"
+#include "coordinator/core/alert.h"
 #include "coordinator/core/policy.h"
 #include "coordinator/core/score.h"
+#include "proto/record.h"
 #include "proto/vocab.h"
 
 #include <stdbool.h>
@@ -60,6 +61,8 @@ enum coord_command_kind {
     COORD_UNSUPPRESS,
     COORD_SET_POLICY,  /* one key of the policy */
     COORD_CLEAR,       /* an account's health: a person has looked */
+    COORD_ALERT,       /* something that people should look at holds, or holds no more */
+    COORD_ALERT_ACK,   /* somebody looks at it */
 };
 
 /* A UTC interval [start, end) in which an account is in its hours; start == end: none that day. */
@@ -160,6 +163,13 @@ struct coord_command {
             uint32_t account;
             char by[FLZ_NAME_MAX];
         } clear;
+        struct alert_notice alert;
+        struct {
+            uint32_t alert;
+            int64_t silent_until; /* 0: acknowledged, no more */
+            char by[FLZ_NAME_MAX];
+            char reason[FLZ_REPLY_TEXT_MAX];
+        } alert_ack;
     };
 };
 

@@ -1301,6 +1301,10 @@ static int fold_body(struct coord *core, const struct event *event)
     case EVENT_RESLOTTED: return fold_reslotted(core, &event->reslotted);
     case EVENT_RECOVERED: return fold_recovered(core, event);
     case EVENT_HEALTH: return standing_fold(core, event);
+    case EVENT_ALERT_OPENED:
+    case EVENT_ALERT_UPDATED:
+    case EVENT_ALERT_RESOLVED:
+    case EVENT_ALERT_ACKED: return alert_fold(core, event);
     default: return UNFIT;
     }
 }

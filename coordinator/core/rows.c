@@ -87,6 +87,7 @@ static int gather_change(struct coord *core, const struct change *change, struct
         return r < 0 || !archived ? r : gather(takings, ROW_TALLY_OLD, &tally->row, false);
     }
     case ROW_STANDING: return gather(takings, ROW_STANDING, &core->standings[i].row, false);
+    case ROW_ALERT: return gather(takings, ROW_ALERT, &core->alerts[i].row, !core->alerts[i].live);
     case ROW_DAY_OLD:
     case ROW_EXCHANGE_OLD:
     case ROW_TALLY_OLD: break;
@@ -151,7 +152,14 @@ static int sweep_suppressions(struct coord *core)
     return r;
 }
 
-static void clean(struct coord *core, const struct change *change, bool *pauses, bool *suppressions)
+/* Kinds of which something is to leave memory. */
+struct leaving {
+    bool pauses;
+    bool suppressions;
+    bool alerts;
+};
+
+static void clean(struct coord *core, const struct change *change, struct leaving *leaving)
 {
     uint32_t i = change->index;
     switch (change->kind) {
@@ -163,11 +171,15 @@ static void clean(struct coord *core, const struct change *change, bool *pauses,
     case ROW_ACCOUNT: core->accounts[i].dirty = false; break;
     case ROW_PAUSE:
         core->pauses[i].dirty = false;
-        *pauses |= !core->pauses[i].live;
+        leaving->pauses |= !core->pauses[i].live;
         break;
     case ROW_SUPPRESSION:
         core->suppressions[i].dirty = false;
-        *suppressions |= !core->suppressions[i].live;
+        leaving->suppressions |= !core->suppressions[i].live;
+        break;
+    case ROW_ALERT:
+        core->alerts[i].dirty = false;
+        leaving->alerts |= !core->alerts[i].live;
         break;
     case ROW_CONTACT:
         core->contacts[i].dirty = false;
@@ -214,14 +226,15 @@ int coord_take_rows(struct coord *core, coord_row_fn on_row, void *data)
     if (r < 0)
         return r;
 
-    bool pauses = false;
-    bool suppressions = false;
+    struct leaving leaving = {.pauses = false};
     for (size_t i = 0; i < core->changes_count; i++)
-        clean(core, &core->changes[i], &pauses, &suppressions);
+        clean(core, &core->changes[i], &leaving);
     core->changes_count = 0;
-    if (pauses)
+    if (leaving.pauses)
         sweep_pauses(core);
-    return suppressions ? sweep_suppressions(core) : 0;
+    if (leaving.alerts)
+        alert_sweep(core);
+    return leaving.suppressions ? sweep_suppressions(core) : 0;
 }
 
 /* ---- Loading ---- */
@@ -321,6 +334,7 @@ int coord_load_row(struct coord *core, enum row_kind kind, const void *row)
     case ROW_EXCHANGE: return load_exchange(core, row);
     case ROW_TALLY: return tally_load(core, row);
     case ROW_STANDING: return standing_set(core, row, &i);
+    case ROW_ALERT: return alert_load(core, row);
     case ROW_DAY_OLD:
     case ROW_EXCHANGE_OLD:
     case ROW_TALLY_OLD: return 0;

@@ -69,6 +69,13 @@ struct suppression_state {
     bool live;
 };
 
+/* Not live, with dirty: to be deleted. */
+struct alert_state {
+    struct row_alert row;
+    bool dirty;
+    bool live;
+};
+
 struct contact_state {
     struct row_contact row;
     bool dirty;
@@ -171,6 +178,12 @@ struct coord {
     size_t suppressions_count;
     size_t suppressions_capacity;
     struct flz_map suppressed; /* address → index */
+
+    struct alert_state *alerts; /* by handle */
+    size_t alerts_count;
+    size_t alerts_capacity;
+    size_t alerts_resolved;
+    struct flz_map alerts_open; /* code, scope and subject → handle */
 
     struct contact_state *contacts;
     size_t contacts_count;
@@ -400,6 +413,14 @@ int roster_unsuppress(struct coord *core, const struct coord_command *command,
 /* Takes the report under way without effect, and tells why. */
 int roster_refuse(struct coord *core, const struct flz_report *report, struct coord_update *update,
                   const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* alert.c */
+int alert_notice(struct coord *core, const struct alert_notice *notice);
+int alert_ack(struct coord *core, const struct coord_command *command, struct coord_update *update);
+int alert_fold(struct coord *core, const struct event *event);
+int alert_load(struct coord *core, const struct row_alert *row);
+/* Drops those whose deletion was taken. */
+void alert_sweep(struct coord *core);
 
 /* pause.c */
 uint32_t pause_of_account(const struct coord *core, const struct account_state *account);

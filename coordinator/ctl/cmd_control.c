@@ -49,6 +49,18 @@ int cmd_pause(struct ctl *ctl, const struct ctl_arguments *arguments)
     return change(ctl, &ask);
 }
 
+int cmd_alert_ack(struct ctl *ctl, const struct ctl_arguments *arguments)
+{
+    struct ask ask = {.verb = "alert ack"};
+    int code = need_reason(ctl, arguments);
+    if (code != 0)
+        return code;
+    ask_add(&ask, "alert", arguments->words[0]);
+    ask_add_option(&ask, arguments, "reason");
+    ask_add_option(&ask, arguments, "for");
+    return change(ctl, &ask);
+}
+
 int cmd_resume(struct ctl *ctl, const struct ctl_arguments *arguments)
 {
     struct ask ask = {.verb = "resume"};

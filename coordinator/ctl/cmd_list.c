@@ -242,16 +242,11 @@ int cmd_plan_show(struct ctl *ctl, const struct ctl_arguments *arguments)
 int cmd_exchange_ls(struct ctl *ctl, const struct ctl_arguments *arguments)
 {
     static const struct show_column columns[] = {
-        {"EXCHANGE", "id", SHOW_PLAIN, false},
-        {"STATE", "state", SHOW_PLAIN, false},
-        {"FROM", "from.address", SHOW_PLAIN, false},
-        {"TO", "to.address", SHOW_PLAIN, false},
-        {"BEGINS", "firstSendAt", SHOW_TIME, false},
-        {"MESSAGES", "messages", SHOW_PLAIN, false},
-        {"ONE NODE", "oneNode", SHOW_PLAIN, true},
-        {"SAME OWNER", "sameOwner", SHOW_PLAIN, true},
-        {"RECOVERED", "recovered", SHOW_PLAIN, true},
-        {NULL, NULL, SHOW_PLAIN, false},
+        {"EXCHANGE", "id", SHOW_PLAIN, false},        {"STATE", "state", SHOW_PLAIN, false},
+        {"FROM", "from.address", SHOW_PLAIN, false},  {"TO", "to.address", SHOW_PLAIN, false},
+        {"BEGINS", "firstSendAt", SHOW_TIME, false},  {"MESSAGES", "messages", SHOW_PLAIN, false},
+        {"ONE NODE", "oneNode", SHOW_PLAIN, true},    {"SAME OWNER", "sameOwner", SHOW_PLAIN, true},
+        {"RECOVERED", "recovered", SHOW_PLAIN, true}, {NULL, NULL, SHOW_PLAIN, false},
     };
     struct ask ask = {.verb = "exchange ls"};
     ask_add_option(&ask, arguments, "account");
@@ -330,12 +325,29 @@ int cmd_stats(struct ctl *ctl, const struct ctl_arguments *arguments)
 int cmd_alert_ls(struct ctl *ctl, const struct ctl_arguments *arguments)
 {
     static const struct show_column columns[] = {
-        {"SEVERITY", "severity", SHOW_PLAIN, false}, {"CODE", "code", SHOW_PLAIN, false},
-        {"SUBJECT", "subject", SHOW_PLAIN, false},   {"MESSAGE", "message", SHOW_PLAIN, false},
-        {"NEXT", "next", SHOW_PLAIN, true},          {NULL, NULL, SHOW_PLAIN, false},
+        {"NUMBER", "number", SHOW_RIGHT, false},     {"SEVERITY", "severity", SHOW_PLAIN, false},
+        {"CODE", "code", SHOW_PLAIN, false},         {"SUBJECT", "subject", SHOW_PLAIN, false},
+        {"STATE", "state", SHOW_PLAIN, false},       {"SINCE", "openedAt", SHOW_TIME, false},
+        {"MESSAGE", "message", SHOW_PLAIN, false},   {"NEXT", "next", SHOW_PLAIN, true},
+        {"RESOLVED", "resolvedAt", SHOW_TIME, true}, {"BY", "by", SHOW_PLAIN, true},
+        {"REASON", "reason", SHOW_PLAIN, true},      {NULL, NULL, SHOW_PLAIN, false},
     };
     struct ask ask = {.verb = "alert ls"};
+    ask_add_option(&ask, arguments, "all");
     return list(ctl, &ask, columns);
+}
+
+int cmd_alert_show(struct ctl *ctl, const struct ctl_arguments *arguments)
+{
+    static const char *const skip[] = {NULL};
+    _cleanup_(answer_deinit) struct answer answer = ANSWER_NULL;
+    struct ask ask = {.verb = "alert show"};
+    int code;
+    ask_add(&ask, "alert", arguments->words[0]);
+    const json_t *item = fetch(ctl, &ask, &answer, &code);
+    if (item)
+        show_item(item, skip);
+    return code;
 }
 
 /* ---- Rules ---- */

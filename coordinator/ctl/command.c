@@ -181,6 +181,17 @@ static const struct ctl_option pause_options[] = {
     END,
 };
 
+static const struct ctl_option alert_ls_options[] = {
+    {"all", NULL, "silenced and resolved ones, too"},
+    END,
+};
+
+static const struct ctl_option ack_options[] = {
+    {"reason", "TEXT", "what you do about it; shown to others"},
+    {"for", "2h", "silence it for so long"},
+    END,
+};
+
 static const struct ctl_option reason_options[] = {{"reason", "TEXT", "why; shown to others"}, END};
 
 static const struct ctl_option certify_options[] = {
@@ -225,7 +236,14 @@ static const struct ctl_command commands[] = {
      "Waits 60 s, or --timeout. Exit code 4 when it was in vain.\n\n"
      "  fluenzrctl wait --for ready --timeout 2m\n",
      wait_options, cmd_wait},
-    {"alert ls", "", 0, 0, "what is wrong now", "", NULL, cmd_alert_ls},
+    {"alert ls", "", 0, 0, "what people should look at, newest first",
+     "What holds now is in 'status'; an alert is what held long enough. It stands in the log, and\n"
+     "is over by itself when its cause is.\n",
+     alert_ls_options, cmd_alert_ls},
+    {"alert show", "NUMBER", 1, 1, "all about one alert", "", NULL, cmd_alert_show},
+    {"alert ack", "NUMBER", 1, 1, "say that you look at it, or want to hear of it no more",
+     "  fluenzrctl alert ack 12 --reason 'new disk is ordered' --for 2d\n", ack_options,
+     cmd_alert_ack},
     {"node invite", "NAME", 1, 1, "make a one-time join token for a new node",
      "The invite is signed here, with the key of the admin folder; the coordinator records only\n"
      "the token's digest. Hand the token to the node's operator like a password.\n\n"

@@ -266,6 +266,8 @@ int cmd_exchange_ls(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_exchange_show(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_stats(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_alert_ls(struct ctl *ctl, const struct ctl_arguments *arguments);
+int cmd_alert_show(struct ctl *ctl, const struct ctl_arguments *arguments);
+int cmd_alert_ack(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_events(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_pause(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_pause_ls(struct ctl *ctl, const struct ctl_arguments *arguments);

@@ -151,6 +151,38 @@ THINGS
     [[ -z $output && $stderr == none ]]
 }
 
+@test "an alert is shown, acknowledged, silenced, and its number must be one" {
+    start_desk refused
+    run -0 ctl alert ls
+    [ "${#lines[@]}" -eq 2 ]
+    [[ ${lines[1]} == *1*critical*login*account/bob@beta.test*open*"a person has to sign in"* ]]
+    run -0 ctl -o json alert show 1
+    jq -e '.kind == "Alert" and .item.number == 1 and .item.resolvedAt == null and
+        (.item.next | contains("account retry"))' <<< "$output"
+    run -64 ctl alert ack 1
+    [[ $output == *--reason* ]]
+    run -64 ctl alert ack 1 --reason x --for soon
+    [[ $output == *"--for is a duration"* ]]
+    run -0 ctl alert ack 1 --reason 'the owner is asked'
+    [[ $output == *acknowledged* ]]
+    run -0 ctl alert ls -o wide
+    [[ ${lines[1]} == *acknowledged*"the owner is asked"* ]]
+    run -0 ctl alert ack 1 --reason 'he is away' --for 2d
+    [[ $output == *"silenced until 20"* ]]
+    run --separate-stderr -0 ctl alert ls
+    [[ -z $output && $stderr == none ]]
+    run -0 ctl alert ls --all
+    [[ ${lines[1]} == *silenced* ]]
+    run -0 ctl -o json events --type alert-acked
+    jq -e '(.items | length) == 2 and .items[1].by != "" and .items[1].text == "he is away"' <<< "$output"
+    run -1 ctl alert show 99
+    [[ $output == *"no such alert"*"alert ls --all"* ]]
+    run -64 ctl alert show one
+    [[ $output == *"number from 1"* ]]
+    curl -s "$URL/api/v1/alerts?all" | jq -e '.items[0] | .state == "silenced" and .accounts == 1'
+    curl -s "$URL/metrics" | grep -qx 'fluenzr_alerts{code="login"} 1'
+}
+
 @test "tables: -q gives names, -o wide more columns" {
     start_desk
     run -0 ctl -q account ls

@@ -11,6 +11,7 @@
 #include "common/sys/clock.h"
 #include "coordinator/desk.h"
 #include "coordinator/meters.h"
+#include "coordinator/watch.h"
 #include "coordinator/web.h"
 #include "tests/cli/world.h"
 
@@ -69,6 +70,16 @@ static void populate_lively(struct server *world, bool hostile)
     (void)server_submit(world, &pause, NULL, NULL);
 }
 
+/* What is to be told of it at once, is told. */
+static void look_once(struct server *world)
+{
+    struct watch *watch;
+    int64_t wait;
+    if (watch_new(world, &watch) == 0)
+        (void)watch_step(watch, flz_boottime_ms(), &wait);
+    (void)watch_free(watch);
+}
+
 /* Three owners at two nodes, the second of which is away; one conversation begun. */
 static void populate(struct server *world, const char *kind)
 {
@@ -99,6 +110,7 @@ static void populate(struct server *world, const char *kind)
         world_damage(world);
     if (!one && coord_exchange_limit(server_core(world)) > 0)
         world_settle_first(world, 0, FLZ_PLACEMENT_JUNK);
+    look_once(world);
 }
 
 static int serve(struct deskd *deskd, const char *endpoint, const char *http, struct flz_msg *msg)

@@ -99,7 +99,8 @@ static void tables_match_their_messages(void **state)
     for (size_t i = 0; i < COUNT(messages); i++)
         check_table(messages[i]);
     for (uint32_t type = 1; type <= EVENT_TYPE_MAX; type++)
-        check_table(flz_event_codec(type));
+        if (flz_event_codec(type))
+            check_table(flz_event_codec(type));
     for (uint32_t kind = 1; kind <= ROW_KIND_MAX; kind++)
         check_table(flz_row_codec(kind));
     assert_null(flz_event_codec(0));
@@ -235,6 +236,8 @@ static void messages_keep_their_bytes(void **state)
 static void events_keep_their_bytes(void **state)
 {
     for (uint32_t type = 1; type <= EVENT_TYPE_MAX; type++) {
+        if (!flz_event_codec(type))
+            continue; /* a number that was never given */
         struct filler f = {.arena = FLZ_ARENA_NULL};
         _cleanup_(flz_arena_deinit) struct flz_arena arena = FLZ_ARENA_NULL;
         _cleanup_(flz_buf_deinit) struct flz_buf bytes = FLZ_BUF_NULL;

@@ -91,6 +91,12 @@ static json_t *problem_of(json_t *problems, const char *code)
     return NULL;
 }
 
+/* Of a status; owned by it. */
+static json_t *problems_in(json_t *status)
+{
+    return json_object_get(json_object_get(status, "item"), "problems");
+}
+
 /* ---- Scope ---- */
 
 static void an_operator_sees_its_node_only(void **state)
@@ -145,7 +151,7 @@ static void without_names_no_address_and_no_owner_is_told(void **state)
     json_t *documents[] = {view_status(&fixture->view, NULL),
                            view_accounts(&fixture->view, &any),
                            view_exchanges(&fixture->view, &filter),
-                           view_alerts(&fixture->view),
+                           view_alerts(&fixture->view, true),
                            view_plan(&fixture->view, &plan_of_ann),
                            view_stats(&fixture->view, &stats),
                            view_nodes(&fixture->view)};
@@ -219,7 +225,7 @@ static void status_tells_a_node_that_is_away(void **state)
     struct fixture *fixture = *state;
     size_t critical = 0;
     json_t *document = view_status(&fixture->view, &critical);
-    json_t *problems = json_object_get(json_object_get(document, "item"), "problems");
+    json_t *problems = problems_in(document);
     json_t *problem = problem_of(problems, "NODE_NOT_CONNECTED");
     assert_non_null(problem);
     assert_string_equal(text_of(problem, "subject"), "node/n2");
@@ -237,7 +243,7 @@ static void status_tells_that_one_owner_cannot_be_paired_and_what_to_change(void
     assert_int_equal(view_init(&fixture.view, fixture.world, "", true), 0);
     size_t critical = 0;
     json_t *document = view_status(&fixture.view, &critical);
-    json_t *problems = json_object_get(json_object_get(document, "item"), "problems");
+    json_t *problems = problems_in(document);
     json_t *problem = problem_of(problems, "ONE_OWNER");
     assert_non_null(problem);
     assert_non_null(strstr(text_of(problem, "message"), "nothing can be paired"));
@@ -255,15 +261,15 @@ static void a_pause_is_one_problem_and_to_an_operator_its_accounts_are(void **st
         .kind = COORD_PAUSE,
         .pause = {.target = {.scope = FLZ_SCOPE_NETWORK}, .reason = "x", .until = FLZ_NEVER}};
     assert_int_equal(server_submit(fixture->world, &pause, NULL, NULL), 0);
-    json_t *document = view_alerts(&fixture->view);
-    assert_non_null(problem_of(json_object_get(document, "items"), "PAUSED"));
-    assert_null(problem_of(json_object_get(document, "items"), "UNREADY"));
+    json_t *document = view_status(&fixture->view, NULL);
+    assert_non_null(problem_of(problems_in(document), "PAUSED"));
+    assert_null(problem_of(problems_in(document), "UNREADY"));
     json_decref(document);
 
     fixture->view.scope = "node/n1";
-    document = view_alerts(&fixture->view);
-    assert_null(problem_of(json_object_get(document, "items"), "PAUSED"));
-    assert_non_null(problem_of(json_object_get(document, "items"), "UNREADY"));
+    document = view_status(&fixture->view, NULL);
+    assert_null(problem_of(problems_in(document), "PAUSED"));
+    assert_non_null(problem_of(problems_in(document), "UNREADY"));
     json_decref(document);
 }
 
@@ -290,8 +296,8 @@ static void status_tells_a_small_pool_and_a_log_that_refuses(void **state)
 {
     struct fixture *fixture = *state;
     world_break(fixture->world);
-    json_t *document = view_alerts(&fixture->view);
-    json_t *problems = json_object_get(document, "items");
+    json_t *document = view_status(&fixture->view, NULL);
+    json_t *problems = problems_in(document);
     assert_non_null(problem_of(problems, "POOL_SMALL"));
     json_t *broken = problem_of(problems, "NOT_READY");
     assert_non_null(broken);
@@ -304,8 +310,8 @@ static void status_tells_that_nothing_is_decided_for_want_of_disk(void **state)
 {
     struct fixture *fixture = *state;
     world_hold_back(fixture->world, ADMISSION_RESCUE);
-    json_t *document = view_alerts(&fixture->view);
-    json_t *problem = problem_of(json_object_get(document, "items"), "HELD_BACK");
+    json_t *document = view_status(&fixture->view, NULL);
+    json_t *problem = problem_of(problems_in(document), "HELD_BACK");
     assert_non_null(problem);
     assert_string_equal(text_of(problem, "severity"), "critical");
     assert_non_null(strstr(text_of(problem, "message"), "nearly full"));
@@ -599,7 +605,8 @@ static void every_word_is_found_again(void **state)
     assert_string_equal(words_reason(FLZ_REASON_SUPPRESSED), "suppressed");
     assert_string_equal(words_reason(999), "?");
     for (uint32_t type = 1; type <= EVENT_TYPE_MAX; type++)
-        assert_int_equal(words_find(flz_event_name, flz_event_name(type)), type);
+        if (flz_event_name(type)[0] != '?')
+            assert_int_equal(words_find(flz_event_name, flz_event_name(type)), type);
 }
 
 static bool exposes(const struct metrics *metrics, const char *line)
