@@ -21,6 +21,7 @@ struct config {
     char vault_name[CONFIG_TEXT_MAX];  /* credential name, key file, or parameter file */
     int64_t heartbeat_ms;
     int64_t connect_timeout_ms;
+    int64_t reply_timeout_ms;
     int64_t probe_age_ms;
     int64_t credit;
     char oauth_client_id[CONFIG_TEXT_MAX]; /* of the app registration; "": nobody signs in */

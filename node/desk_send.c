@@ -324,6 +324,7 @@ void desk_open_session(struct desk *desk, const struct member *member)
         .user = member->record.user,
         .token = member->record.login == MEMBER_LOGIN_TOKEN,
         .connect_timeout_ms = worker->parts.connect_timeout_ms,
+        .timeout_ms_max = worker->parts.reply_timeout_ms,
     };
     int r = sender_new(worker->parts.pool, worker->parts.loop, &options, &sender_events, desk,
                        &desk->sender);

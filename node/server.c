@@ -442,6 +442,7 @@ static int open_worker(struct server *server, struct flz_msg *msg)
         .identity = &server->identity,
         .ehlo_name = config->ehlo_name,
         .connect_timeout_ms = config->connect_timeout_ms,
+        .reply_timeout_ms = config->reply_timeout_ms,
         .credit_max = (uint32_t)config->credit,
         .probe_age_ms_max = config->probe_age_ms,
     };

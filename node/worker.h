@@ -44,6 +44,7 @@ struct worker_parts {
     const struct identity *identity;
     const char *ehlo_name;
     int64_t connect_timeout_ms;
+    int64_t reply_timeout_ms; /* of an SMTP server, where RFC 5321 gives it longer */
     uint32_t credit_max;      /* open tasks this node takes */
     int64_t probe_age_ms_max; /* an account's servers are looked at again after half of it */
 };

@@ -78,7 +78,8 @@ static void write_config(struct fx *fx)
                    "providers_file: %s/providers.yaml\nca_file: %s\n"
                    "admin:\n  listen: ipc://%s/node.sock\nhttp:\n  listen: 127.0.0.1:0\n"
                    "dns:\n  servers: 127.0.0.1:%u\nvault:\n  name: %s/vault.key\n"
-                   "bus:\n  heartbeat: 100ms\nmail:\n  connect_timeout: 5s\n"
+                   "bus:\n  heartbeat: 100ms\n"
+                   "mail:\n  connect_timeout: 5s\n  reply_timeout: 2s\n"
                    "log:\n  level: debug\nallow_unlocked_memory: true\n",
                    fx->dir, fx->dir, content, fx->dir, testcert_path(fx->certs, TESTCERT_CA),
                    fx->dir, mailworld_dns_port(fx->world), fx->dir);
@@ -691,6 +692,114 @@ static void refusals_are_told_apart(void **state)
                                                .reply = "451 4.7.1 greylisted, later\r\n"});
     got = do_task(fx, task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB));
     expect(fx, got, FLZ_OUTCOME_SENT, FLZ_REASON_NONE);
+    stop_node(fx);
+}
+
+/* ---- Once only: each stage of SMTP failing in each way ---- */
+
+enum way {
+    WAY_TEMP,
+    WAY_PERM,
+    WAY_DROP,
+    WAY_RESET,
+    WAY_HANG,
+    WAY_GARBAGE,
+    WAY_FLOOD,
+    WAY_DRIP,
+    WAYS
+};
+static const struct {
+    const char *name;
+    struct mailworld_faults faults;
+} ways[WAYS] = {
+    [WAY_TEMP] = {"4xx", {.reply = "451 4.3.0 not now\r\n"}},
+    [WAY_PERM] = {"5xx", {.reply = "550 5.7.1 no\r\n"}},
+    [WAY_DROP] = {"drop", {.reply = NULL}},
+    [WAY_RESET] = {"reset", {.reset = true}},
+    [WAY_HANG] = {"hang", {.hang = true}},
+    [WAY_GARBAGE] = {"garbage", {.reply = "SSH-2.0-OpenSSH_9.2\r\n"}},
+    [WAY_FLOOD] = {"flood", {.flood = true}},
+    [WAY_DRIP] = {"drip", {.drip = true}},
+};
+
+/* May a send that met this end so? */
+static bool may_end(enum mailworld_stage stage, enum way way, enum flz_outcome outcome)
+{
+    if (stage == MAILWORLD_QUIT || way == WAY_DRIP)
+        return outcome == FLZ_OUTCOME_SENT;
+    if (stage == MAILWORLD_DOT)
+        return outcome == (way <= WAY_PERM ? FLZ_OUTCOME_REJECTED : FLZ_OUTCOME_AMBIGUOUS);
+    /* The dot's record may have been written when the body broke off, or not; and what is said too
+     * early may be heard as the answer to the dot. */
+    if (stage == MAILWORLD_BODY)
+        return outcome == FLZ_OUTCOME_SENT || outcome == FLZ_OUTCOME_WITHDRAWN ||
+               outcome == FLZ_OUTCOME_AMBIGUOUS ||
+               (way <= WAY_PERM && outcome == FLZ_OUTCOME_REJECTED);
+    if (way == WAY_PERM && stage >= MAILWORLD_MAIL)
+        return outcome == FLZ_OUTCOME_REJECTED;
+    return outcome == FLZ_OUTCOME_SENT;
+}
+
+/* One send that meets the fault once. True when it is in doubt. */
+static bool meet(struct fx *fx, struct flz_task send, enum mailworld_stage stage, enum way way)
+{
+    struct mailworld_faults faults = ways[way].faults;
+    struct mailworld_counts before = mailworld_counts(fx->world);
+    faults.drop_at = stage;
+    faults.times = 1;
+    mailworld_faults(fx->world, faults);
+    struct flz_receipt got = do_task(fx, send);
+    if (stage == MAILWORLD_QUIT)
+        coordfake_run(fx->coord, 200); /* it comes behind the receipt */
+    mailworld_faults(fx->world, (struct mailworld_faults){.times = 0});
+    struct mailworld_counts after = mailworld_counts(fx->world);
+    unsigned seen = after.dots - before.dots;
+    if (!may_end(stage, way, (enum flz_outcome)got.outcome) || seen > 1 ||
+        (got.outcome == FLZ_OUTCOME_SENT && seen != 1)) {
+        show_log(fx);
+        fail_msg("%s at stage %d: outcome %u (%s), %u dots", ways[way].name, stage, got.outcome,
+                 got.text, seen);
+    }
+    return got.outcome == FLZ_OUTCOME_AMBIGUOUS;
+}
+
+/* A third of the cases before the dot, and all at it; the rest with FLZ_LONG=1. */
+static bool is_chosen(enum mailworld_stage stage, enum way way)
+{
+    bool none = way == WAY_DRIP && (stage == MAILWORLD_BODY || stage == MAILWORLD_DATA);
+    return !none && (getenv("FLZ_LONG") || stage == MAILWORLD_DOT || (stage + (int)way) % 3 == 0);
+}
+
+static void whatever_the_server_does_a_dot_leaves_once(void **state)
+{
+    struct fx *fx = *state;
+    struct flz_task doubtful[WAYS * 2];
+    size_t doubts = 0;
+    /* A fresh day: no send is over midnight when it is tried again. */
+    fx->coord->jump_ms = FLZ_DAY_MS - COORDFAKE_NETWORK_START % FLZ_DAY_MS;
+    settle_in(fx);
+    unsigned turn = 0, first = dots(fx);
+    for (int stage = MAILWORLD_GREETING; stage <= MAILWORLD_QUIT; stage++)
+        for (int way = 0; way < WAYS; way++) {
+            bool ada = turn++ % 2 == 0; /* neither has a day's worth of them */
+            if (!is_chosen((enum mailworld_stage)stage, (enum way)way))
+                continue;
+            struct flz_task send =
+                task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ada ? ADA : BOB, ada ? BOB : ADA);
+            send.day_cap = 50;
+            if (meet(fx, send, (enum mailworld_stage)stage, (enum way)way))
+                doubtful[doubts++] = send;
+        }
+    assert_true(doubts >= 5); /* the dot, in five ways */
+    unsigned seen = dots(fx) - first;
+    /* What is in doubt is looked for, never sent again, and ends. */
+    fx->coord->jump_ms += 49 * FLZ_HOUR_MS;
+    for (size_t i = 0; i < doubts; i++) {
+        WAIT_FOR(fx, 40000, receipt(fx, &doubtful[i], 1));
+        assert_int_equal(receipt(fx, &doubtful[i], 1)->outcome, FLZ_OUTCOME_INDETERMINATE);
+    }
+    assert_int_equal(dots(fx) - first, seen);
+    no_violation(fx);
     stop_node(fx);
 }
 
@@ -2004,6 +2113,7 @@ int main(int argc, char **argv)
         TEST(connection_lost_before_the_dot_is_tried_again),
         TEST(connection_lost_around_the_dot_is_never_tried_again),
         TEST(refusals_are_told_apart),
+        TEST(whatever_the_server_does_a_dot_leaves_once),
         TEST(a_refused_login_is_told_at_once_and_tried_thrice),
         cmocka_unit_test_setup_teardown(googles_servers_get_no_password_whatever_they_are_called,
                                         setup_google, teardown),

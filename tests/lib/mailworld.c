@@ -22,6 +22,7 @@
 
 #define LINE_SIZE 4096
 #define POLL_MS 20
+#define FLOOD_MAX ((size_t)64 << 20)
 
 struct account {
     char address[320];
@@ -142,8 +143,33 @@ static struct mailworld_faults faults_of(struct mailworld *world)
 
 enum strike { STRIKE_NONE, STRIKE_REPLIED, STRIKE_CLOSE };
 
-/* Does the fault strike here? */
-static enum strike strike(struct client *client, enum mailworld_stage stage)
+/* Until the client goes; a client that reads for ever gets what no engine should take. */
+static void flood(struct client *client)
+{
+    static const char text[] = "250-and so on, and so on\r\n";
+    for (size_t n = 0; n < FLOOD_MAX && say(client, text); n += sizeof text)
+        continue;
+}
+
+static enum strike drip(struct client *client, const char *text)
+{
+    for (; *text; text++) {
+        char octet[2] = {*text, '\0'};
+        if (!say(client, octet))
+            return STRIKE_CLOSE;
+        (void)usleep(1000);
+    }
+    return STRIKE_REPLIED;
+}
+
+static void reset(struct client *client)
+{
+    struct linger linger = {.l_onoff = 1};
+    (void)setsockopt(client->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+}
+
+/* Does the fault strike here? `good`: what a good server would answer; NULL: nothing yet. */
+static enum strike strike(struct client *client, enum mailworld_stage stage, const char *good)
 {
     struct mailworld *world = client->world;
     (void)pthread_mutex_lock(&world->lock);
@@ -159,6 +185,12 @@ static enum strike strike(struct client *client, enum mailworld_stage stage)
             client->in_count = 0;
         return STRIKE_CLOSE;
     }
+    if (faults.flood)
+        flood(client);
+    if (faults.drip && good)
+        return drip(client, good);
+    if (faults.reset)
+        reset(client);
     if (!faults.reply)
         return STRIKE_CLOSE;
     (void)say(client, faults.reply);
@@ -216,7 +248,7 @@ static enum strike read_body(struct client *client, char *header, size_t size)
             n += len;
         }
         in_header = in_header && strcmp(line, "\r\n") != 0;
-        if (++lines == 3 && strike(client, MAILWORLD_BODY) == STRIKE_CLOSE)
+        if (++lines == 3 && strike(client, MAILWORLD_BODY, NULL) == STRIKE_CLOSE)
             return STRIKE_CLOSE;
     }
     return STRIKE_CLOSE;
@@ -225,6 +257,7 @@ static enum strike read_body(struct client *client, char *header, size_t size)
 /* False: the connection is to be closed. */
 static bool take_data(struct client *client, const char *mail, const char *rcpt)
 {
+    static const char taken[] = "250 2.0.0 taken\r\n";
     char header[16384] = "";
     if (!say(client, "354 go ahead\r\n"))
         return false;
@@ -232,10 +265,10 @@ static bool take_data(struct client *client, const char *mail, const char *rcpt)
         return false;
     struct mailworld_faults faults = faults_of(client->world);
     bool struck = faults.drop_at == MAILWORLD_DOT && faults.times > 0;
-    if (!struck || faults.accept)
+    if (!struck || faults.accept || faults.drip)
         deliver(client->world, mail, rcpt, header);
-    switch (strike(client, MAILWORLD_DOT)) {
-    case STRIKE_NONE: return say(client, "250 2.0.0 taken\r\n");
+    switch (strike(client, MAILWORLD_DOT, taken)) {
+    case STRIKE_NONE: return say(client, taken);
     case STRIKE_REPLIED: return true;
     case STRIKE_CLOSE: break;
     }
@@ -244,7 +277,7 @@ static bool take_data(struct client *client, const char *mail, const char *rcpt)
 
 static bool answer(struct client *client, enum mailworld_stage stage, const char *text)
 {
-    switch (strike(client, stage)) {
+    switch (strike(client, stage, text)) {
     case STRIKE_NONE: return say(client, text);
     case STRIKE_REPLIED: return true;
     case STRIKE_CLOSE: break;
@@ -330,10 +363,10 @@ static void speak_smtp(struct client *client)
             memcpy(rcpt, line, sizeof rcpt);
             open = answer(client, MAILWORLD_RCPT, "250 2.1.5 ok\r\n");
         } else if (strncasecmp(line, "DATA", 4) == 0) {
-            enum strike hit = strike(client, MAILWORLD_DATA);
+            enum strike hit = strike(client, MAILWORLD_DATA, NULL);
             open = hit == STRIKE_NONE ? take_data(client, mail, rcpt) : hit == STRIKE_REPLIED;
         } else if (strncasecmp(line, "QUIT", 4) == 0) {
-            (void)say(client, "221 2.0.0 bye\r\n");
+            (void)answer(client, MAILWORLD_QUIT, "221 2.0.0 bye\r\n");
             open = false;
         } else {
             open = say(client, "250 2.0.0 ok\r\n");

@@ -28,6 +28,7 @@ enum mailworld_stage {
     MAILWORLD_DATA,
     MAILWORLD_BODY, /* some of the body was read, not its dot */
     MAILWORLD_DOT,  /* the dot was read */
+    MAILWORLD_QUIT,
 };
 
 /* All zero: a good server. */
@@ -37,6 +38,9 @@ struct mailworld_faults {
     unsigned times;               /* how many times; then the server is good again */
     bool accept;                  /* MAILWORLD_DOT: delivers all the same */
     bool hang;                    /* says nothing there instead of closing, until the client goes */
+    bool reset;                   /* closes by an RST */
+    bool flood;                   /* answers with a reply that has no end */
+    bool drip;                    /* gives the good answer, an octet at a time */
     bool refuse_login;            /* SMTP says 535 to every password */
     bool refuse_imap_login;
     bool to_junk;
@@ -49,9 +53,9 @@ struct mailworld_counts {
     unsigned logins;      /* SMTP AUTH tried */
     unsigned tokens;      /* … by a token */
     unsigned tokens_refused;
-    unsigned mails;       /* MAIL commands */
-    unsigned dots;        /* final dots read */
-    unsigned accepted;    /* 250 decided after one */
+    unsigned mails;    /* MAIL commands */
+    unsigned dots;     /* final dots read */
+    unsigned accepted; /* 250 decided after one */
     unsigned imap_sessions;
     unsigned imap_refused;
 };
