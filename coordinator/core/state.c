@@ -186,14 +186,17 @@ struct row_task *state_task(struct live *x, uint32_t turn, uint32_t kind)
 /* Room for the handle: the window over live handles moves up as the oldest end. */
 static int live_room(struct coord *core, uint32_t exchange)
 {
-    size_t ended = 0;
+    /* Whoever has ended stays so: the count goes on where it was. */
+    size_t ended = core->live_ended;
     while (ended < core->live_count && !core->live[ended])
         ended++;
+    core->live_ended = ended;
     if (core->live_count == 0)
         core->live_base = exchange;
     if (ended > 0 && (ended == core->live_count || ended > core->live_count / 2)) {
         memmove(core->live, core->live + ended, (core->live_count - ended) * sizeof *core->live);
         core->live_count -= ended;
+        core->live_ended = 0;
         core->live_base = core->live_count > 0 ? core->live_base + (uint32_t)ended : exchange;
     }
     if (exchange < core->live_base)

@@ -216,6 +216,7 @@ struct coord {
     struct live **live; /* of handle live_base + i; NULL = ended */
     size_t live_count;
     size_t live_capacity;
+    size_t live_ended; /* of these, the first ones: known to have ended */
     uint32_t live_base;
     struct flz_map live_by_id;
 
