@@ -7,7 +7,8 @@ install(TARGETS fluenzr-coordinator fluenzr-node fluenzrctl RUNTIME DESTINATION 
 set(deploy ${PROJECT_SOURCE_DIR}/deploy)
 install(DIRECTORY ${deploy}/content DESTINATION ${CMAKE_INSTALL_DATADIR}/fluenzr
     FILES_MATCHING PATTERN "*.pack")
-install(FILES ${deploy}/conf/fluenzr-coordinator.yaml ${deploy}/conf/fluenzr-node.yaml ${deploy}/providers.yaml
+install(FILES ${deploy}/conf/fluenzr-coordinator.yaml ${deploy}/conf/fluenzr-node.yaml
+    ${deploy}/conf/scenario.yaml ${deploy}/providers.yaml
     DESTINATION ${CMAKE_INSTALL_DATADIR}/fluenzr/conf)
 install(FILES ${deploy}/systemd/fluenzr-coordinator.service ${deploy}/systemd/fluenzr-node.service
     DESTINATION lib/systemd/system)

@@ -151,6 +151,14 @@ static const struct ctl_option ramp_options[] = {
     END,
 };
 
+static const struct ctl_option simulate_options[] = {
+    {"accounts", "1000", "how many take part, 2 to 1000000"},
+    {"days", "30", "for how many days, 1 to 366"},
+    {"seed", "1", "the same seed gives the same forecast, byte for byte"},
+    {"scenario", "FILE", "a network that is not the usual one (YAML)"},
+    END,
+};
+
 static const struct ctl_option exchange_ls_options[] = {
     {"account", "ACCOUNT", "of one account"},
     {"limit", "N", "the newest N; default 100"},
@@ -342,6 +350,16 @@ static const struct ctl_command commands[] = {
      "daemon, sends nothing. What must hold from day to day stands below the table.\n\n"
      "  fluenzrctl plan ramp --domain acme.example --target 500\n",
      ramp_options, cmd_plan_ramp},
+    {"simulate", "", 0, 0, "foresee a whole network: volumes, placement, partners, shortfalls",
+     "Asks no daemon, sends nothing: runs the coordinator's own core, task by task, under a\n"
+     "virtual clock, with modelled accounts, nodes and mail providers. What providers do is a\n"
+     "model of ours (OPERATING.md): the forecast shows what the rules make of a network, not\n"
+     "what a real provider will think of it. Ctrl-C ends it; with -q the hash alone is\n"
+     "printed. Without a scenario: companies with domains of 1 to 7 accounts, in four time\n"
+     "zones, of two languages and at two providers.\n\n"
+     "  fluenzrctl simulate --accounts 5000 --days 42 --seed 7\n"
+     "  fluenzrctl simulate --scenario /usr/share/fluenzr/conf/scenario.yaml -o json | jq .total\n",
+     simulate_options, cmd_simulate},
     {"exchange ls", "", 0, 0, "conversations, newest first", "", exchange_ls_options,
      cmd_exchange_ls},
     {"exchange show", "ID", 1, 1, "one conversation, task by task", "", NULL, cmd_exchange_show},

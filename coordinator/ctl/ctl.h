@@ -261,6 +261,7 @@ int cmd_account_rm(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_plan_preview(struct ctl *ctl, const struct ctl_arguments *arguments); /* cmd_preview.c */
 int cmd_plan_profiles(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_plan_ramp(struct ctl *ctl, const struct ctl_arguments *arguments); /* cmd_ramp.c */
+int cmd_simulate(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_plan_show(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_exchange_ls(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_exchange_show(struct ctl *ctl, const struct ctl_arguments *arguments);

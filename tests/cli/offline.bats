@@ -395,3 +395,60 @@ setup()
     run -64 ctl plan ramp --target 5 --table fast
     [[ $output == *"no table 'fast'"*"steady, daily, stages"* ]]
 }
+
+@test "simulate: a whole network's forecast, the same bytes for the same seed" {
+    run --separate-stderr -0 ctl simulate --accounts 40 --days 4 --seed 3 -o json
+    first=$output
+    jq -e '.apiVersion == "fluenzr/v1" and .kind == "Forecast" and .accounts == 40 and .seed == 3
+        and (.items | length) == 4 and .items[0].date == "2026-01-05"
+        and .total.sent >= ([.items[].sent] | add) and .total.sent > 100
+        and .phases.start.sent > 0 and .providers[0].taken > 0 and .partners.median > 2
+        and (.total | [.inbox, .junk, .missing, .unobserved] | add) <= .total.sent
+        and (.hash | test("^[0-9a-f]{32}$"))' <<< "$first"
+    run --separate-stderr -0 env LC_ALL=C TZ=Asia/Tokyo "$FLUENZR_BIN/fluenzrctl" simulate --accounts 40 \
+        --days 4 --seed 3 -o json
+    [ "$output" = "$first" ]
+    run -0 ctl simulate --accounts 40 --days 4 --seed 3 -q
+    [ "$output" = "$(jq -r .hash <<< "$first")" ]
+    run -0 ctl simulate --accounts 40 --days 2
+    [[ ${lines[0]} == DATE*ACCOUNTS*QUOTA*SHORT*SENT*JUNK* && ${lines[1]} == 2026-01-05* ]]
+    [[ $output == *"PHASE"*"start"*"PROVIDER"*"smtp"*"partners"*"hash"* ]]
+}
+
+@test "simulate takes a scenario, and says where one is wrong" {
+    printf 'pool:\n  accounts_per_domain: 1\nlanguages: {de: 1}\nproviders: {own: {}}\n' > "$D/s.yaml"
+    run --separate-stderr -0 ctl simulate --accounts 20 --days 2 --scenario "$D/s.yaml" -o json
+    jq -e '.providers[0].name == "own" and .total.sent > 0' <<< "$output"
+    printf 'pool:\n  acounts_per_domain: 1\n' > "$D/s.yaml"
+    run -78 ctl simulate --scenario "$D/s.yaml"
+    [[ $output == *"s.yaml:2:"*"did you mean 'accounts_per_domain'"* ]]
+    run -78 ctl simulate --scenario "$D/none.yaml"
+    [[ $output == *"none.yaml"* ]]
+    run -78 ctl simulate --scenario "$D/none.yaml" -o json
+    jq -e '.error.code == "SCENARIO"' <<< "$output"
+}
+
+@test "simulate says what it cannot take, and who has nobody to write to" {
+    for bad in '--accounts 1' '--accounts 1000001' '--accounts many' '--days 0' '--days 367' '--seed -1'; do
+        # shellcheck disable=SC2086
+        run -64 ctl simulate $bad
+        [[ $output == *"is not a number from"* ]]
+    done
+    run -64 ctl simulate --accounts 1000000 --days 366
+    [[ $output == *"account-days"* ]]
+    printf 'pool: {big_domain_percent: 100}\n' > "$D/s.yaml"
+    run --separate-stderr -0 ctl simulate --accounts 30 --days 2 --scenario "$D/s.yaml"
+    [[ $stderr == *"30 of 30 accounts never have anybody to write to"* ]]
+}
+
+@test "simulate ends at once when it is interrupted" {
+    "$FLUENZR_BIN/fluenzrctl" simulate --accounts 20000 --days 300 > "$D/out" 2> "$D/err" &
+    pid=$!
+    sleep 1
+    kill -INT $pid
+    code=0
+    wait $pid || code=$?
+    [ $code -eq 1 ]
+    grep -q interrupted "$D/err"
+    [ ! -s "$D/out" ]
+}
