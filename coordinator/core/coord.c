@@ -277,16 +277,19 @@ static size_t due_of(const struct coord *core, struct live *x, uint32_t turn, in
     return n;
 }
 
+/* A task that was ordered late, since the step before it took its time, is not late by that. */
 static bool task_presses(const struct coord *core, struct live *x, const struct coord_order *order,
                          int64_t now, int64_t late_ms, int64_t margin_ms)
 {
+    const struct row_task *row = state_task(x, order->turn, order->kind);
     struct coord_task task = {.account = 0};
     task_times(core, x, order, &task);
     if (!awaited(core, order, &task, now))
         return false;
     bool send = order->kind == FLZ_TASK_SEND || order->kind == FLZ_TASK_REPLY;
     int64_t due = order->kind == FLZ_TASK_FIND ? task.deadline : task.not_before;
-    return due + late_ms <= now || (send && due <= now && task.not_after - margin_ms <= now);
+    int64_t since = due > row->issued_at ? due : row->issued_at;
+    return since + late_ms <= now || (send && due <= now && task.not_after - margin_ms <= now);
 }
 
 bool coord_presses(const struct coord *core, int64_t now, int64_t late_ms, int64_t margin_ms)

@@ -217,8 +217,8 @@ int64_t coord_next(const struct coord *core);
  * lab's clock waits for these. */
 size_t coord_due_unreported(const struct coord *core, int64_t now);
 
-/* True when some of that work presses: due for `late_ms` or longer, or a message whose slot ends
- * within `margin_ms`. Network ms. A lab's clock stands still for it. */
+/* True when some of that work presses: due and at its node for `late_ms` or longer, or a message
+ * whose slot ends within `margin_ms`. Network ms. A lab's clock stands still for it. */
 bool coord_presses(const struct coord *core, int64_t now, int64_t late_ms, int64_t margin_ms);
 
 /* ---- The folding door ---- */

@@ -432,6 +432,17 @@ static void the_lab_waits_for_openings_in_their_hours_only(void **state)
     assert_true(coord_presses(fx->core, AT(26, 30), FLZ_MINUTE_MS, 0));
 }
 
+/* Each step of a conversation may be late by what came before; it presses by its own delay. */
+static void the_lab_waits_for_what_its_node_keeps_not_for_what_was_ordered_late(void **state)
+{
+    struct fx *fx = ordered_with_second_hours(state, 1);
+    fx_tick(fx, AT(3, 0)); /* the opening was planned for 2:00 */
+    fx_say(fx, 1, FLZ_TASK_FIND, 0, FLZ_OUTCOME_FOUND);
+    assert_int_equal(fx_turn(fx, 0)->open.issued_at, AT(3, 0));
+    assert_false(coord_presses(fx->core, AT(3, 9), 10 * FLZ_MINUTE_MS, 0));
+    assert_true(coord_presses(fx->core, AT(3, 10), 10 * FLZ_MINUTE_MS, 0));
+}
+
 static void without_credit_nothing_is_ordered_and_the_slot_lapses(void **state)
 {
     struct fx *fx = *state;
@@ -688,6 +699,7 @@ int main(void)
         CLAIM(after_the_second_hours_nothing_is_opened),
         CLAIM(a_paused_evening_is_made_good_in_the_morning),
         CLAIM(the_lab_waits_for_openings_in_their_hours_only),
+        CLAIM(the_lab_waits_for_what_its_node_keeps_not_for_what_was_ordered_late),
         CLAIM(without_credit_nothing_is_ordered_and_the_slot_lapses),
         CLAIM(a_late_message_is_never_bunched_with_another),
         CLAIM(an_end_of_consent_voids_what_is_planned_at_once),
