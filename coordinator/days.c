@@ -25,6 +25,7 @@
 struct tried {
     struct civil_unit unit;
     int64_t boot; /* 0: free */
+    int64_t at;   /* network time */
 };
 
 /*
@@ -131,12 +132,15 @@ static bool is_unit(struct civil_unit a, struct civil_unit b)
 }
 
 /* An account that found no partner stays without a plan: its unit is tried again, but not in each
- * turn of the loop. */
+ * turn of the loop. An hour of network time later it may be another zone's day that comes up, one
+ * whose clocks were put forward at its midnight. */
 static bool was_tried(const struct days *days, struct civil_unit unit, int64_t boot)
 {
+    int64_t now = server_now(days->server);
     for (size_t i = 0; i < TRIED_MAX; i++) {
         const struct tried *tried = &days->tried[i];
-        if (tried->boot && boot - tried->boot < TRIED_MS && is_unit(tried->unit, unit))
+        if (tried->boot && boot - tried->boot < TRIED_MS && now - tried->at < FLZ_HOUR_MS &&
+            is_unit(tried->unit, unit))
             return true;
     }
     return false;
@@ -186,7 +190,8 @@ static int begin_planning(struct days *days, struct civil_unit unit, int64_t boo
                                        .packs = days->packs,
                                        .packs_count = days->packs_count,
                                        .seed = seed_of(days->server, unit)};
-    days->tried[days->tried_next++ % TRIED_MAX] = (struct tried){.unit = unit, .boot = boot};
+    days->tried[days->tried_next++ % TRIED_MAX] =
+        (struct tried){.unit = unit, .boot = boot, .at = server_now(days->server)};
     int r = planning_new(&options, &days->planning);
     if (r < 0)
         return r;
