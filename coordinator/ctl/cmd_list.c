@@ -209,6 +209,8 @@ int cmd_plan_show(struct ctl *ctl, const struct ctl_arguments *arguments)
         {"DROPPED", "dropped", SHOW_RIGHT, false},
         {"SHORT", "shortfall", SHOW_RIGHT, false},
         {"BECAUSE", "shortfallReason", SHOW_PLAIN, false},
+        {"UNTIL", "waitsUntil", SHOW_PLAIN, false},
+        {"OFF", "dayOff", SHOW_PLAIN, false},
         {"FROM", "windowStart", SHOW_TIME, false},
         {"TO", "windowEnd", SHOW_TIME, false},
         {"NODE", "node", SHOW_PLAIN, true},

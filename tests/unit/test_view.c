@@ -254,6 +254,55 @@ static void status_tells_that_one_owner_cannot_be_paired_and_what_to_change(void
     (void)world_free(fixture.world);
 }
 
+/* Its owner is away today, and declares more mail of his own than is advised. */
+static void a_day_off_and_too_much_prospecting_are_told(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct view *view = &fixture->view;
+    struct row_account *row = (struct row_account *)(uintptr_t)coord_account(view->core, 0);
+    int32_t today = view_today(view, 0);
+    char text[FLZ_TIME_TEXT_MAX], range[FLZ_TIME_TEXT_MAX];
+    row->days = 0x7f;
+    row->volume = 7;
+    row->days_off.away[0] = (struct flz_date_range){.first = today, .last = today + 2};
+
+    json_t *account = view_account(view, 0);
+    const json_t *item = json_object_get(account, "item");
+    const json_t *off = json_object_get(item, "daysOff");
+    const json_t *own = json_object_get(item, "prospecting");
+    flz_date_format(today + 3, text);
+    assert_string_equal(text_of(off, "today"), "blackout");
+    assert_string_equal(text_of(off, "nextSendingDay"), text);
+    flz_date_format(today, range);
+    assert_memory_equal(text_of(off, "blackout"), range, 10);
+    assert_int_equal(json_integer_value(json_object_get(own, "advisedHigh")), 0);
+    assert_true(json_is_true(json_object_get(own, "aboveAdvice")));
+    json_decref(account);
+
+    json_t *why = view_account_why(view, 0);
+    const json_t *first = json_array_get(json_object_get(json_object_get(why, "item"), "why"), 0);
+    assert_non_null(strstr(json_string_value(first), "no sending day of it (blackout)"));
+    assert_non_null(strstr(json_string_value(first), text));
+    json_decref(why);
+
+    json_t *plan = view_plan(view, &plan_of_ann);
+    const json_t *day = json_array_get(json_object_get(plan, "items"), 0);
+    assert_string_equal(text_of(day, "dayOff"), "blackout");
+    assert_true(json_is_null(json_object_get(day, "waitsUntil")));
+    json_decref(plan);
+
+    json_t *status = view_status(view, NULL);
+    json_t *problems = json_object_get(json_object_get(status, "item"), "problems");
+    assert_non_null(problem_of(problems, "PROSPECTING"));
+    json_decref(status);
+    for (uint32_t i = 0; i < 3; i++)
+        ((struct row_account *)(uintptr_t)coord_account(view->core, i))->volume = 0;
+    status = view_status(view, NULL);
+    problems = json_object_get(json_object_get(status, "item"), "problems");
+    assert_null(problem_of(problems, "PROSPECTING"));
+    json_decref(status);
+}
+
 static void a_pause_is_one_problem_and_to_an_operator_its_accounts_are(void **state)
 {
     struct fixture *fixture = *state;
@@ -705,6 +754,7 @@ int main(void)
         VIEW_TEST(readiness_agrees_with_the_core),
         VIEW_TEST(status_tells_a_node_that_is_away),
         cmocka_unit_test(status_tells_that_one_owner_cannot_be_paired_and_what_to_change),
+        VIEW_TEST(a_day_off_and_too_much_prospecting_are_told),
         VIEW_TEST(a_pause_is_one_problem_and_to_an_operator_its_accounts_are),
         cmocka_unit_test(why_blames_owners_only_when_nobody_else_will_be_ready),
         VIEW_TEST(status_tells_a_small_pool_and_a_log_that_refuses),
