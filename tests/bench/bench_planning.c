@@ -3,7 +3,9 @@
  * pieces that the coordinator's loop takes, the draw being another thread's. CPU time, with the
  * events encoded and the changed rows taken, as the loop does it.
  *
- *     bench_planning [ACCOUNTS [pieces|whole]]
+ *     bench_planning [ACCOUNTS [pieces|whole [EACH]]]
+ *
+ * EACH accounts share a domain and an owner; default 20.
  *
  * The third day is told: contacts and live exchanges of two days lie behind it.
  */
@@ -23,11 +25,12 @@
 
 #define DATE 20500
 #define NODES 50
-#define DOMAINS_EACH 20 /* accounts of one domain, and owner */
+#define DOMAINS_EACH 20
 
 struct bench {
     struct coord *core;
     uint32_t accounts;
+    uint32_t each; /* accounts of one domain, and owner */
     int64_t now;
     uint64_t seqs[NODES];
     struct flz_buf bytes; /* scratch */
@@ -84,10 +87,10 @@ static int report(struct bench *bench, uint32_t node, struct flz_report *report,
     command.report.incarnation = flz_id_of_u64(1 + node);
     command.report.report = report;
     command.report.address = digest_of(1, n);
-    command.report.domain = digest_of(2, n / DOMAINS_EACH);
-    command.report.owner = digest_of(3, n / DOMAINS_EACH);
+    command.report.domain = digest_of(2, n / bench->each);
+    command.report.owner = digest_of(3, n / bench->each);
     (void)snprintf(command.report.domain_name, sizeof command.report.domain_name, "d%u.example",
-                   n / DOMAINS_EACH);
+                   n / bench->each);
     return step(bench, &command);
 }
 
@@ -226,7 +229,10 @@ static int whole(struct bench *bench, int32_t date, struct spent *spent)
 int main(int argc, char **argv)
 {
     struct bench bench = {.accounts = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 10000,
+                          .each = argc > 3 ? (uint32_t)strtoul(argv[3], NULL, 10) : DOMAINS_EACH,
                           .now = DATE * FLZ_DAY_MS - FLZ_HOUR_MS};
+    if (bench.each == 0)
+        return 64;
     bool pieces = argc < 3 || strcmp(argv[2], "whole") != 0;
     struct spent spent[PLANNING_OVER + 1];
     int r = open_bench(&bench);
