@@ -46,6 +46,10 @@ void desk_alert_ack(struct desk *desk);
 void desk_audit_verify(struct desk *desk);
 void desk_audit_prove(struct desk *desk);
 
+/* desk_refold.c */
+void desk_audit_aggregates(struct desk *desk);
+void desk_policy_replay(struct desk *desk);
+
 /* desk_backup.c */
 void desk_backup_create(struct desk *desk);
 void desk_backup_verify(struct desk *desk);

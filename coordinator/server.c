@@ -912,6 +912,49 @@ int server_backup(struct server *server, const struct backup_request *request,
     return r;
 }
 
+struct refold_aside {
+    struct refold_place place;
+    struct refold_request request;
+    struct refold_result result;
+    void (*on_done)(const struct refold_result *result, void *data);
+    void *data;
+};
+
+static void run_refold(void *data, const atomic_bool *stop)
+{
+    struct refold_aside *refold = data;
+    refold_run(&refold->place, &refold->request, stop, &refold->result);
+}
+
+static void on_refolded(void *data)
+{
+    struct refold_aside *refold = data;
+    refold->on_done(&refold->result, refold->data);
+    refold_result_deinit(&refold->result);
+    free(refold);
+}
+
+int server_refold(struct server *server, const struct refold_request *request,
+                  void (*on_done)(const struct refold_result *result, void *data), void *data)
+{
+    struct refold_aside *refold = malloc(sizeof *refold);
+    if (!refold)
+        return flz_fail(-ENOMEM);
+    *refold = (struct refold_aside){
+        .place = {.log = server->rlog,
+                  .store = server->store,
+                  .state_dir = server->config->state_dir,
+                  .network = coord_network(server->core)->id,
+                  .policy = policy_for_rate(policy_default(), server_rate_milli(server))},
+        .request = *request,
+        .on_done = on_done,
+        .data = data};
+    int r = aside_start(server->aside, &(struct aside_work){run_refold, on_refolded, refold});
+    if (r < 0)
+        free(refold);
+    return r;
+}
+
 const char *server_state_dir(const struct server *server)
 {
     return server->config->state_dir;

@@ -15,6 +15,7 @@
 #include "coordinator/admission.h"
 #include "coordinator/audit.h"
 #include "coordinator/backup.h"
+#include "coordinator/refold.h"
 #include "coordinator/config.h"
 #include "coordinator/core/coord.h"
 #include "coordinator/persons.h"
@@ -82,6 +83,9 @@ int server_audit(struct server *server, const struct audit_request *request,
 /* The same for a backup; also -ENOSPC: held back, as server_submit(). */
 int server_backup(struct server *server, const struct backup_request *request,
                   void (*on_done)(const struct backup_result *result, void *data), void *data);
+/* The same for a fold of the whole log. */
+int server_refold(struct server *server, const struct refold_request *request,
+                  void (*on_done)(const struct refold_result *result, void *data), void *data);
 const char *server_state_dir(const struct server *server);
 
 /* First planned send of an account from now on, network time; FLZ_NEVER: none planned. */

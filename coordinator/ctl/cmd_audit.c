@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #define PROOF_FILE_MAX (4u << 20)
+#define POLICY_FILE_MAX (16u << 10)
 
 /* ---- Verifying ---- */
 
@@ -25,8 +26,9 @@ int cmd_audit_verify(struct ctl *ctl, const struct ctl_arguments *arguments)
 {
     _cleanup_(answer_deinit) struct answer answer = ANSWER_NULL;
     static const char *const skip[] = {"logHead", NULL};
-    struct ask ask = {.verb = "audit verify", .timeout_ms = CTL_TIMEOUT_AUDIT_MS};
-    (void)arguments;
+    bool aggregates = arguments_get(arguments, "aggregates") != NULL;
+    struct ask ask = {.verb = aggregates ? "audit aggregates" : "audit verify",
+                      .timeout_ms = CTL_TIMEOUT_AUDIT_MS};
     int code = ask_do(ctl, &ask, &answer);
     if (!answer.json)
         return code;
@@ -34,6 +36,48 @@ int cmd_audit_verify(struct ctl *ctl, const struct ctl_arguments *arguments)
         show_json(answer.json);
     else if (!ctl->quiet)
         show_item(json_object_get(answer.json, "item"), skip);
+    return code;
+}
+
+/* ---- Replaying ---- */
+
+int cmd_policy_replay(struct ctl *ctl, const struct ctl_arguments *arguments)
+{
+    static const char *const skip[] = {"differences", NULL};
+    static const struct show_column columns[] = {
+        {"AT", "at", SHOW_TIME, false},
+        {"ADDRESS", "address", SHOW_PLAIN, false},
+        {"DECISION", "decision", SHOW_PLAIN, false},
+        {"TOWARDS", "provider", SHOW_PLAIN, false},
+        {"STATE", "state", SHOW_PLAIN, false},
+        {"RULE", "rule", SHOW_PLAIN, false},
+        {"OTHER", "otherState", SHOW_PLAIN, false},
+        {"OTHER RULE", "otherRule", SHOW_PLAIN, false},
+        {"LEVEL", "level", SHOW_RIGHT, false},
+        {"OTHER LEVEL", "otherLevel", SHOW_RIGHT, false},
+        {"EVENT", "event", SHOW_RIGHT, true},
+        {NULL, NULL, SHOW_PLAIN, false},
+    };
+    _cleanup_(answer_deinit) struct answer answer = ANSWER_NULL;
+    _cleanup_(flz_buf_deinit) struct flz_buf policy = FLZ_BUF_NULL;
+    struct flz_msg msg = FLZ_MSG_NULL;
+    struct ask ask = {.verb = "policy replay", .timeout_ms = CTL_TIMEOUT_AUDIT_MS};
+    const char *path = arguments_get(arguments, "policy");
+    if (path && fsutil_read(path, POLICY_FILE_MAX, &policy, &msg) < 0)
+        return talk_fail(ctl, ADMIN_USAGE, "NOT_READ", msg.text, "");
+    ask.body = flz_buf_view(&policy);
+    ask_add_option(&ask, arguments, "since");
+    int code = ask_do(ctl, &ask, &answer);
+    if (!answer.json)
+        return code;
+    if (ctl->output == CTL_JSON) {
+        show_json(answer.json);
+        return code;
+    }
+    const json_t *differences = show_path(answer.json, "item.differences");
+    show_item(json_object_get(answer.json, "item"), skip);
+    if (json_array_size(differences) > 0)
+        show_table(ctl, differences, columns);
     return code;
 }
 

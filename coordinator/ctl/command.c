@@ -212,6 +212,17 @@ static const struct ctl_option certify_options[] = {
     END,
 };
 
+static const struct ctl_option verify_options[] = {
+    {"aggregates", NULL, "hold stored days, tallies and standings against the log"},
+    END,
+};
+
+static const struct ctl_option replay_options[] = {
+    {"policy", "FILE", "lines \"key: value\" of another policy; default: as it was"},
+    {"since", "DATE", "decisions before it are taken as they were; default: from the first"},
+    END,
+};
+
 static const struct ctl_option prove_options[] = {
     {"out", "FILE", "write the proof there instead of to stdout"},
     END,
@@ -370,8 +381,11 @@ static const struct ctl_command commands[] = {
     {"audit verify", "", 0, 0, "hold the whole log against its hash chain",
      "Reads all events that are kept, archived ones too; the network works on meanwhile. Exit\n"
      "code 2 and the name of the first bad segment when one is missing or was changed. With\n"
-     "-o json the head that it ends at comes signed, to be kept elsewhere.\n",
-     NULL, cmd_audit_verify},
+     "-o json the head that it ends at comes signed, to be kept elsewhere.\n"
+     "--aggregates folds the log from its first event once more, and holds days, tallies and\n"
+     "standings, row by row, against a checkpoint of the store. It takes about as much memory as\n"
+     "the coordinator itself; exit code 2 names the first row that differs.\n",
+     verify_options, cmd_audit_verify},
     {"audit prove", "TASK|EVENT", 1, 1, "a proof that a receipt, or any event, is in the log",
      "TASK is a task's id, 32 hex digits: its receipt is proved; EVENT is an event's number. The\n"
      "proof is JSON: the event, its way to the hash chain, and the chain's head, signed by the\n"
@@ -411,6 +425,13 @@ static const struct ctl_command commands[] = {
      "  fluenzrctl policy set same_owner_percent 20\n"
      "  fluenzrctl policy set spacing_ms 15m\n",
      NULL, cmd_policy_set},
+    {"policy replay", "", 0, 0, "what another policy would have decided, by what was seen",
+     "Folds the log once more and decides about health and closed days again, by the counters as\n"
+     "they were: what would have been decided, not what would have come of it. Without --policy\n"
+     "every decision comes out as it was recorded. Exit code 2 when some differ.\n\n"
+     "  printf 'health_watch_percent: 5\\n' > stricter\n"
+     "  fluenzrctl policy replay --policy stricter --since 2026-11-01\n",
+     replay_options, cmd_policy_replay},
     {"key show", "", 0, 0, "the admin folder's key and certificate", "", NULL, cmd_key_show},
     {"key certify", "", 0, 0, "make an admin folder for somebody else, with the root key",
      "  fluenzrctl key certify --root /mnt/usb/root --role operator --scope node/n1 \\\n"

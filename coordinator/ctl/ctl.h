@@ -278,6 +278,7 @@ int cmd_suppress_add(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_suppress_rm(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_clock_confirm(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_policy_ls(struct ctl *ctl, const struct ctl_arguments *arguments);
+int cmd_policy_replay(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_policy_set(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_key_show(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_key_certify(struct ctl *ctl, const struct ctl_arguments *arguments);

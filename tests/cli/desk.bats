@@ -365,6 +365,28 @@ bob@beta.test" ]
     [ -z "$output" ]
 }
 
+@test "audit verify --aggregates, policy replay: the log folded once more" {
+    start_desk
+    run -0 ctl -o json audit verify --aggregates
+    jq -e '.kind == "AggregatesAudit" and .item.result == "whole" and .item.rows == 42' <<< "$output"
+    run -0 ctl -o json policy replay
+    jq -e '.kind == "Replay" and .item.different == 0 and .item.policy == {} and
+        (.item.entered | keys | length) == 5' <<< "$output"
+    printf '# stricter\nhealth_watch_percent: 5\n\nhealth_floor 3\n' > "$BATS_TEST_TMPDIR/policy"
+    run -0 ctl -o json policy replay --policy "$BATS_TEST_TMPDIR/policy" --since 2026-11-01
+    jq -e '.item.policy == {"health_watch_percent": 5, "health_floor": 3} and
+        .item.since == "2026-11-01T00:00:00.000Z"' <<< "$output"
+    run -0 ctl policy replay
+    [[ $output == *"days closed"* && $output != *differences* ]]
+    echo 'health_wach_percent: 5' > "$BATS_TEST_TMPDIR/policy"
+    run -64 ctl policy replay --policy "$BATS_TEST_TMPDIR/policy"
+    [[ $output == *"did you mean 'health_watch_percent'"* ]]
+    echo 'health_watch_percent: few' > "$BATS_TEST_TMPDIR/policy"
+    run -64 ctl policy replay --policy "$BATS_TEST_TMPDIR/policy"
+    [[ $output == *"whole numbers"* ]]
+    run -64 ctl policy replay --policy "$BATS_TEST_TMPDIR/none"
+}
+
 @test "audit verify: exit 2 and the first bad segment" {
     start_desk damaged
     run -2 ctl audit verify

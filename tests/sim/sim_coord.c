@@ -19,6 +19,7 @@
 #include "common/base/rng.h"
 #include "common/base/time.h"
 #include "coordinator/core/plan.h"
+#include "coordinator/core/replay.h"
 #include "coordinator/core/state.h"
 
 #include <errno.h>
@@ -1263,6 +1264,43 @@ static void check_fold(struct world *w)
     store_deinit(&store);
 }
 
+static struct replay *replay_log(const struct world *w, const char *key, int64_t value)
+{
+    struct policy policy = sim_policy();
+    struct replay_options options = {.network = flz_id_of_u64(77), .base = &policy};
+    struct replay *replay;
+    CHECK(replay_new(&options, &replay) == 0, "memory");
+    if (key)
+        CHECK(replay_policy(replay, key, value, NULL) == 0, "%s", key);
+    for (size_t i = 0; i < w->log_count; i++) {
+        _cleanup_(flz_arena_deinit) struct flz_arena arena = FLZ_ARENA_NULL;
+        struct event event;
+        CHECK(flz_decode_event(flz_buf_view(&w->log[i]), &arena, &event) == 0, "decode");
+        CHECK(replay_event(replay, i + 1, &event) == 0, "replay event %zu", i);
+    }
+    return replay;
+}
+
+/* The policy as it was decides as it did, each time; another one does not. */
+static void check_replay(const struct world *w)
+{
+    struct replay *same = replay_log(w, NULL, 0);
+    const struct replay_result *result = replay_result(same);
+    CHECK(result->differences_all == 0, "event %llu is decided otherwise, of %llu differences",
+          (unsigned long long)result->differences[0].event,
+          (unsigned long long)result->differences_all);
+    CHECK(result->health == result->health_same && result->health == result->health_other &&
+              result->days == result->days_same && result->days > 0,
+          "a decision is not made again");
+    (void)printf("  replayed: %llu decisions about health, %llu days\n",
+                 (unsigned long long)result->health, (unsigned long long)result->days);
+    CHECK(result->health > 0, "nothing was decided about health");
+    (void)replay_free(same);
+    struct replay *other = replay_log(w, "health_seen_min", 10);
+    CHECK(replay_result(other)->differences_all > 0, "another policy decides the same");
+    (void)replay_free(other);
+}
+
 static void run(uint64_t seed, int32_t days, bool restored)
 {
     arg_seed = seed;
@@ -1300,6 +1338,7 @@ static void run(uint64_t seed, int32_t days, bool restored)
     check_store(&w);
     check_messages(&w);
     check_fold(&w);
+    check_replay(&w);
 
     (void)coord_free(w.leader);
     (void)coord_free(w.follower);

@@ -35,6 +35,9 @@ struct fx {
     uint32_t exchange;
     bool reopens; /* plans have second hours */
     const struct flz_voucher *voucher; /* of the reports that follow */
+    /* Hears each event as it is committed; may be NULL. */
+    void (*on_event)(const struct event *event, void *data);
+    void *data;
 };
 
 static inline struct flz_digest fx_digest(uint32_t kind, uint32_t n)
@@ -68,6 +71,8 @@ static inline void fx_follow(struct fx *fx, const struct event *event)
     assert_int_equal(flz_encode_event(event, &bytes), 0);
     assert_int_equal(flz_decode_event(flz_buf_view(&bytes), &arena, &back), 0);
     assert_int_equal(coord_apply(fx->follower, &back), 0);
+    if (fx->on_event)
+        fx->on_event(event, fx->data);
 }
 
 static inline int fx_add_row(void *data, enum row_kind kind, const void *row, bool deleted)
@@ -215,9 +220,15 @@ static inline struct coord_command fx_join(uint32_t node)
     return command;
 }
 
-static inline void fx_init(struct fx *fx)
+static inline void fx_init_heard(struct fx *fx,
+                                 void (*on_event)(const struct event *event, void *data),
+                                 void *data)
 {
-    *fx = (struct fx){.core = fx_core(), .follower = fx_core(), .now = AT(0, 0)};
+    *fx = (struct fx){.core = fx_core(),
+                      .follower = fx_core(),
+                      .now = AT(0, 0),
+                      .on_event = on_event,
+                      .data = data};
     fx_step(fx, (struct coord_command){.kind = COORD_LEAD,
                                        .lead = {.epoch = 1, .generation = fx_id(50)}});
     for (uint32_t node = 0; node < 2; node++) {
@@ -233,6 +244,11 @@ static inline void fx_init(struct fx *fx)
         assert_int_equal(fx->update.handle, n);
         fx_report(fx, n % 2, fx_probe(fx, n));
     }
+}
+
+static inline void fx_init(struct fx *fx)
+{
+    fx_init_heard(fx, NULL, NULL);
 }
 
 static inline void fx_deinit(struct fx *fx)
