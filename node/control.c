@@ -8,6 +8,7 @@
 #include "common/sys/http.h"
 #include "common/sys/metrics.h"
 #include "node/check.h"
+#include "node/discover.h"
 #include "node/row.h"
 
 #include <errno.h>
@@ -88,6 +89,7 @@ struct control {
     struct import_parts import;
     struct import *imports;   /* under way */
     struct check *checks;     /* likewise */
+    struct discover *discovers;
     struct waiting *waiting;  /* calls, likewise */
 };
 
@@ -328,6 +330,18 @@ static void test_account(struct control *control, struct admin_call *call)
         check_start(&check, member, call);
 }
 
+static void discover_account(struct control *control, struct admin_call *call)
+{
+    struct discover_parts parts = {
+        .loop = control->parts.loop,
+        .dns = control->parts.dns,
+        .domains = control->parts.domains,
+        .providers = control->parts.providers,
+        .running = &control->discovers,
+    };
+    discover_start(&parts, call);
+}
+
 /* Rules for an owner who wants the network's messages filed as they arrive. They go by our header,
  * which anybody can write: so they only file, and call nothing good. */
 static void filter_account(struct control *control, struct admin_call *call)
@@ -510,6 +524,7 @@ static const struct verb {
     {"account retry", retry_account},
     {"account test", test_account},
     {"account filter", filter_account},
+    {"account discover", discover_account},
     {"provider show", show_provider},
     {"signin begin", signin_begin_call},
     {"signin look", signin_look_call},
@@ -674,6 +689,7 @@ struct control *control_close(struct control *control)
         return NULL;
     import_cancel_all(&control->imports);
     check_cancel_all(&control->checks);
+    discover_cancel_all(&control->discovers);
     for (struct waiting *waiting = control->waiting; waiting; waiting = waiting->next)
         waiting->control = NULL;
     (void)admin_free(control->admin);

@@ -1,5 +1,6 @@
 /*
  * The node's own doors: the socket of fluenzrctl (`account import|ls|set|rm|retry|test`,
+ * `account filter|discover`,
  * `signin begin|look|paste`, `status`) and HTTP
  * (/metrics, /livez, /readyz).
  */
@@ -27,6 +28,7 @@ struct control_parts {
     struct members *members;
     struct outbox *outbox;
     struct domains *domains;
+    struct dns *dns; /* `account discover` asks it */
     const struct providers *providers;
     const struct flz_msg *providers_trouble; /* why its file could not be read anew, or "" */
     struct tokens *tokens;

@@ -477,6 +477,7 @@ static int open_doors(struct server *server, struct flz_msg *msg)
         .members = server->members,
         .outbox = server->outbox,
         .domains = server->domains,
+        .dns = server->dns,
         .providers = server->providers,
         .providers_trouble = &server->providers_trouble,
         .tokens = server->tokens,

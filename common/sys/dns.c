@@ -127,6 +127,13 @@ static bool rdata_mx(struct flz_view message, const struct rr *rr, struct dns_re
            rdata_name(message, rr, 2, record->host);
 }
 
+static bool rdata_srv(struct flz_view message, const struct rr *rr, struct dns_record *record)
+{
+    struct reader in = {.message = message, .pos = rr->data};
+    return rr->len > 6 && read_u16(&in, &record->preference) && read_u16(&in, &record->weight) &&
+           read_u16(&in, &record->port) && rdata_name(message, rr, 6, record->host);
+}
+
 static bool rdata_address(struct flz_view message, const struct rr *rr, struct dns_record *record)
 {
     bool v6 = rr->type == DNS_AAAA;
@@ -184,6 +191,7 @@ static bool take_record(struct flz_view message, const struct rr *rr, struct dns
     case DNS_PTR: return rdata_name(message, rr, 0, record->host);
     case DNS_MX: return rdata_mx(message, rr, record);
     case DNS_TXT: return rdata_txt(message, rr, record, &answer->cut);
+    case DNS_SRV: return rdata_srv(message, rr, record);
     default: return false;
     }
 }
@@ -331,7 +339,7 @@ void dns_answer_parse(struct flz_view message, enum dns_type type, struct dns_an
     }
     if (ret_answer->outcome != DNS_FOUND)
         ret_answer->ttl_s = 0;
-    if (type == DNS_MX)
+    if (type == DNS_MX || type == DNS_SRV)
         qsort(ret_answer->records, ret_answer->count, sizeof ret_answer->records[0], compare_mx);
 }
 

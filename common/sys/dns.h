@@ -25,6 +25,7 @@ enum dns_type {
     DNS_MX = 15,
     DNS_TXT = 16,
     DNS_AAAA = 28,
+    DNS_SRV = 33,
 };
 
 enum dns_outcome {
@@ -34,8 +35,9 @@ enum dns_outcome {
 };
 
 struct dns_record {
-    uint16_t preference;                 /* MX */
-    char host[FLZ_DOMAIN_MAX];           /* MX, PTR, CNAME: lower case; "" for the null MX (".") */
+    uint16_t preference;                 /* MX, SRV */
+    uint16_t weight, port;               /* SRV (RFC 2782) */
+    char host[FLZ_DOMAIN_MAX];           /* MX, PTR, CNAME, SRV: lower case; "" for "." */
     char address[DNS_ADDRESS_TEXT_MAX];  /* A, AAAA */
     char *text;                          /* TXT: strings joined; owned by the answer */
 };
@@ -47,7 +49,7 @@ struct dns_answer {
     uint32_t ttl_s;     /* smallest of the records used; 0 unless found */
     const char *reason; /* DNS_FAILED: static text; else "" */
     size_t count;
-    struct dns_record records[DNS_RECORDS_MAX]; /* MX sorted by preference, then host */
+    struct dns_record records[DNS_RECORDS_MAX]; /* MX, SRV by preference, then host */
     size_t chain_count;
     char chain[DNS_CHAIN_MAX][FLZ_DOMAIN_MAX]; /* names the question was led to, in order */
 };

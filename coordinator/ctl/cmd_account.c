@@ -244,11 +244,44 @@ static int get_password(const struct ctl *ctl, const struct ctl_arguments *argum
     return 0;
 }
 
-/* What the node's table of providers spares the person. */
+/* What the node's table of providers, and DNS, spare the person. */
 struct preset {
     bool servers;
     bool signs_in; /* there is no password */
 };
+
+/* What was found of an address's servers: suggestions, by column. */
+static const char *found_of(const json_t *found, const char *column)
+{
+    const char *value = found ? show_string(found, column) : "";
+    /* "unknown" is what the table says of whom it does not know. */
+    return strcmp(column, "provider") == 0 && strcmp(value, "unknown") == 0 ? "" : value;
+}
+
+/* Asks the node where the servers of an address are, and shows what it says. NULL: it did not. */
+static json_t *discover(const struct ctl *ctl, const struct ctl_arguments *arguments)
+{
+    _cleanup_(answer_deinit) struct answer answer = ANSWER_NULL;
+    struct ask ask = {.verb = "account discover",
+                      .node_endpoint = ask_node_endpoint(ctl, arguments),
+                      .silent = true};
+    if (arguments_get(arguments, "smtp") && arguments_get(arguments, "imap"))
+        return NULL;
+    ask_add(&ask, "address", arguments->words[0]);
+    if (ask_do(ctl, &ask, &answer) != ADMIN_OK || !answer.json)
+        return NULL;
+    const json_t *json = answer.json;
+    if (show_string(json, "mx")[0])
+        talk(ctl, "found: mail of %s goes to %s; provider %s (%s)", show_string(json, "domain"),
+             show_string(json, "mx"), show_string(json, "provider"), show_string(json, "policy"));
+    if (show_string(json, "smtp")[0])
+        talk(ctl, "found: SMTP %s (by %s)", show_string(json, "smtp"),
+             show_string(json, "smtp_by"));
+    if (show_string(json, "imap")[0])
+        talk(ctl, "found: IMAP %s (by %s)", show_string(json, "imap"),
+             show_string(json, "imap_by"));
+    return json_incref(answer.json);
+}
 
 static struct preset get_preset(const struct ctl *ctl, const struct ctl_arguments *arguments,
                                 const char *provider)
@@ -268,12 +301,14 @@ static struct preset get_preset(const struct ctl *ctl, const struct ctl_argument
 
 /* The value of a column: from its option, or asked, or its fallback. NULL: told as missing. */
 static char *get_field(const struct ctl *ctl, const struct ctl_arguments *arguments,
-                       const struct field *field)
+                       const struct field *field, const char *found)
 {
     const char *given = arguments_get(arguments, field->column);
     if (given)
         return strdup(given);
-    char *asked = talk_is_terminal() ? talk_ask(field->question, field->fallback) : NULL;
+    /* Only a person may take what was found: DNS can be forged. */
+    const char *suggested = *found ? found : field->fallback;
+    char *asked = talk_is_terminal() ? talk_ask(field->question, suggested) : NULL;
     if (asked && (*asked || field->fallback))
         return asked;
     free(asked);
@@ -289,16 +324,20 @@ static bool get_fields(const struct ctl *ctl, const struct ctl_arguments *argume
                        char **ret_values, struct preset *ret_preset)
 {
     *ret_preset = (struct preset){.servers = false};
-    for (size_t i = 0; i < FIELDS_COUNT; i++) {
+    json_t *found = discover(ctl, arguments);
+    bool all = true;
+    for (size_t i = 0; all && i < FIELDS_COUNT; i++) {
         bool server = fields[i].fallback == NULL;
         bool spared = server && ret_preset->servers && !arguments_get(arguments, fields[i].column);
-        ret_values[i] = spared ? strdup("") : get_field(ctl, arguments, &fields[i]);
-        if (!ret_values[i])
-            return false;
-        if (strcmp(fields[i].column, "provider") == 0)
+        ret_values[i] = spared ? strdup("")
+                               : get_field(ctl, arguments, &fields[i],
+                                           found_of(found, fields[i].column));
+        all = ret_values[i] != NULL;
+        if (all && strcmp(fields[i].column, "provider") == 0)
             *ret_preset = get_preset(ctl, arguments, ret_values[i]);
     }
-    return true;
+    json_decref(found);
+    return all;
 }
 
 static int build_row(const struct ctl *ctl, const struct ctl_arguments *arguments,
@@ -328,7 +367,7 @@ static char *get_consent(const struct ctl *ctl, const struct ctl_arguments *argu
 {
     static const struct field by = {
         "consent-by", "Who gave the owner's consent to send, open, reply and move mail", NULL};
-    return get_field(ctl, arguments, &by);
+    return get_field(ctl, arguments, &by, "");
 }
 
 int cmd_account_add(struct ctl *ctl, const struct ctl_arguments *arguments)

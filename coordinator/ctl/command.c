@@ -283,7 +283,10 @@ static const struct ctl_command commands[] = {
      "  fluenzrctl account import accounts.csv --consent-by 'J. Doe, contract 12' --dry-run\n",
      import_options, cmd_account_import},
     {"account add", "ADDRESS", 1, 1, "take one account, at this host's node",
-     "Asks on the terminal for what is not given; the password is not shown.\n", add_options,
+     "Asks on the terminal for what is not given; the password is not shown. What DNS and the\n"
+     "node's providers table know of the servers is shown and suggested; without a terminal it is\n"
+     "only shown.\n",
+     add_options,
      cmd_account_add},
     {"account set", "ADDRESS", 1, 1, "change when and how much it sends, at this host's node",
      "Up to four ranges of dates can be blackouts; holidays are those of the whole country. For\n"

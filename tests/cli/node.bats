@@ -109,6 +109,18 @@ account show account=ann@alpha.test" ]
     [[ $output == *"this node has no such account"* ]]
 }
 
+@test "account add: what DNS and the table know is shown, and taken by a person only" {
+    answer account-discover 0 '' '{"kind": "AccountServers", "domain": "alpha.test",
+        "mx": "mx1.mail.ovh.net", "provider": "ovh", "policy": "ask",
+        "smtp": "smtps://ssl0.ovh.net:465", "smtp_by": "provider",
+        "imap": "imaps://mail.alpha.test:993", "imap_by": "srv"}'
+    run -64 ctl account add ann@alpha.test --consent-by me --node-endpoint "$NODE" < /dev/null
+    [[ $output == *"mail of alpha.test goes to mx1.mail.ovh.net; provider ovh (ask)"* ]]
+    [[ $output == *"SMTP smtps://ssl0.ovh.net:465 (by provider)"* ]]
+    [[ $output == *"IMAP imaps://mail.alpha.test:993 (by srv)"* ]]
+    [[ $output == *"needs --smtp"* ]]
+}
+
 @test "account test: a line for each stage, exit 1 when one failed" {
     answer account-test 1 '' '{"kind": "AccountTest", "address": "ann@alpha.test", "ok": false,
         "stages": [{"stage": "SMTP TLS", "ok": true, "ms": 12, "text": "TLSv1.3; issued by X"},

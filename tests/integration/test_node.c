@@ -1027,6 +1027,34 @@ static void a_test_tells_stage_by_stage_what_works(void **state)
     stop_node(fx);
 }
 
+static void servers_are_found_by_dns_and_by_the_table(void **state)
+{
+    struct fx *fx = *state;
+    _cleanup_(flz_buf_deinit) struct flz_buf json = FLZ_BUF_NULL;
+    struct flz_argument who[] = {argument("address", "New@C.test")};
+    take_both(fx);
+    assert_int_equal(ask(fx, "account discover", who, 1, "", &json), ADMIN_OK);
+    static const char *const said[] = {
+        "\"mx\":\"mail.c.test\"",
+        "\"provider\":\"unknown\"",
+        "\"smtp\":\"smtp://mail.example.test:587\"",
+        "\"smtp_by\":\"srv\"",
+        "\"imap\":\"imaps://mail.example.test:993\"",
+    };
+    for (size_t i = 0; i < sizeof said / sizeof *said; i++)
+        if (!strstr(flz_buf_str(&json), said[i]))
+            fail_msg("no %s: %s", said[i], flz_buf_str(&json));
+
+    /* Without name servers the table is all there is, and the call ends all the same. */
+    flz_buf_deinit(&json);
+    mailworld_dns(fx->world, NULL, true);
+    struct flz_argument other[] = {argument("address", "new@d.test")};
+    assert_int_equal(ask(fx, "account discover", other, 1, "", &json), ADMIN_OK);
+    assert_non_null(strstr(flz_buf_str(&json), "\"smtp\":\"\""));
+    assert_int_equal(ask(fx, "account discover", NULL, 0, "", NULL), ADMIN_USAGE);
+    stop_node(fx);
+}
+
 static void owners_are_given_rules_of_their_own(void **state)
 {
     struct fx *fx = *state;
@@ -2124,6 +2152,7 @@ int main(int argc, char **argv)
         TEST(a_providers_bad_hour_costs_no_account_its_login),
         TEST(providers_are_read_anew_while_it_runs),
         TEST(a_test_tells_stage_by_stage_what_works),
+        TEST(servers_are_found_by_dns_and_by_the_table),
         TEST(owners_are_given_rules_of_their_own),
         TEST(good_smtp_hides_no_refusing_imap),
         TEST(lease_that_lapses_means_silence),

@@ -581,6 +581,14 @@ static size_t answer_dns(struct mailworld *world, uint8_t *packet, size_t len)
     } else if (type == 15) {
         static const uint8_t mx[] = {0, 10, 4, 'm', 'a', 'i', 'l', 0xc0, 12};
         at = append_record(packet, at, 15, mx, sizeof mx);
+    } else if (type == 33 && (strncmp(name, "_imaps._tcp.", 12) == 0 ||
+                              strncmp(name, "_submission._tcp.", 17) == 0)) {
+        /* mail.example.test, at 993 or 587 */
+        static const uint8_t host[] = "\4mail\7example\4test";
+        uint8_t srv[6 + sizeof host] = {0, 1, 0, 1, name[1] == 'i' ? 993 >> 8 : 587 >> 8,
+                                        name[1] == 'i' ? 993 & 0xff : 587 & 0xff};
+        memcpy(srv + 6, host, sizeof host);
+        at = append_record(packet, at, 33, srv, sizeof srv);
     } else if (type == 16 && refuses) {
         static const uint8_t txt[] = "\x0fv=flz1; p=deny ";
         at = append_record(packet, at, 16, txt, 16);

@@ -66,6 +66,17 @@ static void add_named(struct flz_buf *buf, const char *owner, unsigned type, uin
     add_rr(buf, owner, type, ttl, flz_buf_view(&data));
 }
 
+static void add_srv(struct flz_buf *buf, const char *owner, unsigned priority, unsigned port,
+                    const char *host)
+{
+    _cleanup_(flz_buf_deinit) struct flz_buf data = FLZ_BUF_NULL;
+    add_u16(&data, priority);
+    add_u16(&data, 5);
+    add_u16(&data, port);
+    add_name(&data, host);
+    add_rr(buf, owner, DNS_SRV, 300, flz_buf_view(&data));
+}
+
 static struct flz_view bytes(const char *data, size_t len)
 {
     return (struct flz_view){(const uint8_t *)data, len};
@@ -101,6 +112,26 @@ static void exchangers_are_sorted_and_lower_case(void **state)
     assert_int_equal(answer.records[2].preference, 20);
     assert_string_equal(answer.reason, "");
     assert_false(answer.cut);
+}
+
+static void services_tell_host_and_port(void **state)
+{
+    begin(&message, QR_RD_RA, 3, 0, "_imaps._tcp.example.test", DNS_SRV);
+    add_srv(&message, "_imaps._tcp.example.test", 20, 995, "b.example.test");
+    add_srv(&message, "_imaps._tcp.example.test", 10, 993, "A.example.test");
+    add_srv(&message, "_imaps._tcp.example.test", 30, 0, "");
+    parse(DNS_SRV);
+    assert_int_equal(answer.outcome, DNS_FOUND);
+    assert_int_equal(answer.count, 3);
+    assert_string_equal(answer.records[0].host, "a.example.test");
+    assert_int_equal(answer.records[0].port, 993);
+    assert_int_equal(answer.records[0].weight, 5);
+    assert_int_equal(answer.records[1].preference, 20);
+    assert_string_equal(answer.records[2].host, ""); /* not offered */
+    begin(&message, QR_RD_RA, 1, 0, "_imaps._tcp.example.test", DNS_SRV);
+    add_rr(&message, "_imaps._tcp.example.test", DNS_SRV, 60, BYTES("\0\1\0\2\3"));
+    parse(DNS_SRV);
+    assert_int_equal(answer.outcome, DNS_FAILED); /* cut short */
 }
 
 static void the_null_exchanger_has_an_empty_host(void **state)
@@ -465,6 +496,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(exchangers_are_sorted_and_lower_case),
+        cmocka_unit_test(services_tell_host_and_port),
         cmocka_unit_test(the_null_exchanger_has_an_empty_host),
         cmocka_unit_test(the_strings_of_a_text_are_joined),
         cmocka_unit_test(a_long_text_is_cut_and_says_so),
