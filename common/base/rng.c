@@ -34,16 +34,18 @@ uint64_t flz_rng_next(struct flz_rng *rng)
     return result;
 }
 
+/* Lemire, "Fast random integer generation in an interval" (2019): a multiplication, and a division
+ * only for the few draws that might favour a value. */
 uint64_t flz_rng_below(struct flz_rng *rng, uint64_t bound)
 {
     assert(bound > 0);
-    /* Draws in the last, incomplete run of `bound` are thrown away: no value is favoured. */
-    uint64_t limit = UINT64_MAX - UINT64_MAX % bound;
-    uint64_t v;
-    do
-        v = flz_rng_next(rng);
-    while (v >= limit);
-    return v % bound;
+    unsigned __int128 product = (unsigned __int128)flz_rng_next(rng) * bound;
+    if ((uint64_t)product < bound) {
+        uint64_t least = -bound % bound;
+        while ((uint64_t)product < least)
+            product = (unsigned __int128)flz_rng_next(rng) * bound;
+    }
+    return (uint64_t)(product >> 64);
 }
 
 int64_t flz_rng_between(struct flz_rng *rng, int64_t low, int64_t high)
