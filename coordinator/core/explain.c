@@ -431,8 +431,6 @@ void coord_pool_of(const struct coord *core, uint32_t account, int64_t now,
     for (size_t i = 0; a && i < core->accounts_count; i++)
         if (i != account && core->accounts[i].row.state == ACCOUNT_LIVE)
             count_partner(core, a, &core->accounts[i], now, &pool);
-    pool.ceiling = pool.eligible / (uint32_t)core->policy.cooldown_days;
-    if (pool.ceiling == 0 && pool.eligible > 0)
-        pool.ceiling = 1;
+    pool.ceiling = plan_pool_max(&core->policy, pool.eligible);
     *ret_pool = pool;
 }

@@ -6,62 +6,79 @@
 #include "coordinator/core/pool.h"
 #include "coordinator/core/scarcity.h"
 #include "coordinator/core/seat.h"
+#include "coordinator/core/weigh.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-#define NO_EXCHANGE UINT32_MAX
-#define NO_ACCOUNT UINT32_MAX
+#define NO_EXCHANGE SEAT_NO_EXCHANGE
 
-/* Up to so many candidates are all weighed; of more, a few are drawn. */
+/* Up to so many candidates are all weighed; of more, a few are looked at. */
 #define WEIGH_ALL_MAX 64
 #define WEIGH_SOME 4
-#define WEIGH_SOME_SCARCE 12 /* where some can be written to by few, who must be met to be chosen */
+#define WEIGH_SOME_SCARCE                                                                          \
+    12 /* where some can be written to by few, who must be met to be chosen                        \
+        */
 /* When none of the few will do, so many are asked in turn. */
 #define ASK_MAX 512
 /* To tell a full pool from an empty one, so many accounts are looked at. */
 #define EXPLAIN_MAX 4096
 /* Work for making room by moving earlier exchanges: so many candidates looked at, all together.
  * In a pool that cannot carry its quotas every sender would search in vain; it is not let. */
-#define REPAIR_BUDGET_EACH 1000
+#define REPAIR_BUDGET_EACH 600
 #define REPAIR_BUDGET_LEAST 200000
-/* A pool this large drops who can receive no more before each round. */
-#define COMPACT_MIN 2048
-
-/* Weights of a choice; the smallest sum wins. */
-#define WEIGHT_FULLNESS 1000 /* × received today ÷ what it may receive */
-#define WEIGHT_SCARCE 4000  /* off × scarcity: whom few can write to goes before all else */
-#define WEIGHT_SAME_NODE 300 /* an exchange within one node earns no score */
-#define WEIGHT_WAITED_DAY 15 /* off for each day since the last first message, */
-#define WAITED_DAYS_MAX 14   /* up to two weeks; never written to counts as such */
-#define WEIGHT_ITS_TURN 150  /* off when the partner wrote last */
-#define WEIGHT_CHANCE 60     /* a seeded draw below this */
+/* Of these, so many exchanges are tried that may go to one who has room left. */
+#define SWAPS_MAX 128
+/* A pool this large is read in its own order, some messages a visit, and drops who can receive no
+ * more before each round. In a smaller one all is near, and who comes first is drawn. */
+#define VISIT_DRAWS 4
+/* Who can receive no more is dropped when fewer than this part of the pool have room today. */
+#define COMPACT_DIVISOR 2
+/* There, one message in so many looks at somebody who wrote lately. */
+#define OWED_EACH 3
+/* What the sender so many places on will look at is fetched while this one draws. */
+#define FETCH_AHEAD 6
 
 struct drawing {
     const struct plan_input *input; /* borrowed */
     struct flz_rng rng;
-    struct seats seats;
     struct pool pool;
-    struct scarcity scarcity;
+    struct seats seats;
     struct pair_history history;
-    struct plan_output output;
-    uint32_t *senders;          /* owned: still drawing */
-    size_t senders_count;
-    enum plan_reason *reasons;  /* owned, one an account */
-    uint32_t *same_owner_left;  /* owned, one an account */
-    uint32_t *received_first;   /* owned: newest exchange towards each account */
-    uint32_t *received_next;    /* owned, one an exchange: the next older towards the same */
+    struct plan_output output;  /* until the end, `from` and `to` are places */
+    struct weigh_habit *habits; /* owned, one a place */
+    uint32_t *spare;        /* owned: who could still receive today as the round began, by bucket */
+    uint32_t *spare_begins; /* owned: as pool.bucket_begins */
+    uint32_t *senders;      /* owned: still drawing, ascending */
+    uint32_t senders_count;
+    uint8_t *reasons;         /* owned, one a place: enum plan_reason */
+    uint8_t *same_owner_left; /* owned, one a place */
+    uint32_t *received_next;  /* owned, one an exchange: the next older towards the same */
     size_t received_capacity;
     uint64_t repair_budget;
+    bool large;
+    bool scarce;                                      /* some can be written to by few */
+    uint32_t shares[VISIT_DRAWS * WEIGH_SOME_SCARCE]; /* offsets of this round (pool_ahead) */
 };
 
 /* What a candidate is, for a first message at a given time. */
 enum verdict {
     VERDICT_FIT,
     VERDICT_STRANGER, /* itself, its domain or owner, or never in its hours in time */
+    VERDICT_UNSURE,   /* its history was not looked up */
     VERDICT_COOLING,
     VERDICT_STARTED,
     VERDICT_FULL,
+};
+
+/* A candidate, and what is known of it. */
+struct candidate {
+    uint32_t place;
+    bool sure;       /* look its history up, instead of leaving who may be barred */
+    bool same_owner; /* wanted, or not wanted */
+    int open_day;    /* set by judge(): from here on */
+    int64_t opens;
+    struct pair_fact fact;
 };
 
 /* Candidates met in vain, by verdict. */
@@ -69,138 +86,246 @@ struct tally {
     size_t counts[VERDICT_FULL + 1];
 };
 
-void plan_output_deinit(struct plan_output *output)
-{
-    free(output->exchanges);
-    free(output->shortfalls);
-    *output = PLAN_OUTPUT_NULL;
-}
-
 static void drawing_deinit(struct drawing *drawing)
 {
     seats_deinit(&drawing->seats);
     pool_deinit(&drawing->pool);
-    scarcity_deinit(&drawing->scarcity);
     pair_history_deinit(&drawing->history);
     plan_output_deinit(&drawing->output);
+    free(drawing->habits);
+    free(drawing->spare);
+    free(drawing->spare_begins);
     free(drawing->senders);
     free(drawing->reasons);
     free(drawing->same_owner_left);
-    free(drawing->received_first);
     free(drawing->received_next);
+}
+
+/* ---- The list of exchanges ---- */
+
+static void link_received(struct drawing *drawing, uint32_t to, uint32_t exchange)
+{
+    struct seat *seat = &drawing->seats.seats[to];
+    drawing->received_next[exchange] = seat->received;
+    seat->received = exchange;
+}
+
+static void unlink_received(struct drawing *drawing, uint32_t to, uint32_t exchange)
+{
+    uint32_t *link = &drawing->seats.seats[to].received;
+    while (*link != exchange)
+        link = &drawing->received_next[*link];
+    *link = drawing->received_next[exchange];
+}
+
+/* The exchange that `from` started towards `to` in this plan, or NO_EXCHANGE. */
+static uint32_t find_started(const struct drawing *drawing, uint32_t from, uint32_t to)
+{
+    uint32_t index = drawing->seats.seats[to].received;
+    while (index != NO_EXCHANGE && drawing->output.exchanges[index].from != from)
+        index = drawing->received_next[index];
+    return index;
+}
+
+static bool started(const struct drawing *drawing, uint32_t a, uint32_t b)
+{
+    return find_started(drawing, a, b) != NO_EXCHANGE || find_started(drawing, b, a) != NO_EXCHANGE;
 }
 
 /* ---- Whom ---- */
 
-static bool strangers(const struct drawing *drawing, uint32_t from, uint32_t to, bool same_owner)
+/* FIT, COOLING, STARTED or UNSURE, with what is known of the pair. */
+static enum verdict judge_history(const struct drawing *drawing, uint32_t from, struct candidate *c)
 {
-    const struct plan_account *a = &drawing->input->accounts[from];
-    const struct plan_account *b = &drawing->input->accounts[to];
-    return from == to || a->domain == b->domain || (a->owner == b->owner) != same_owner;
-}
-
-static enum verdict judge(const struct drawing *drawing, uint32_t from, uint32_t to, int64_t at,
-                          bool same_owner, struct pair_fact *ret_fact)
-{
-    if (strangers(drawing, from, to, same_owner))
-        return VERDICT_STRANGER;
-    int day = seat_open_day(&drawing->seats, to, at);
-    if (day < 0)
-        return VERDICT_STRANGER;
-    *ret_fact = pair_look(&drawing->history, from, to);
-    if (ret_fact->state == PAIR_COOLING)
+    bool barred =
+        pair_may_be_barred(&drawing->history, from, drawing->seats.seats[c->place].handle);
+    if (barred && !c->sure)
+        return VERDICT_UNSURE;
+    /* In a large pool nearly all are strangers: dates are not worth the way to memory. */
+    if (!barred && drawing->large)
+        return VERDICT_FIT;
+    c->fact = pair_look(&drawing->history, from, c->place);
+    if (c->fact.state == PAIR_COOLING)
         return VERDICT_COOLING;
-    if (ret_fact->state == PAIR_STARTED)
+    if (c->fact.state == PAIR_STARTED || (barred && started(drawing, from, c->place)))
         return VERDICT_STARTED;
-    return drawing->seats.seats[to].inbound[day] > 0 ? VERDICT_FIT : VERDICT_FULL;
+    return VERDICT_FIT;
 }
 
-/* How little a fitting candidate is wanted. */
-static int64_t weigh(struct drawing *drawing, uint32_t from, uint32_t to, int64_t at,
-                     const struct pair_fact *fact)
+static enum verdict judge(const struct drawing *drawing, uint32_t from, uint32_t at,
+                          struct candidate *c)
 {
-    const struct plan_input *input = drawing->input;
-    const struct plan_account *b = &input->accounts[to];
-    int day = seat_open_day(&drawing->seats, to, at);
-    int64_t most = day == 0 ? b->inbound_max
-                            : (int64_t)b->quota[day] * input->policy->inbound_percent / 100;
-    int64_t weight = WEIGHT_FULLNESS * (most - drawing->seats.seats[to].inbound[day]) / most;
-
-    int64_t waited = fact->wrote == PAIR_NEVER ? WAITED_DAYS_MAX : input->date - fact->wrote;
-    weight -= WEIGHT_WAITED_DAY * (waited < WAITED_DAYS_MAX ? waited : WAITED_DAYS_MAX);
-    if (fact->answered != PAIR_NEVER && fact->answered > fact->wrote)
-        weight -= WEIGHT_ITS_TURN;
-    if (b->node == input->accounts[from].node)
-        weight += WEIGHT_SAME_NODE;
-    weight -= WEIGHT_SCARCE * (int64_t)drawing->scarcity.permille[to] / SCARCITY_MAX;
-    return weight + (int64_t)flz_rng_below(&drawing->rng, WEIGHT_CHANCE);
+    const struct seat *a = &drawing->seats.seats[from];
+    const struct seat *b = &drawing->seats.seats[c->place];
+    if (from == c->place || a->domain == b->domain || (a->owner == b->owner) != c->same_owner)
+        return VERDICT_STRANGER;
+    if (!seat_can_open(&drawing->seats, c->place, at, &c->open_day, &c->opens))
+        return VERDICT_STRANGER;
+    enum verdict verdict = judge_history(drawing, from, c);
+    if (verdict != VERDICT_FIT)
+        return verdict;
+    return b->inbound[c->open_day] > 0 ? VERDICT_FIT : VERDICT_FULL;
 }
 
 /* The best so far of the candidates met. */
 struct choice {
-    uint32_t account;
+    uint32_t place;
     int64_t weight;
 };
 
-static void consider(struct drawing *drawing, uint32_t from, uint32_t to, int64_t at,
+static void consider(struct drawing *drawing, uint32_t from, uint32_t at, struct candidate c,
                      struct choice *choice, struct tally *tally)
 {
-    struct pair_fact fact;
-    enum verdict verdict = judge(drawing, from, to, at, false, &fact);
+    enum verdict verdict = judge(drawing, from, at, &c);
     tally->counts[verdict]++;
     if (verdict != VERDICT_FIT)
         return;
-
-    int64_t weight = weigh(drawing, from, to, at, &fact);
-    if (choice->account == NO_ACCOUNT || weight < choice->weight)
-        *choice = (struct choice){.account = to, .weight = weight};
+    struct weigh_case weighed = {
+        .policy = drawing->input->policy,
+        .date = drawing->input->date,
+        .from = &drawing->seats.seats[from],
+        .to = &drawing->seats.seats[c.place],
+        .habit = &drawing->habits[from],
+        .fact = c.fact,
+        .open_day = c.open_day,
+        .open_wait_ms = c.opens - at,
+    };
+    int64_t weight = weigh(&weighed, &drawing->rng);
+    if (choice->place == POOL_NOBODY || weight < choice->weight) {
+        *choice = (struct choice){.place = c.place, .weight = weight};
+        __builtin_prefetch(drawing->history.filters[c.place]);
+        __builtin_prefetch(&drawing->seats.agendas[c.place]);
+    }
 }
 
-/* A partner for a first message at a time, or NO_ACCOUNT; `tally` says what was met. */
-static uint32_t pick(struct drawing *drawing, uint32_t from, int64_t at, struct tally *tally)
+static struct candidate candidate_of(uint32_t place, bool sure)
+{
+    return (struct candidate){
+        .place = place,
+        .sure = sure,
+        .fact = {.state = PAIR_FREE, .wrote = PAIR_NEVER, .answered = PAIR_NEVER},
+    };
+}
+
+/* The one of those who wrote to the sender lately whose turn comes with its next message, or
+ * POOL_NOBODY: in a large pool, where each of them is far away, with some messages only. */
+static uint32_t owed_next(const struct drawing *drawing, uint32_t from, uint32_t firsts)
+{
+    if (drawing->large && firsts % OWED_EACH != 0)
+        return POOL_NOBODY;
+    uint32_t n = drawing->large ? firsts / OWED_EACH : firsts;
+    return drawing->history.owed[from].places[n % PAIR_OWED];
+}
+
+static void consider_owed(struct drawing *drawing, uint32_t from, uint32_t at,
+                          struct choice *choice, struct tally *tally)
+{
+    uint32_t owed = owed_next(drawing, from, drawing->habits[from].firsts);
+    if (owed == POOL_NOBODY || drawing->pool.bucket[owed] != drawing->pool.bucket[from])
+        return;
+    struct candidate c = candidate_of(owed, !drawing->large);
+    c.fact.answered = drawing->input->date - 1;
+    consider(drawing, from, at, c, choice, tally);
+}
+
+/* A neighbour looks at the neighbours of what is looked at here. */
+static void fetch_seat(const struct drawing *drawing, const struct pool_view *view,
+                       uint32_t position)
+{
+    if (position + FETCH_AHEAD < view->count)
+        __builtin_prefetch(&drawing->seats.seats[pool_at(view, position + FETCH_AHEAD)]);
+}
+
+static uint32_t looks_of(const struct drawing *drawing)
+{
+    return drawing->scarce ? WEIGH_SOME_SCARCE : WEIGH_SOME;
+}
+
+static void draw_shares(struct drawing *drawing, uint32_t *ret_shares, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        ret_shares[i] = (uint32_t)(flz_rng_next(&drawing->rng) >> 32);
+}
+
+/* Those of its language who could still receive today as the round began: few in the end, when
+ * nearly everybody else is full. */
+static struct pool_view spare_of(const struct drawing *drawing, uint32_t from)
+{
+    const uint32_t *begins = &drawing->spare_begins[drawing->pool.bucket[from]];
+    uint32_t count = begins[1] - begins[0];
+    return (struct pool_view){
+        .places = drawing->spare + begins[0], .before = count, .count = count};
+}
+
+/* The first in turn who fits, from anywhere on. */
+static void ask(struct drawing *drawing, uint32_t from, uint32_t at, const struct pool_view *view,
+                struct choice *choice, struct tally *tally)
+{
+    uint32_t start = view->count ? (uint32_t)flz_rng_below(&drawing->rng, view->count) : 0;
+    for (uint32_t i = 0; i < view->count && i < ASK_MAX && choice->place == POOL_NOBODY; i++) {
+        uint32_t place = pool_at(view, (start + i) % view->count);
+        consider(drawing, from, at, candidate_of(place, true), choice, tally);
+    }
+}
+
+/* A partner for a first message at a time, or POOL_NOBODY; `tally` says what was met. `shares`:
+ * where to look, looks_of() of them; NULL: anywhere. */
+static uint32_t pick(struct drawing *drawing, uint32_t from, uint32_t at, const uint32_t *shares,
+                     struct tally *tally)
 {
     struct pool_view view = pool_candidates(&drawing->pool, from);
-    struct choice choice = {.account = NO_ACCOUNT};
+    struct choice choice = {.place = POOL_NOBODY};
     if (view.count <= WEIGH_ALL_MAX) {
-        for (size_t i = 0; i < view.count; i++)
-            consider(drawing, from, pool_at(&view, i), at, &choice, tally);
-        return choice.account;
+        for (uint32_t i = 0; i < view.count; i++)
+            consider(drawing, from, at, candidate_of(pool_at(&view, i), true), &choice, tally);
+        return choice.place;
     }
 
-    size_t some = drawing->scarcity.any ? WEIGH_SOME_SCARCE : WEIGH_SOME;
-    for (size_t i = 0; i < some; i++) {
-        size_t position = flz_rng_below(&drawing->rng, view.count);
-        consider(drawing, from, pool_at(&view, position), at, &choice, tally);
+    uint32_t anywhere[WEIGH_SOME_SCARCE];
+    uint32_t looks = looks_of(drawing);
+    if (!shares)
+        draw_shares(drawing, anywhere, looks);
+    consider_owed(drawing, from, at, &choice, tally);
+    for (uint32_t i = 0; i < looks; i++) {
+        uint32_t position = pool_ahead(&view, shares ? shares[i] : anywhere[i]);
+        fetch_seat(drawing, &view, position);
+        struct candidate c = candidate_of(pool_at(&view, position), !drawing->large);
+        consider(drawing, from, at, c, &choice, tally);
     }
-    size_t start = flz_rng_below(&drawing->rng, view.count);
-    for (size_t i = 0; i < view.count && i < ASK_MAX && choice.account == NO_ACCOUNT; i++)
-        consider(drawing, from, pool_at(&view, (start + i) % view.count), at, &choice, tally);
-    return choice.account;
+    if (choice.place != POOL_NOBODY)
+        return choice.place;
+    struct pool_view spare = spare_of(drawing, from);
+    ask(drawing, from, at, &spare, &choice, tally);
+    if (choice.place == POOL_NOBODY)
+        ask(drawing, from, at, &view, &choice, tally);
+    return choice.place;
 }
 
 /* ---- What is said, and when ---- */
 
 static uint32_t scenarios_of(const struct drawing *drawing, uint32_t language)
 {
-    uint32_t count = 0;
+    uint64_t count = 0;
     for (size_t i = 0; i < drawing->input->packs_count; i++)
         if (drawing->input->packs[i].language == language)
             count += drawing->input->packs[i].scenarios;
-    return count;
+    return count <= UINT16_MAX ? (uint32_t)count : UINT16_MAX;
 }
 
-/* Draws pack and scenario; returns the scenario's turns. The language has at least one scenario. */
-static uint32_t draw_content(struct drawing *drawing, uint32_t language,
-                             struct plan_exchange *exchange)
+static uint32_t language_of(const struct drawing *drawing, uint32_t place)
+{
+    return drawing->input->accounts[drawing->pool.account[place]].language;
+}
+
+/* Draws the scenario; returns its turns. The language has at least one scenario. */
+static uint32_t draw_content(struct drawing *drawing, uint32_t language, uint16_t *ret_scenario)
 {
     uint32_t at = (uint32_t)flz_rng_below(&drawing->rng, scenarios_of(drawing, language));
+    *ret_scenario = (uint16_t)at;
     const struct plan_pack *pack = drawing->input->packs;
     for (; pack->language != language || at >= pack->scenarios; pack++)
         if (pack->language == language)
             at -= pack->scenarios;
-    exchange->pack = pack->digest;
-    exchange->scenario = at;
-    exchange->seed = flz_rng_next(&drawing->rng);
     uint32_t turns = pack->turns[at] > 1 ? pack->turns[at] : 1;
     return turns < FLZ_TURNS_MAX ? turns : FLZ_TURNS_MAX;
 }
@@ -211,41 +336,42 @@ struct direction {
     uint32_t to;
 };
 
-static struct direction direction_of(uint32_t from, uint32_t to, uint32_t turn)
+static struct direction direction_of(const struct plan_packed *x, uint32_t turn)
 {
     if (turn % 2 == 0)
-        return (struct direction){.from = from, .to = to};
-    return (struct direction){.from = to, .to = from};
+        return (struct direction){.from = x->from, .to = x->to};
+    return (struct direction){.from = x->to, .to = x->from};
 }
 
 /* Draws the next turn of an exchange and reserves it. 0, -ENOMEM, or 1: there is no room for it. */
-static int add_reply(struct drawing *drawing, uint32_t from, uint32_t to,
-                     struct plan_exchange *exchange)
+static int add_reply(struct drawing *drawing, struct plan_packed *x)
 {
-    uint32_t n = exchange->turns_count;
-    struct direction way = direction_of(from, to, n);
-    struct plan_turn turn = {0};
-    if (!seat_reply(&drawing->seats, way.from, &exchange->turns[n - 1], &drawing->rng, &turn))
+    struct plan_packed_turn *previous = &drawing->output.turns[x->turns + x->turns_count - 1];
+    struct direction way = direction_of(x, x->turns_count);
+    struct plan_packed_turn turn = {0};
+    if (!seat_reply(&drawing->seats, way.from, previous, &drawing->rng, &turn))
         return 1;
-    int day = seat_open_day(&drawing->seats, way.to, turn.send_at);
-    if (day < 0 || drawing->seats.seats[way.to].inbound[day] == 0)
+    int day;
+    int64_t first;
+    if (!seat_can_open(&drawing->seats, way.to, turn.send, &day, &first) ||
+        drawing->seats.seats[way.to].inbound[day] == 0)
         return 1;
 
     seat_open(&drawing->seats, way.to, day, &drawing->rng, &turn);
     int r = seat_reserve(&drawing->seats, way.from, way.to, &turn, true);
     if (r < 0)
         return r;
-    seat_open_before(&drawing->seats, way.from, &turn, &drawing->rng, &exchange->turns[n - 1]);
-    exchange->turns[exchange->turns_count++] = turn;
+    seat_open_before(&drawing->seats, way.from, &turn, &drawing->rng, previous);
+    previous[1] = turn;
+    x->turns_count++;
     return 0;
 }
 
-static int add_replies(struct drawing *drawing, uint32_t from, uint32_t to, uint32_t turns_max,
-                       struct plan_exchange *exchange)
+static int add_replies(struct drawing *drawing, struct plan_packed *x, uint32_t turns_max)
 {
     uint64_t percent = (uint64_t)drawing->input->policy->reply_percent;
-    while (exchange->turns_count < turns_max && flz_rng_below(&drawing->rng, 100) < percent) {
-        int r = add_reply(drawing, from, to, exchange);
+    while (x->turns_count < turns_max && flz_rng_below(&drawing->rng, 100) < percent) {
+        int r = add_reply(drawing, x);
         if (r != 0)
             return r < 0 ? r : 0;
     }
@@ -253,64 +379,44 @@ static int add_replies(struct drawing *drawing, uint32_t from, uint32_t to, uint
 }
 
 /* Draws a whole exchange whose first message goes at `at` on the sender's date; `to` fits. */
-static int draw_exchange(struct drawing *drawing, uint32_t from, uint32_t to, int64_t at,
-                         struct plan_exchange *ret_exchange)
+static int draw_exchange(struct drawing *drawing, uint32_t from, uint32_t to, uint32_t at,
+                         struct plan_packed *ret_exchange)
 {
-    const struct plan_account *sender = &drawing->input->accounts[from];
-    struct plan_exchange exchange = {
-        .from = sender->handle,
-        .to = drawing->input->accounts[to].handle,
-        .same_owner = sender->owner == drawing->input->accounts[to].owner,
+    struct plan_output *output = &drawing->output;
+    const struct seat *sender = &drawing->seats.seats[from];
+    int r = flz_grow((void **)&output->turns, &output->turns_capacity,
+                     output->turns_count + FLZ_TURNS_MAX, sizeof(*output->turns));
+    if (r < 0)
+        return r;
+    struct plan_packed x = {
+        .from = from,
+        .to = to,
+        .turns = (uint32_t)output->turns_count,
         .turns_count = 1,
+        .same_owner = sender->owner == drawing->seats.seats[to].owner,
     };
-    uint32_t turns_max = draw_content(drawing, sender->language, &exchange);
-    seat_turn(&drawing->seats, from, 0, at, &exchange.turns[0]);
-    seat_open(&drawing->seats, to, seat_open_day(&drawing->seats, to, at), &drawing->rng,
-              &exchange.turns[0]);
-    int r = seat_reserve(&drawing->seats, from, to, &exchange.turns[0], false);
+    uint32_t turns_max = draw_content(drawing, language_of(drawing, from), &x.scenario);
+    struct plan_packed_turn *first = &output->turns[x.turns];
+    *first = (struct plan_packed_turn){.send = at};
+    int day = 0;
+    int64_t opens;
+    (void)seat_can_open(&drawing->seats, to, at, &day, &opens);
+    seat_open(&drawing->seats, to, day, &drawing->rng, first);
+    r = seat_reserve(&drawing->seats, from, to, first, false);
     if (r < 0)
         return r;
 
-    pair_start(&drawing->history, from, to);
-    r = add_replies(drawing, from, to, turns_max, &exchange);
+    pair_start(&drawing->history, (struct pair_end){from, sender->handle},
+               (struct pair_end){to, drawing->seats.seats[to].handle});
+    r = add_replies(drawing, &x, turns_max);
     if (r < 0)
         return r;
-    *ret_exchange = exchange;
+    output->turns_count += x.turns_count;
+    *ret_exchange = x;
     return 0;
 }
 
-/* ---- The list of exchanges ---- */
-
-static uint32_t index_of(const struct drawing *drawing, uint32_t handle)
-{
-    const struct plan_account *accounts = drawing->input->accounts;
-    size_t low = 0;
-    size_t high = drawing->input->accounts_count;
-    while (high - low > 1) {
-        size_t middle = (low + high) / 2;
-        if (accounts[middle].handle <= handle)
-            low = middle;
-        else
-            high = middle;
-    }
-    return (uint32_t)low;
-}
-
-static void link_received(struct drawing *drawing, uint32_t to, uint32_t exchange)
-{
-    drawing->received_next[exchange] = drawing->received_first[to];
-    drawing->received_first[to] = exchange;
-}
-
-static void unlink_received(struct drawing *drawing, uint32_t to, uint32_t exchange)
-{
-    uint32_t *link = &drawing->received_first[to];
-    while (*link != exchange)
-        link = &drawing->received_next[*link];
-    *link = drawing->received_next[exchange];
-}
-
-static int add_exchange(struct drawing *drawing, uint32_t from, uint32_t to, int64_t at)
+static int add_exchange(struct drawing *drawing, uint32_t from, uint32_t to, uint32_t at)
 {
     struct plan_output *output = &drawing->output;
     size_t need = output->exchanges_count + 1;
@@ -319,29 +425,28 @@ static int add_exchange(struct drawing *drawing, uint32_t from, uint32_t to, int
     if (r == 0)
         r = flz_grow((void **)&drawing->received_next, &drawing->received_capacity, need,
                      sizeof(*drawing->received_next));
-    if (r < 0)
-        return r;
-    r = draw_exchange(drawing, from, to, at, &output->exchanges[output->exchanges_count]);
+    if (r == 0)
+        r = draw_exchange(drawing, from, to, at, &output->exchanges[output->exchanges_count]);
     if (r < 0)
         return r;
     link_received(drawing, to, (uint32_t)output->exchanges_count++);
+    weigh_note(&drawing->habits[from], &drawing->seats.seats[from], &drawing->seats.seats[to]);
     return 0;
 }
 
-/* Takes an exchange back from `from` and `to`, and draws it again towards `other` at its time. */
-static int move_exchange(struct drawing *drawing, uint32_t index, uint32_t to, uint32_t other)
+/* Takes an exchange back from both, and draws it again towards `other` at its time. */
+static int move_exchange(struct drawing *drawing, uint32_t index, uint32_t other)
 {
-    struct plan_exchange *exchange = &drawing->output.exchanges[index];
-    uint32_t from = index_of(drawing, exchange->from);
-    int64_t at = exchange->turns[0].send_at;
-    for (uint32_t turn = 0; turn < exchange->turns_count; turn++) {
-        struct direction way = direction_of(from, to, turn);
-        seat_give_back(&drawing->seats, way.from, way.to, &exchange->turns[turn], turn > 0);
+    struct plan_packed x = drawing->output.exchanges[index];
+    uint32_t at = drawing->output.turns[x.turns].send;
+    for (uint32_t turn = 0; turn < x.turns_count; turn++) {
+        struct direction way = direction_of(&x, turn);
+        seat_give_back(&drawing->seats, way.from, way.to, &drawing->output.turns[x.turns + turn],
+                       turn > 0);
     }
-    pair_undo(&drawing->history, from, to);
-    unlink_received(drawing, to, index);
+    unlink_received(drawing, x.to, index);
 
-    int r = draw_exchange(drawing, from, other, at, exchange);
+    int r = draw_exchange(drawing, x.from, other, at, &drawing->output.exchanges[index]);
     if (r < 0)
         return r;
     link_received(drawing, other, index);
@@ -363,38 +468,27 @@ static void spend(struct drawing *drawing, uint64_t looks)
     drawing->repair_budget -= looks < drawing->repair_budget ? looks : drawing->repair_budget;
 }
 
-/* The exchange that `from` started towards `to` in this plan. */
-static uint32_t find_started(const struct drawing *drawing, uint32_t from, uint32_t to)
+/* Moves an exchange elsewhere. 0, -ENOMEM, or 1: its sender has nobody else. */
+static int try_move(struct drawing *drawing, uint32_t index)
 {
-    uint32_t handle = drawing->input->accounts[from].handle;
-    uint32_t index = drawing->received_first[to];
-    while (index != NO_EXCHANGE && drawing->output.exchanges[index].from != handle)
-        index = drawing->received_next[index];
-    return index;
-}
-
-/* Moves an exchange towards `to` elsewhere. 0, -ENOMEM, or 1: its sender has nobody else. */
-static int try_move(struct drawing *drawing, uint32_t index, uint32_t to)
-{
-    const struct plan_exchange *exchange = &drawing->output.exchanges[index];
-    if (exchange->same_owner)
+    const struct plan_packed *x = &drawing->output.exchanges[index];
+    if (x->same_owner)
         return 1;
     struct tally tally = {0};
-    uint32_t sender = index_of(drawing, exchange->from);
-    uint32_t other = pick(drawing, sender, exchange->turns[0].send_at, &tally);
+    uint32_t other = pick(drawing, x->from, drawing->output.turns[x->turns].send, NULL, &tally);
     spend(drawing, tally_total(&tally));
-    return other == NO_ACCOUNT ? 1 : move_exchange(drawing, index, to, other);
+    return other == POOL_NOBODY ? 1 : move_exchange(drawing, index, other);
 }
 
-/* Frees one place of `to`, which can receive no more on the day of a message at `at`. */
-static int free_inbound(struct drawing *drawing, uint32_t to, int64_t at)
+/* Frees one place of `to`, which can receive no more on that day. */
+static int free_inbound(struct drawing *drawing, uint32_t to, int day)
 {
-    int32_t date = drawing->input->date + seat_open_day(&drawing->seats, to, at);
-    uint32_t index = drawing->received_first[to];
+    uint32_t index = drawing->seats.seats[to].received;
     while (index != NO_EXCHANGE && drawing->repair_budget > 0) {
         uint32_t next = drawing->received_next[index];
-        if (drawing->output.exchanges[index].turns[0].open_date == date) {
-            int r = try_move(drawing, index, to);
+        const struct plan_packed *x = &drawing->output.exchanges[index];
+        if (drawing->output.turns[x->turns].open_day == day) {
+            int r = try_move(drawing, index);
             if (r <= 0)
                 return r;
         }
@@ -404,33 +498,73 @@ static int free_inbound(struct drawing *drawing, uint32_t to, int64_t at)
 }
 
 /* Makes `to` fit for a first message from `from`, if one move can. 0, -ENOMEM, or 1. */
-static int make_fit(struct drawing *drawing, uint32_t from, uint32_t to, int64_t at)
+static int make_fit(struct drawing *drawing, uint32_t from, uint32_t to, uint32_t at)
 {
-    struct pair_fact fact;
-    enum verdict verdict = judge(drawing, from, to, at, false, &fact);
+    struct candidate c = candidate_of(to, true);
+    enum verdict verdict = judge(drawing, from, at, &c);
     int r = 1;
     if (verdict == VERDICT_FULL) {
-        r = free_inbound(drawing, to, at);
+        r = free_inbound(drawing, to, c.open_day);
     } else if (verdict == VERDICT_STARTED) {
         /* It wrote first today: it may write to somebody else instead. */
         uint32_t index = find_started(drawing, to, from);
         if (index != NO_EXCHANGE)
-            r = try_move(drawing, index, from);
+            r = try_move(drawing, index);
     }
     if (r != 0)
         return r;
     /* The move may have taken what it freed, or the cooldown bars this way as well. */
-    return judge(drawing, from, to, at, false, &fact) == VERDICT_FIT ? 0 : 1;
+    return judge(drawing, from, at, &c) == VERDICT_FIT ? 0 : 1;
+}
+
+/* Whether this exchange can go to `spare`, and leave the sender its place with its recipient. */
+static bool may_swap(const struct drawing *drawing, uint32_t from, uint32_t at,
+                     const struct plan_packed *x, uint32_t spare)
+{
+    const struct plan_packed_turn *first = &drawing->output.turns[x->turns];
+    struct candidate freed = candidate_of(x->to, true);
+    struct candidate other = candidate_of(spare, true);
+    return !x->same_owner && drawing->pool.bucket[x->to] == drawing->pool.bucket[from] &&
+           judge(drawing, from, at, &freed) == VERDICT_FULL && freed.open_day == first->open_day &&
+           judge(drawing, x->from, first->send, &other) == VERDICT_FIT;
+}
+
+/* Finds a partner who is full, and an exchange towards it that somebody takes who has room left.
+ * 0, -ENOMEM, or 1: none was found. */
+static int swap(struct drawing *drawing, uint32_t from, uint32_t at, uint32_t *ret_to)
+{
+    struct pool_view spare = spare_of(drawing, from);
+    size_t count = drawing->output.exchanges_count;
+    for (int i = 0; i < SWAPS_MAX && spare.count > 0 && count > 0 && drawing->repair_budget > 0;
+         i++) {
+        uint32_t index = (uint32_t)flz_rng_below(&drawing->rng, count);
+        uint32_t other = pool_at(&spare, (uint32_t)flz_rng_below(&drawing->rng, spare.count));
+        uint32_t to = drawing->output.exchanges[index].to;
+        spend(drawing, 2);
+        if (!may_swap(drawing, from, at, &drawing->output.exchanges[index], other))
+            continue;
+        int r = move_exchange(drawing, index, other);
+        struct candidate c = candidate_of(to, true);
+        /* Its first answer may have taken the room again. */
+        if (r == 0 && judge(drawing, from, at, &c) != VERDICT_FIT)
+            continue;
+        *ret_to = to;
+        return r;
+    }
+    return 1;
 }
 
 /* Finds a partner for a sender that has none left, by moving one earlier exchange of others.
- * 0 or -ENOMEM; *ret_to is NO_ACCOUNT when there is none. */
-static int repair(struct drawing *drawing, uint32_t from, int64_t at, uint32_t *ret_to)
+ * 0 or -ENOMEM; *ret_to is POOL_NOBODY when there is none. */
+static int repair(struct drawing *drawing, uint32_t from, uint32_t at, uint32_t *ret_to)
 {
+    *ret_to = POOL_NOBODY;
+    int swapped = swap(drawing, from, at, ret_to);
+    if (swapped <= 0)
+        return swapped;
     struct pool_view view = pool_candidates(&drawing->pool, from);
-    size_t start = view.count ? flz_rng_below(&drawing->rng, view.count) : 0;
-    *ret_to = NO_ACCOUNT;
-    for (size_t i = 0; i < view.count && i < ASK_MAX && drawing->repair_budget > 0; i++) {
+    uint32_t start = view.count ? (uint32_t)flz_rng_below(&drawing->rng, view.count) : 0;
+    for (uint32_t i = 0; i < view.count && i < ASK_MAX && drawing->repair_budget > 0; i++) {
         spend(drawing, 1);
         uint32_t to = pool_at(&view, (start + i) % view.count);
         int r = make_fit(drawing, from, to, at);
@@ -444,42 +578,44 @@ static int repair(struct drawing *drawing, uint32_t from, int64_t at, uint32_t *
     return 0;
 }
 
-static uint32_t pick_same_owner(struct drawing *drawing, uint32_t from, int64_t at)
+static uint32_t pick_same_owner(struct drawing *drawing, uint32_t from, uint32_t at)
 {
     if (drawing->same_owner_left[from] == 0)
-        return NO_ACCOUNT;
+        return POOL_NOBODY;
     struct pool_view view = pool_same_owner(&drawing->pool, from);
-    size_t start = view.count ? flz_rng_below(&drawing->rng, view.count) : 0;
-    for (size_t i = 0; i < view.count && i < ASK_MAX; i++) {
-        struct pair_fact fact;
-        uint32_t to = pool_at(&view, (start + i) % view.count);
-        if (judge(drawing, from, to, at, true, &fact) == VERDICT_FIT) {
+    uint32_t start = view.count ? (uint32_t)flz_rng_below(&drawing->rng, view.count) : 0;
+    for (uint32_t i = 0; i < view.count && i < ASK_MAX; i++) {
+        struct candidate c = candidate_of(pool_at(&view, (start + i) % view.count), true);
+        c.same_owner = true;
+        if (judge(drawing, from, at, &c) == VERDICT_FIT) {
             drawing->same_owner_left[from]--;
-            return to;
+            return c.place;
         }
     }
-    return NO_ACCOUNT;
+    return POOL_NOBODY;
 }
 
 /* ---- Rounds ---- */
 
-/* Whether somebody it could write to has left the pool because he can receive no more today. */
-static bool met_full(struct drawing *drawing, uint32_t from, int64_t at)
+/* Whether somebody it could write to can receive no more today, or has left the pool for that. */
+static bool met_full(struct drawing *drawing, uint32_t from, uint32_t at)
 {
-    size_t n = drawing->input->accounts_count;
-    size_t start = flz_rng_below(&drawing->rng, n);
-    for (size_t i = 0; i < n && i < EXPLAIN_MAX; i++) {
-        struct pair_fact fact;
-        uint32_t to = (uint32_t)((start + i) % n);
-        if (drawing->pool.bucket[to] == drawing->pool.bucket[from] &&
-            drawing->input->accounts[to].receives &&
-            judge(drawing, from, to, at, false, &fact) == VERDICT_FULL)
+    const struct pool *pool = &drawing->pool;
+    if (pool->dropped == 0 && pool_candidates(pool, from).count == 0)
+        return false;
+    uint32_t begin = pool->bucket_begins[pool->bucket[from]];
+    uint32_t n = pool->bucket_begins[pool->bucket[from] + 1] - begin;
+    uint32_t start = (uint32_t)flz_rng_below(&drawing->rng, n);
+    for (uint32_t i = 0; i < n && i < EXPLAIN_MAX; i++) {
+        struct candidate c = candidate_of(begin + (start + i) % n, true);
+        if (drawing->input->accounts[pool->account[c.place]].receives &&
+            judge(drawing, from, at, &c) == VERDICT_FULL)
             return true;
     }
     return false;
 }
 
-static enum plan_reason reason_of(struct drawing *drawing, uint32_t from, int64_t at,
+static enum plan_reason reason_of(struct drawing *drawing, uint32_t from, uint32_t at,
                                   const struct tally *tally)
 {
     if (tally->counts[VERDICT_FULL] > 0)
@@ -490,39 +626,65 @@ static enum plan_reason reason_of(struct drawing *drawing, uint32_t from, int64_
 }
 
 /* One first message of one sender. 0 or -ENOMEM; *ret_more says whether it may draw again. */
-static int draw_one(struct drawing *drawing, uint32_t from, bool *ret_more)
+static int draw_one(struct drawing *drawing, uint32_t from, const uint32_t *shares, bool *ret_more)
 {
     *ret_more = false;
-    const struct seat_slot *slot = seat_next_slot(&drawing->seats, from);
-    if (!slot)
+    uint32_t at = seat_next_slot(&drawing->seats, from);
+    if (at == UINT32_MAX)
         return 0;
 
     struct tally tally = {0};
-    int64_t at = slot->at;
-    uint32_t to = pick(drawing, from, at, &tally);
-    if (to == NO_ACCOUNT) {
+    uint32_t to = pick(drawing, from, at, shares, &tally);
+    if (to == POOL_NOBODY) {
         int r = repair(drawing, from, at, &to);
         if (r < 0)
             return r;
         /* What was moved may now be answered by this very sender, in this slot. */
-        if (slot->used) {
+        if (seat_slot_used(&drawing->seats, from, at)) {
             *ret_more = true;
             return 0;
         }
     }
-    if (to == NO_ACCOUNT)
+    if (to == POOL_NOBODY)
         to = pick_same_owner(drawing, from, at);
-    if (to == NO_ACCOUNT) {
-        drawing->reasons[from] = reason_of(drawing, from, at, &tally);
+    if (to == POOL_NOBODY) {
+        drawing->reasons[from] = (uint8_t)reason_of(drawing, from, at, &tally);
         return 0;
     }
     *ret_more = true;
     return add_exchange(drawing, from, to, at);
 }
 
+static void fetch(const struct drawing *drawing, uint32_t from)
+{
+    const struct seats *seats = &drawing->seats;
+    __builtin_prefetch(&seats->slots[seats->seats[from].slots_begin]);
+    __builtin_prefetch(drawing->history.filters[from]);
+    for (uint32_t i = 0; i < VISIT_DRAWS; i++) {
+        uint32_t owed = owed_next(drawing, from, drawing->habits[from].firsts + i);
+        if (owed == POOL_NOBODY)
+            continue;
+        __builtin_prefetch(&seats->seats[owed]);
+        __builtin_prefetch(&seats->agendas[owed]);
+        __builtin_prefetch(drawing->history.filters[owed]);
+    }
+}
+
+/* Some first messages of one sender. */
+static int draw_visit(struct drawing *drawing, uint32_t from, bool *ret_more)
+{
+    if (!drawing->large)
+        return draw_one(drawing, from, NULL, ret_more);
+    *ret_more = true;
+    int r = 0;
+    for (uint32_t i = 0; i < VISIT_DRAWS && r == 0 && *ret_more; i++)
+        r = draw_one(drawing, from, drawing->shares + i * looks_of(drawing), ret_more);
+    return r;
+}
+
 static void shuffle_senders(struct drawing *drawing)
 {
-    for (size_t i = drawing->senders_count; i > 1; i--) {
+    for (uint32_t i = drawing->senders_count; i > 1; i--) {
         size_t j = flz_rng_below(&drawing->rng, i);
         uint32_t swap = drawing->senders[i - 1];
         drawing->senders[i - 1] = drawing->senders[j];
@@ -530,28 +692,58 @@ static void shuffle_senders(struct drawing *drawing)
     }
 }
 
-static bool can_receive(void *data, uint32_t account)
+static bool can_receive(void *data, uint32_t place)
 {
     const struct drawing *drawing = data;
     for (int day = 0; day < PLAN_DAYS; day++)
-        if (drawing->seats.seats[account].inbound[day] > 0)
+        if (drawing->seats.seats[place].inbound[day] > 0)
             return true;
     return false;
 }
 
-/* One first message of each sender that has one left to draw. */
+static void find_spare(struct drawing *drawing)
+{
+    const struct pool_order *order = &drawing->pool.orders[POOL_BY_DOMAIN];
+    const uint32_t *groups = drawing->pool.bucket_groups[POOL_BY_DOMAIN];
+    uint32_t count = 0;
+    for (uint32_t bucket = 0; bucket < drawing->pool.buckets; bucket++) {
+        drawing->spare_begins[bucket] = count;
+        uint32_t end = order->begins[groups[bucket + 1]];
+        for (uint32_t i = order->begins[groups[bucket]]; i < end; i++)
+            if (drawing->seats.seats[order->places[i]].inbound[0] > 0)
+                drawing->spare[count++] = order->places[i];
+    }
+    drawing->spare_begins[drawing->pool.buckets] = count;
+}
+
+static void begin_round(struct drawing *drawing)
+{
+    find_spare(drawing);
+    if (!drawing->large) {
+        shuffle_senders(drawing);
+        return;
+    }
+    draw_shares(drawing, drawing->shares, VISIT_DRAWS * looks_of(drawing));
+    const struct pool_order *order = &drawing->pool.orders[POOL_BY_DOMAIN];
+    uint32_t spare = drawing->spare_begins[drawing->pool.buckets];
+    if (spare < order->begins[order->groups] / COMPACT_DIVISOR)
+        pool_compact(&drawing->pool, can_receive, drawing);
+}
+
+/* First messages of each sender that has one left to draw. */
 static int draw_round(struct drawing *drawing)
 {
     const atomic_bool *cancelled = drawing->input->cancelled;
-    size_t kept = 0;
-    shuffle_senders(drawing);
-    if (drawing->input->accounts_count >= COMPACT_MIN)
-        pool_compact(&drawing->pool, can_receive, drawing);
-    for (size_t i = 0; i < drawing->senders_count; i++) {
+    uint32_t count = drawing->senders_count;
+    uint32_t kept = 0;
+    begin_round(drawing);
+    for (uint32_t i = 0; i < count; i++) {
         bool more;
         if (cancelled && atomic_load_explicit(cancelled, memory_order_relaxed))
             return -ECANCELED;
-        int r = draw_one(drawing, drawing->senders[i], &more);
+        if (drawing->large && i + FETCH_AHEAD < count)
+            fetch(drawing, drawing->senders[i + FETCH_AHEAD]);
+        int r = draw_visit(drawing, drawing->senders[i], &more);
         if (r < 0)
             return r;
         if (more)
@@ -562,10 +754,10 @@ static int draw_round(struct drawing *drawing)
 }
 
 /* Why a sender cannot begin at all, or PLAN_FULL. */
-static enum plan_reason bar_of(const struct drawing *drawing, uint32_t account)
+static enum plan_reason bar_of(const struct drawing *drawing, uint32_t place)
 {
-    const struct plan_account *a = &drawing->input->accounts[account];
-    const struct seat *seat = &drawing->seats.seats[account];
+    const struct plan_account *a = &drawing->input->accounts[drawing->pool.account[place]];
+    const struct seat *seat = &drawing->seats.seats[place];
     if (seat->wanted == 0)
         return PLAN_FULL;
     if (a->window_end[0] <= a->window_start[0] || a->window_end[0] <= drawing->input->now)
@@ -575,29 +767,33 @@ static enum plan_reason bar_of(const struct drawing *drawing, uint32_t account)
     return seat->slots_count < seat->wanted ? PLAN_NO_ROOM : PLAN_FULL;
 }
 
+static bool begins(const struct drawing *drawing, uint32_t place)
+{
+    return drawing->reasons[place] == PLAN_FULL || drawing->reasons[place] == PLAN_NO_ROOM;
+}
+
 static void find_senders(struct drawing *drawing)
 {
     const struct plan_input *input = drawing->input;
-    for (uint32_t i = 0; i < input->accounts_count; i++) {
-        if (!input->accounts[i].sends)
+    for (uint32_t place = 0; place < drawing->pool.count; place++) {
+        const struct seat *seat = &drawing->seats.seats[place];
+        if (!seat->sends)
             continue;
-        drawing->reasons[i] = bar_of(drawing, i);
-        drawing->same_owner_left[i] =
-            input->accounts[i].quota[0] * (uint32_t)input->policy->same_owner_percent / 100;
-        bool begins = drawing->reasons[i] == PLAN_FULL || drawing->reasons[i] == PLAN_NO_ROOM;
-        if (begins && drawing->seats.seats[i].slots_count > 0)
-            drawing->senders[drawing->senders_count++] = i;
+        uint64_t quota = input->accounts[drawing->pool.account[place]].quota[0];
+        uint64_t share = quota * (uint64_t)input->policy->same_owner_percent / 100;
+        drawing->reasons[place] = (uint8_t)bar_of(drawing, place);
+        drawing->same_owner_left[place] = share < UINT8_MAX ? (uint8_t)share : UINT8_MAX;
+        if (begins(drawing, place) && seat->slots_count > 0)
+            drawing->senders[drawing->senders_count++] = place;
     }
 }
 
 /* Moving an exchange may have given a slot back to somebody who had drawn all of his. */
 static void recall_senders(struct drawing *drawing)
 {
-    for (uint32_t i = 0; i < drawing->input->accounts_count; i++) {
-        bool begins = drawing->reasons[i] == PLAN_FULL || drawing->reasons[i] == PLAN_NO_ROOM;
-        if (begins && seat_next_slot(&drawing->seats, i))
-            drawing->senders[drawing->senders_count++] = i;
-    }
+    for (uint32_t place = 0; place < drawing->pool.count; place++)
+        if (begins(drawing, place) && seat_next_slot(&drawing->seats, place) != UINT32_MAX)
+            drawing->senders[drawing->senders_count++] = place;
 }
 
 /* Ends: each draw adds an exchange, of which there are no more than slots, or bars its sender, or
@@ -615,13 +811,16 @@ static int draw_all(struct drawing *drawing)
     return 0;
 }
 
+/* ---- The result ---- */
+
 static int list_shortfalls(struct drawing *drawing)
 {
     const struct plan_input *input = drawing->input;
     struct plan_output *output = &drawing->output;
     for (size_t i = 0; i < input->accounts_count; i++) {
-        const struct seat *seat = &drawing->seats.seats[i];
-        if (!input->accounts[i].sends)
+        uint32_t place = drawing->pool.place[i];
+        const struct seat *seat = &drawing->seats.seats[place];
+        if (!seat->sends)
             continue;
         int r = flz_grow((void **)&output->shortfalls, &output->shortfalls_capacity,
                          output->shortfalls_count + 1, sizeof(*output->shortfalls));
@@ -631,10 +830,23 @@ static int list_shortfalls(struct drawing *drawing)
             .account = input->accounts[i].handle,
             .wanted = seat->wanted,
             .planned = seat->sent,
-            .reason = seat->sent == seat->wanted ? PLAN_FULL : drawing->reasons[i],
+            .reason =
+                seat->sent == seat->wanted ? PLAN_FULL : (enum plan_reason)drawing->reasons[place],
         };
     }
     return 0;
+}
+
+/* From places to the accounts of the input. */
+static void name_accounts(struct drawing *drawing)
+{
+    struct plan_output *output = &drawing->output;
+    for (size_t i = 0; i < output->exchanges_count; i++) {
+        struct plan_packed *x = &output->exchanges[i];
+        x->from = drawing->pool.account[x->from];
+        x->to = drawing->pool.account[x->to];
+    }
+    output->epoch = drawing->seats.epoch;
 }
 
 static int drawing_init(struct drawing *drawing, const struct plan_input *input)
@@ -646,32 +858,32 @@ static int drawing_init(struct drawing *drawing, const struct plan_input *input)
                  (uint64_t)(int64_t)input->date);
     drawing->input = input;
     drawing->repair_budget = REPAIR_BUDGET_LEAST + (uint64_t)REPAIR_BUDGET_EACH * n;
+    drawing->large = input->accounts_count >= POOL_LARGE_MIN;
+    drawing->habits = calloc(n, sizeof(*drawing->habits));
+    drawing->spare = calloc(n, sizeof(*drawing->spare));
+    drawing->spare_begins = calloc(n, sizeof(*drawing->spare_begins));
     drawing->senders = calloc(n, sizeof(*drawing->senders));
     drawing->reasons = calloc(n, sizeof(*drawing->reasons));
     drawing->same_owner_left = calloc(n, sizeof(*drawing->same_owner_left));
-    drawing->received_first = calloc(n, sizeof(*drawing->received_first));
-    if (!drawing->senders || !drawing->reasons || !drawing->same_owner_left ||
-        !drawing->received_first)
+    if (!drawing->habits || !drawing->spare || !drawing->spare_begins || !drawing->senders ||
+        !drawing->reasons || !drawing->same_owner_left)
         return flz_fail(-ENOMEM);
-    for (size_t i = 0; i < n; i++)
-        drawing->received_first[i] = NO_EXCHANGE;
 
-    int r = seats_init(&drawing->seats, input, &drawing->rng);
+    int r = pool_init(&drawing->pool, input);
     if (r == 0)
-        r = pool_init(&drawing->pool, input);
+        r = seats_init(&drawing->seats, &drawing->pool, &drawing->rng);
     if (r == 0)
-        r = scarcity_init(&drawing->scarcity, &drawing->pool, &drawing->seats);
+        r = scarcity_set(&drawing->seats, &drawing->scarce);
     if (r == 0)
-        r = pair_history_init(&drawing->history, input, drawing->seats.slots_count);
+        r = pair_history_init(&drawing->history, &drawing->pool);
     return r;
 }
 
 int plan_day(const struct plan_input *input, struct plan_output *ret_output)
 {
     _cleanup_(drawing_deinit) struct drawing drawing = {
-        .seats = SEATS_NULL,
         .pool = POOL_NULL,
-        .scarcity = SCARCITY_NULL,
+        .seats = SEATS_NULL,
         .history = PAIR_HISTORY_NULL,
         .output = PLAN_OUTPUT_NULL,
     };
@@ -685,6 +897,7 @@ int plan_day(const struct plan_input *input, struct plan_output *ret_output)
         r = list_shortfalls(&drawing);
     if (r < 0)
         return r;
+    name_accounts(&drawing);
     *ret_output = drawing.output;
     drawing.output = PLAN_OUTPUT_NULL;
     return 0;

@@ -22,13 +22,15 @@
  *  P10 every time within PLAN_DAYS
  *
  * How it chooses: an account's day is spread over its hours into as many slots as its quota
- * leaves. Rounds give each sender one first message a round, earliest slot first; of the partners
- * allowed it prefers those whom few others can write to (scarcity.h), that have received least
- * today, were not written to for longest, wrote themselves and wait for a turn, and live on
- * another node. Turns are drawn at once: a reply on the replier's own day of this unit takes one
- * of its slots, on a later day (or in another unit) it reserves a free time there, at most half of
- * that day's quota. When a sender finds nobody left, exchanges drawn earlier are moved to other
- * partners to make room, then same-owner partners serve if allowed. A message is counted as
+ * leaves. Accounts stand in the order of the pool (pool.h), and rounds go through the senders in
+ * that order, earliest slot first; each looks at a few candidates that stand as far ahead of it as
+ * those of its neighbour stand ahead of its neighbour (circulant offsets, drawn anew each round).
+ * So everybody is met equally often, and a large pool is read in a few sequential streams. Of the
+ * candidates it takes the one that the named weights (weigh.h) prefer. Turns are drawn at once: a
+ * reply on the replier's own day of this unit takes one of its slots, on a later day (or in another
+ * unit) it reserves a free time there, at most half of that day's quota. When none of the few will
+ * do, more are asked in turn; when a sender finds nobody left, exchanges drawn earlier are moved to
+ * other partners to make room, then same-owner partners serve if allowed. A message is counted as
  * received on the recipient's day of `open_date`.
  */
 #pragma once
@@ -52,6 +54,7 @@ struct plan_account {
     uint32_t owner;
     uint32_t provider;
     uint32_t language; /* as in plan_pack; equal = same language */
+    uint32_t tier;     /* of trust, by health: 0 = plain; near tiers are preferred as partners */
     uint32_t days;     /* bit mask of its sending days, bit 0 = Monday; 0 = every day. For P3 */
     bool sends;        /* draw first messages for it in this unit */
     bool receives;     /* may be written to: consent, probe, not paused, not suppressed */
@@ -63,7 +66,7 @@ struct plan_account {
     uint32_t inbound_taken[PLAN_DAYS];
     int64_t window_start[PLAN_DAYS];
     int64_t window_end[PLAN_DAYS]; /* equal: no window that day */
-    const int64_t *busy;          /* times at which it already sends, ascending; borrowed */
+    const int64_t *busy;           /* times at which it already sends, ascending; borrowed */
     size_t busy_count;
 };
 
@@ -97,15 +100,15 @@ struct plan_input {
 };
 
 struct plan_turn {
-    int64_t send_at;    /* planned time of the message */
-    int64_t send_until; /* its slot ends: min(send_at + send_slot, window end) */
-    int64_t open_at;    /* when the recipient may be shown to have opened it */
-    int64_t open_until; /* end of that day's hours, or of the action deadline */
-    int64_t reopen_at;  /* the same in the recipient's next hours, should these be too late: */
+    int64_t send_at;      /* planned time of the message */
+    int64_t send_until;   /* its slot ends: min(send_at + send_slot, window end) */
+    int64_t open_at;      /* when the recipient may be shown to have opened it */
+    int64_t open_until;   /* end of that day's hours, or of the action deadline */
+    int64_t reopen_at;    /* the same in the recipient's next hours, should these be too late: */
     int64_t reopen_until; /* a message found after them; 0: none begin before the deadline */
-    int32_t date;       /* the sender's local date the message counts in */
-    int32_t open_date;  /* the recipient's local date it is received in, of open_at */
-    uint32_t day_cap;   /* quota of that sender on that date */
+    int32_t date;         /* the sender's local date the message counts in */
+    int32_t open_date;    /* the recipient's local date it is received in, of open_at */
+    uint32_t day_cap;     /* quota of that sender on that date */
 };
 
 struct plan_exchange {
@@ -117,6 +120,28 @@ struct plan_exchange {
     bool same_owner;      /* flagged: policy allowed it, and nobody else was left */
     uint32_t turns_count; /* 1 … FLZ_TURNS_MAX */
     struct plan_turn turns[FLZ_TURNS_MAX];
+};
+
+/*
+ * An exchange and a turn as the output keeps them: a million accounts' day has some twenty million
+ * messages. What is not here follows from the input (plan_exchange_at).
+ */
+struct plan_packed {
+    uint32_t from; /* index of the account in the input */
+    uint32_t to;
+    uint32_t turns;    /* index of the first in output.turns */
+    uint16_t scenario; /* among all of its language, in the order of the packs */
+    uint8_t turns_count;
+    bool same_owner;
+};
+
+struct plan_packed_turn {
+    uint32_t send; /* times in ms after output.epoch */
+    uint32_t open;
+    uint32_t reopen;  /* 0: none */
+    uint8_t day;      /* 0 … PLAN_DAYS - 1, of the sender */
+    uint8_t open_day; /* of the recipient */
+    uint8_t reopen_day;
 };
 
 /* Why an account got fewer first messages than its quota left room for. */
@@ -141,9 +166,13 @@ struct plan_shortfall {
 
 /* Owned arrays; plan_output_deinit frees them. */
 struct plan_output {
-    struct plan_exchange *exchanges;
+    int64_t epoch;
+    struct plan_packed *exchanges;
     size_t exchanges_count;
     size_t exchanges_capacity;
+    struct plan_packed_turn *turns; /* those of moved exchanges lie there as well, unused */
+    size_t turns_count;
+    size_t turns_capacity;
     struct plan_shortfall *shortfalls; /* one for each account with `sends`, ascending handle */
     size_t shortfalls_count;
     size_t shortfalls_capacity;
@@ -157,6 +186,16 @@ void plan_output_deinit(struct plan_output *output);
  * `days`: the sender's mask of sending days, 0 = every day. */
 bool plan_cooled(uint32_t days, int32_t contact_date, int32_t date, int64_t cooldown_days);
 
+/* The most first messages a day that so many eligible partners carry for one account in the long
+ * run: each once a cooldown (P3), and on every other day where that is one day, since a pair that
+ * one begins the other cannot begin (P4). At least 1 where there is a partner. */
+uint32_t plan_pool_max(const struct policy *policy, uint32_t partners);
+
 /* Draws the plan. Exchanges come in the order they were drawn. 0, -ENOMEM or -ECANCELED (ret_output
  * is unchanged). */
 int plan_day(const struct plan_input *input, struct plan_output *ret_output);
+
+/* An exchange of the output, below exchanges_count, in full. The input is the one it was drawn
+ * from; its contacts, busy times and `now` are not read. */
+void plan_exchange_at(const struct plan_input *input, const struct plan_output *output,
+                      size_t index, struct plan_exchange *ret_exchange);

@@ -38,6 +38,8 @@ struct planning *planning_free(struct planning *p)
     free(p->candidates);
     free(p->busy);
     free(p->contacts);
+    free(p->accounts);
+    free(p->plan_packs);
     free(p->order);
     plan_output_deinit(&p->output);
     free(p);

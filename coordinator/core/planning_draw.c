@@ -13,7 +13,7 @@
 
 struct draw {
     struct planning *p;
-    struct plan_account *accounts;
+    struct plan_account *accounts; /* borrowed from the planning, as the packs are */
     struct plan_pack *packs;
     int64_t *busy_times;
     char (*languages)[8];
@@ -23,8 +23,6 @@ struct draw {
 
 static void draw_deinit(struct draw *d)
 {
-    free(d->accounts);
-    free(d->packs);
     free(d->busy_times);
     free(d->languages);
     flz_map_deinit(&d->groups);
@@ -111,12 +109,6 @@ static uint32_t eligible(const struct draw *d, const struct plan_account *a)
            group(d, a->language, a->owner, a->domain);
 }
 
-static uint32_t pool_max(const struct policy *policy, uint32_t partners)
-{
-    uint32_t max = partners / (uint32_t)policy->cooldown_days;
-    return max == 0 && partners > 0 ? 1 : max;
-}
-
 /* The quota of the day; what earlier plans promised for it stands. */
 static void set_quotas(struct draw *d)
 {
@@ -128,7 +120,7 @@ static void set_quotas(struct draw *d)
         if (a->sends && partners == 0 && policy->same_owner_percent == 0)
             a->sends = false;
         if (a->sends) {
-            uint32_t bound = partners > 0 ? pool_max(policy, partners) : 1;
+            uint32_t bound = partners > 0 ? plan_pool_max(policy, partners) : 1;
             uint32_t quota = ramp_quota(&c->ramp, &c->settings, policy, bound);
             uint32_t left = quota < c->health_cap ? quota : c->health_cap;
             a->quota[0] = left > a->reserved[0] ? left : a->reserved[0];
@@ -306,11 +298,10 @@ static int prepare(struct draw *d)
 {
     struct planning *p = d->p;
     sort_candidates(p);
-    d->accounts = calloc(p->candidates_count + 1, sizeof *d->accounts);
-    d->packs = calloc(p->options.packs_count + 1, sizeof *d->packs);
+    d->accounts = p->accounts = calloc(p->candidates_count + 1, sizeof *d->accounts);
+    d->packs = p->plan_packs = calloc(p->options.packs_count + 1, sizeof *d->packs);
     d->busy_times = calloc(p->busy_count + 1, sizeof *d->busy_times);
-    d->languages =
-        calloc(p->candidates_count + p->options.packs_count + 1, sizeof *d->languages);
+    d->languages = calloc(p->candidates_count + p->options.packs_count + 1, sizeof *d->languages);
     if (!d->accounts || !d->packs || !d->busy_times || !d->languages)
         return flz_fail(-ENOMEM);
     if (p->busy_count > 1)
@@ -357,7 +348,7 @@ static int keep_draw(struct draw *d)
     if (!p->order)
         return flz_fail(-ENOMEM);
     for (size_t i = 0; i < n; i++)
-        planning_candidate(p, p->output.exchanges[i].from)->count++;
+        p->candidates[p->output.exchanges[i].from].count++;
     for (size_t i = 0; i < p->candidates_count; i++) {
         struct candidate *c = &p->candidates[i];
         c->plan.sends = d->accounts[i].sends;
@@ -369,7 +360,7 @@ static int keep_draw(struct draw *d)
         c->count = 0;
     }
     for (size_t i = 0; i < n; i++) {
-        struct candidate *c = planning_candidate(p, p->output.exchanges[i].from);
+        struct candidate *c = &p->candidates[p->output.exchanges[i].from];
         p->order[c->first + c->count++] = (uint32_t)i;
     }
     return 0;
@@ -390,7 +381,7 @@ int planning_draw(struct planning *p)
     int r = prepare(&d);
     if (r < 0)
         return r;
-    struct plan_input input = {
+    p->input = (struct plan_input){
         .date = p->options.date,
         .now = p->now,
         .policy = &p->policy,
@@ -403,7 +394,7 @@ int planning_draw(struct planning *p)
         .seed = p->options.seed,
         .cancelled = &p->cancelled,
     };
-    r = plan_day(&input, &p->output);
+    r = plan_day(&p->input, &p->output);
     if (r == 0)
         r = keep_draw(&d);
     if (r < 0)

@@ -54,6 +54,9 @@ struct planning {
     size_t contacts_capacity;
     uint32_t next_exchange; /* to be looked at: a handle */
     size_t next_contact;
+    struct plan_account *accounts; /* owned: as they were drawn with, one a candidate */
+    struct plan_pack *plan_packs;  /* owned */
+    struct plan_input input;       /* of the draw: for plan_exchange_at() */
     struct plan_output output;
     uint32_t *order;    /* owned: the exchanges by sender, as drawn within one */
     size_t next_sender; /* to be sealed: a candidate */

@@ -14,7 +14,7 @@ struct instalment {
     struct coord *core;
     struct event_plan_account *accounts;
     size_t accounts_count;
-    const struct plan_exchange **exchanges;
+    struct plan_exchange *exchanges;
     size_t exchanges_count;
     uint32_t messages;
 };
@@ -34,8 +34,7 @@ static bool still_holds(const struct instalment *in, const struct plan_exchange 
     uint32_t contact = flz_map_get(&core->contacts_by_pair, state_pair_key(x->from, x->to));
     bool bars = contact != FLZ_MAP_NONE &&
                 fold_contact_bars(core, &core->contacts[contact].row, in->p->options.date);
-    return !bars &&
-           still_takes_part(in, planning_candidate(in->p, x->to), FLZ_ACTION_OPEN);
+    return !bars && still_takes_part(in, planning_candidate(in->p, x->to), FLZ_ACTION_OPEN);
 }
 
 /* The n-th of its sending days behind the date; 0 for none. */
@@ -104,8 +103,8 @@ static bool is_held_back(const struct instalment *in, const struct plan_exchange
     if (cap == HEALTH_NO_CAP)
         return false;
     for (size_t i = first; i < in->exchanges_count; i++)
-        if (accounts[in->exchanges[i]->to].row.provider == provider)
-            kept += own_messages(in->exchanges[i], in->p->options.date);
+        if (accounts[in->exchanges[i].to].row.provider == provider)
+            kept += own_messages(&in->exchanges[i], in->p->options.date);
     return kept > cap || !(accounts[x->to].row.consent_actions & FLZ_ACTION_MOVE);
 }
 
@@ -118,13 +117,14 @@ static void add_sender(struct instalment *in, const struct candidate *c)
     struct losses losses = {.changed = 0};
     size_t first = in->exchanges_count;
     for (size_t i = 0; i < c->count; i++) {
-        const struct plan_exchange *x = &p->output.exchanges[p->order[c->first + i]];
+        struct plan_exchange *x = &in->exchanges[in->exchanges_count];
+        plan_exchange_at(&p->input, &p->output, p->order[c->first + i], x);
         bool holds = still_holds(in, x);
         if (!holds || is_held_back(in, x, first)) {
             *(holds ? &losses.held : &losses.changed) += own_messages(x, p->options.date);
             continue;
         }
-        in->exchanges[in->exchanges_count++] = x;
+        in->exchanges_count++;
         in->messages += x->turns_count;
     }
     in->accounts[in->accounts_count++] = account_day(p, c, losses);
@@ -167,7 +167,7 @@ static struct flz_digest hash_of(const struct instalment *in)
     flz_hash_add_u64(&hash, (uint64_t)core->clock);
     flz_hash_add_u64(&hash, in->p->options.seed);
     for (size_t i = 0; i < in->exchanges_count; i++) {
-        const struct plan_exchange *x = in->exchanges[i];
+        const struct plan_exchange *x = &in->exchanges[i];
         flz_hash_add_u64(&hash, (uint64_t)x->from << 32 | x->to);
         flz_hash_add_u64(&hash, x->seed);
         for (uint32_t turn = 0; turn < x->turns_count; turn++)
@@ -182,7 +182,7 @@ static struct flz_id exchange_id(const struct instalment *in, struct flz_digest 
     struct flz_view key = {.data = in->core->id_key, .len = in->core->id_key_len};
     flz_hash_init_id(&hash, key, "fluenzr/exchange/v1");
     flz_hash_add(&hash, plan.b, sizeof plan.b);
-    flz_hash_add_u64(&hash, in->exchanges[n]->from);
+    flz_hash_add_u64(&hash, in->exchanges[n].from);
     flz_hash_add_u64(&hash, n);
     return flz_hash_id(&hash);
 }
@@ -207,7 +207,7 @@ static int64_t expiry(const struct coord *core, const struct plan_exchange *x)
 static int fill_exchange(const struct instalment *in, struct flz_digest plan, size_t n,
                          struct event_plan_exchange *ret_exchange)
 {
-    const struct plan_exchange *x = in->exchanges[n];
+    const struct plan_exchange *x = &in->exchanges[n];
     struct event_plan_turn *turns =
         flz_arena_alloc(&in->core->step_arena, x->turns_count * sizeof *turns);
     if (!turns)

@@ -27,6 +27,8 @@ struct policy {
     int64_t tidy_delay_ms;            /* after the last planned action */
     int64_t find_delay_ms;            /* first look after the send's planned time */
     int64_t cross_language;           /* 0: same language only */
+    int64_t provider_other_floor;     /* percent of partners at other providers, as far as */
+    int64_t provider_other_ceiling;   /* the pool allows */
     int64_t domain_start;             /* messages a new domain may send on its first day: 20 */
     int64_t domain_starts;            /* accounts of a domain that begin on one day: 3 */
     int64_t domain_inbound;           /* messages that a domain may receive on one day: 5000 */

@@ -1,75 +1,67 @@
 #include "coordinator/core/pool.h"
 
+#include "common/base/cleanup.h"
 #include "common/base/error.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+/* In a large pool, an owner that holds less than a part of its bucket is met seldom enough to be
+ * tested for: reading in the order of domains is worth more. */
+#define OWNER_TEST_PART 16
+
+/* What the pool is sorted by: the most telling word first. */
+#define KEY_WORDS 3
 struct sort_item {
-    uint32_t bucket;
-    uint32_t group; /* domain or owner */
-    uint64_t shuffle;
+    uint32_t key[KEY_WORDS]; /* language, group, shuffle */
     uint32_t account;
+    bool receives;
 };
 
-static int compare_u64(uint64_t a, uint64_t b)
-{
-    return a < b ? -1 : a > b;
-}
-
-static int compare_items(const void *left, const void *right)
-{
-    const struct sort_item *a = left;
-    const struct sort_item *b = right;
-    int r = compare_u64(a->bucket, b->bucket);
-    if (r == 0)
-        r = compare_u64(a->group, b->group);
-    if (r == 0)
-        r = compare_u64(a->shuffle, b->shuffle);
-    return r != 0 ? r : compare_u64(a->account, b->account);
-}
-
 /* A number of its own for each (seed, account), in no relation to its handle (splitmix64). */
-static uint64_t shuffled(uint64_t seed, uint32_t account)
+static uint32_t shuffled(uint64_t seed, uint32_t account)
 {
     uint64_t z = seed + UINT64_C(0x9e3779b97f4a7c15) * (account + UINT64_C(1));
     z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
     z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-    return z ^ z >> 31;
+    return (uint32_t)(z ^ z >> 31);
 }
 
-static int compare_u32(const void *left, const void *right)
+/* One stable pass over one byte of the key. false: all are equal there, nothing was moved. */
+static bool sort_pass(const struct sort_item *from, struct sort_item *to, uint32_t count, int word,
+                      int shift)
 {
-    return compare_u64(*(const uint32_t *)left, *(const uint32_t *)right);
+    uint32_t begins[256] = {0};
+    for (uint32_t i = 0; i < count; i++)
+        begins[from[i].key[word] >> shift & 0xff]++;
+    if (count == 0 || begins[from[0].key[word] >> shift & 0xff] == count)
+        return false;
+    uint32_t sum = 0;
+    for (int digit = 0; digit < 256; digit++) {
+        uint32_t n = begins[digit];
+        begins[digit] = sum;
+        sum += n;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        to[begins[from[i].key[word] >> shift & 0xff]++] = from[i];
+    return true;
 }
 
-/* Numbers the languages in ascending order. */
-static int find_buckets(struct pool *pool)
+/* Sorts by radix, least byte first; `items` has room for twice as many. Returns the half that
+ * holds the result. */
+static struct sort_item *sort_items(struct sort_item *items, uint32_t count)
 {
-    const struct plan_input *input = pool->input;
-    size_t n = input->accounts_count;
-    uint32_t *languages = calloc(n + 1, sizeof(*languages));
-    pool->bucket = calloc(n + 1, sizeof(*pool->bucket));
-    if (!languages || !pool->bucket) {
-        free(languages);
-        return flz_fail(-ENOMEM);
-    }
-
-    for (size_t i = 0; i < n; i++)
-        languages[i] = input->policy->cross_language ? 0 : input->accounts[i].language;
-    memcpy(pool->bucket, languages, n * sizeof(*languages));
-    qsort(languages, n, sizeof(*languages), compare_u32);
-    for (size_t i = 0; i < n; i++)
-        if (i == 0 || languages[i] != languages[i - 1])
-            languages[pool->buckets++] = languages[i];
-    for (size_t i = 0; i < n; i++) {
-        uint32_t *found = bsearch(&pool->bucket[i], languages, pool->buckets, sizeof(*languages),
-                                  compare_u32);
-        pool->bucket[i] = (uint32_t)(found - languages);
-    }
-    free(languages);
-    return 0;
+    struct sort_item *from = items;
+    struct sort_item *to = items + count;
+    for (int word = KEY_WORDS - 1; word >= 0; word--)
+        for (int shift = 0; shift < 32; shift += 8)
+            if (sort_pass(from, to, count, word, shift)) {
+                struct sort_item *swap = from;
+                from = to;
+                to = swap;
+            }
+    return from;
 }
 
 static bool receives(const struct plan_account *account)
@@ -80,52 +72,73 @@ static bool receives(const struct plan_account *account)
     return false;
 }
 
-/* Groups of all accounts, receivers or not: a sender that does not receive has a range as well. */
-static void fill_order(struct pool *pool, struct pool_order *order, size_t *ret_bucket_groups,
-                       const struct sort_item *items)
+static void fill_items(const struct plan_input *input, enum pool_order_kind kind,
+                       struct sort_item *items)
 {
-    const struct plan_input *input = pool->input;
-    size_t kept = 0;
-    for (size_t i = 0; i < input->accounts_count; i++) {
-        const struct sort_item *item = &items[i];
-        if (i == 0 || item->bucket != items[i - 1].bucket)
-            ret_bucket_groups[item->bucket] = order->groups;
-        if (i == 0 || item->bucket != items[i - 1].bucket || item->group != items[i - 1].group)
+    for (uint32_t i = 0; i < input->accounts_count; i++) {
+        const struct plan_account *a = &input->accounts[i];
+        items[i] = (struct sort_item){
+            .key = {input->policy->cross_language ? 0 : a->language,
+                    kind == POOL_BY_DOMAIN ? a->domain : a->owner,
+                    shuffled(input->seed, a->handle)},
+            .account = i,
+            .receives = receives(a),
+        };
+    }
+}
+
+/* Places, and buckets in ascending order of their languages. */
+static void set_places(struct pool *pool, const struct sort_item *items)
+{
+    for (uint32_t i = 0; i < pool->count; i++) {
+        if (i == 0 || items[i].key[0] != items[i - 1].key[0])
+            pool->bucket_begins[pool->buckets++] = i;
+        pool->account[i] = items[i].account;
+        pool->place[items[i].account] = i;
+        pool->bucket[i] = pool->buckets - 1;
+    }
+    pool->bucket_begins[pool->buckets] = pool->count;
+}
+
+/* Groups of all accounts, receivers or not: a sender that does not receive has a range as well. */
+static void fill_order(struct pool *pool, enum pool_order_kind kind, const struct sort_item *items)
+{
+    struct pool_order *order = &pool->orders[kind];
+    uint32_t kept = 0;
+    uint32_t bucket = 0;
+    for (uint32_t i = 0; i < pool->count; i++) {
+        bool new_bucket = i == 0 || items[i].key[0] != items[i - 1].key[0];
+        if (new_bucket)
+            pool->bucket_groups[kind][bucket++] = order->groups;
+        if (new_bucket || items[i].key[1] != items[i - 1].key[1])
             order->begins[order->groups++] = kept;
-        order->group[item->account] = (uint32_t)(order->groups - 1);
-        if (receives(&input->accounts[item->account]))
-            order->accounts[kept++] = item->account;
+        uint32_t place = pool->place[items[i].account];
+        order->group[place] = order->groups - 1;
+        if (items[i].receives)
+            order->places[kept++] = place;
     }
     order->begins[order->groups] = kept;
-    ret_bucket_groups[pool->buckets] = order->groups;
+    pool->bucket_groups[kind][bucket] = order->groups;
 }
 
 static int init_order(struct pool *pool, enum pool_order_kind kind)
 {
-    const struct plan_input *input = pool->input;
-    size_t n = input->accounts_count;
     struct pool_order *order = &pool->orders[kind];
-    struct sort_item *items = calloc(n + 1, sizeof(*items));
-    order->accounts = calloc(n + 1, sizeof(*order->accounts));
-    order->group = calloc(n + 1, sizeof(*order->group));
-    order->begins = calloc(n + 1, sizeof(*order->begins));
-    pool->bucket_groups[kind] = calloc(pool->buckets + (size_t)1, sizeof(size_t));
-    if (!items || !order->accounts || !order->group || !order->begins ||
-        !pool->bucket_groups[kind]) {
-        free(items);
+    size_t n = pool->count + (size_t)1;
+    _cleanup_(flz_freep) struct sort_item *items = calloc(2 * n, sizeof *items);
+    order->places = calloc(n, sizeof *order->places);
+    order->group = calloc(n, sizeof *order->group);
+    order->begins = calloc(n, sizeof *order->begins);
+    if (!items || !order->places || !order->group || !order->begins)
         return flz_fail(-ENOMEM);
-    }
-
-    for (size_t i = 0; i < n; i++)
-        items[i] = (struct sort_item){
-            .bucket = pool->bucket[i],
-            .group = kind == POOL_BY_DOMAIN ? input->accounts[i].domain : input->accounts[i].owner,
-            .shuffle = shuffled(input->seed, input->accounts[i].handle),
-            .account = (uint32_t)i,
-        };
-    qsort(items, n, sizeof(*items), compare_items);
-    fill_order(pool, order, pool->bucket_groups[kind], items);
-    free(items);
+    fill_items(pool->input, kind, items);
+    const struct sort_item *sorted = sort_items(items, pool->count);
+    if (kind == POOL_BY_DOMAIN)
+        set_places(pool, sorted);
+    pool->bucket_groups[kind] = calloc(pool->buckets + (size_t)1, sizeof(uint32_t));
+    if (!pool->bucket_groups[kind])
+        return flz_fail(-ENOMEM);
+    fill_order(pool, kind, sorted);
     return 0;
 }
 
@@ -133,9 +146,14 @@ int pool_init(struct pool *pool, const struct plan_input *input)
 {
     *pool = POOL_NULL;
     pool->input = input;
-    int r = find_buckets(pool);
-    if (r == 0)
-        r = init_order(pool, POOL_BY_DOMAIN);
+    pool->count = (uint32_t)input->accounts_count;
+    size_t n = pool->count + (size_t)1;
+    pool->account = calloc(n, sizeof *pool->account);
+    pool->place = calloc(n, sizeof *pool->place);
+    pool->bucket = calloc(n, sizeof *pool->bucket);
+    pool->bucket_begins = calloc(n, sizeof *pool->bucket_begins);
+    bool room = pool->account && pool->place && pool->bucket && pool->bucket_begins;
+    int r = room ? init_order(pool, POOL_BY_DOMAIN) : flz_fail(-ENOMEM);
     if (r == 0)
         r = init_order(pool, POOL_BY_OWNER);
     if (r < 0)
@@ -146,72 +164,91 @@ int pool_init(struct pool *pool, const struct plan_input *input)
 void pool_deinit(struct pool *pool)
 {
     for (int kind = 0; kind < 2; kind++) {
-        free(pool->orders[kind].accounts);
+        free(pool->orders[kind].places);
         free(pool->orders[kind].group);
         free(pool->orders[kind].begins);
         free(pool->bucket_groups[kind]);
     }
+    free(pool->account);
+    free(pool->place);
     free(pool->bucket);
+    free(pool->bucket_begins);
     *pool = POOL_NULL;
 }
 
-static void compact_order(struct pool_order *order, bool (*keep)(void *, uint32_t), void *data)
+static uint32_t compact_order(struct pool_order *order, bool (*keep)(void *, uint32_t), void *data)
 {
-    size_t kept = 0;
-    size_t from = 0;
-    for (size_t group = 0; group < order->groups; group++) {
-        size_t end = order->begins[group + 1];
+    uint32_t kept = 0;
+    uint32_t from = 0;
+    for (uint32_t group = 0; group < order->groups; group++) {
+        uint32_t end = order->begins[group + 1];
         order->begins[group] = kept;
         for (; from < end; from++)
-            if (keep(data, order->accounts[from]))
-                order->accounts[kept++] = order->accounts[from];
+            if (keep(data, order->places[from]))
+                order->places[kept++] = order->places[from];
     }
     order->begins[order->groups] = kept;
+    return from - kept;
 }
 
-void pool_compact(struct pool *pool, bool (*keep)(void *data, uint32_t account), void *data)
+void pool_compact(struct pool *pool, bool (*keep)(void *data, uint32_t place), void *data)
 {
-    compact_order(&pool->orders[POOL_BY_DOMAIN], keep, data);
-    compact_order(&pool->orders[POOL_BY_OWNER], keep, data);
+    pool->dropped += compact_order(&pool->orders[POOL_BY_DOMAIN], keep, data);
+    (void)compact_order(&pool->orders[POOL_BY_OWNER], keep, data);
 }
 
-static size_t group_size(const struct pool_order *order, uint32_t account)
+static uint32_t group_size(const struct pool_order *order, uint32_t place)
 {
-    size_t group = order->group[account];
+    uint32_t group = order->group[place];
     return order->begins[group + 1] - order->begins[group];
 }
 
-struct pool_view pool_candidates(const struct pool *pool, uint32_t account)
+struct pool_view pool_candidates(const struct pool *pool, uint32_t place)
 {
-    bool owner = group_size(&pool->orders[POOL_BY_OWNER], account) >
-                 group_size(&pool->orders[POOL_BY_DOMAIN], account);
-    enum pool_order_kind kind = owner ? POOL_BY_OWNER : POOL_BY_DOMAIN;
+    uint32_t owner = group_size(&pool->orders[POOL_BY_OWNER], place);
+    enum pool_order_kind kind = POOL_BY_DOMAIN;
+    const uint32_t bucket = pool->bucket[place];
+    if (owner > group_size(&pool->orders[POOL_BY_DOMAIN], place) &&
+        (pool->count < POOL_LARGE_MIN ||
+         owner > (pool->bucket_begins[bucket + 1] - pool->bucket_begins[bucket]) / OWNER_TEST_PART))
+        kind = POOL_BY_OWNER;
     const struct pool_order *order = &pool->orders[kind];
-    const size_t *bucket = &pool->bucket_groups[kind][pool->bucket[account]];
-    size_t begin = order->begins[bucket[0]];
-    size_t end = order->begins[bucket[1]];
-    size_t own = group_size(order, account);
+    const uint32_t *groups = &pool->bucket_groups[kind][bucket];
+    uint32_t begin = order->begins[groups[0]];
+    uint32_t end = order->begins[groups[1]];
+    uint32_t own = group_size(order, place);
     return (struct pool_view){
-        .accounts = order->accounts + begin,
-        .before = order->begins[order->group[account]] - begin,
+        .places = order->places + begin,
+        .before = order->begins[order->group[place]] - begin,
         .left_out = own,
         .count = end - begin - own,
+        .position = place - pool->bucket_begins[bucket],
     };
 }
 
-struct pool_view pool_same_owner(const struct pool *pool, uint32_t account)
+struct pool_view pool_same_owner(const struct pool *pool, uint32_t place)
 {
     const struct pool_order *order = &pool->orders[POOL_BY_OWNER];
-    size_t own = group_size(order, account);
+    uint32_t own = group_size(order, place);
     return (struct pool_view){
-        .accounts = order->accounts + order->begins[order->group[account]],
+        .places = order->places + order->begins[order->group[place]],
         .before = own,
         .left_out = 0,
         .count = own,
     };
 }
 
-uint32_t pool_at(const struct pool_view *view, size_t position)
+uint32_t pool_at(const struct pool_view *view, uint32_t position)
 {
-    return view->accounts[position < view->before ? position : position + view->left_out];
+    return view->places[position < view->before ? position : position + view->left_out];
+}
+
+uint32_t pool_ahead(const struct pool_view *view, uint32_t share)
+{
+    /* The ring with what is left out: neighbours of two groups look at neighbours. */
+    uint64_t ring = (uint64_t)view->count + view->left_out;
+    uint64_t ahead = view->position + (share * ring >> 32);
+    if (ahead >= view->count)
+        ahead -= view->count; /* once around, nearly always */
+    return (uint32_t)(ahead < view->count ? ahead : ahead % view->count);
 }

@@ -12,70 +12,61 @@ struct sums {
 };
 
 /* What an account may receive on the first day on which it looks. */
-static uint64_t inbound_of(const struct seats *seats, uint32_t account)
+static uint64_t inbound_of(const struct seats *seats, uint32_t place)
 {
-    const struct plan_account *a = &seats->input->accounts[account];
+    const struct seat *seat = &seats->seats[place];
+    const struct seat_hours *hours = &seats->hours[seat->hours];
     for (int day = 0; day < PLAN_DAYS; day++)
-        if (a->window_end[day] > a->window_start[day])
-            return seats->seats[account].inbound[day];
+        if (hours->first[day] <= hours->last[day])
+            return seat->inbound[day];
     return 0;
 }
 
-static void add(struct sums *sums, const struct seats *seats, uint32_t account)
+static void add(struct sums *sums, const struct seats *seats, uint32_t place)
 {
-    sums->sends += seats->seats[account].slots_count;
-    sums->receives += inbound_of(seats, account);
+    sums->sends += seats->seats[place].slots_count;
+    sums->receives += inbound_of(seats, place);
 }
 
 /* One and a half times what it may receive, or more, is plenty; nothing at all is SCARCITY_MAX. */
-static uint32_t permille_of(uint64_t others_send, uint64_t receives)
+static uint16_t permille_of(uint64_t others_send, uint64_t receives)
 {
     uint64_t plenty = receives * 3 / 2;
     if (others_send >= plenty)
         return 0;
-    return (uint32_t)(SCARCITY_MAX - others_send * SCARCITY_MAX / plenty);
+    return (uint16_t)(SCARCITY_MAX - others_send * SCARCITY_MAX / plenty);
 }
 
-static int take_order(struct scarcity *scarcity, const struct pool *pool,
-                      const struct seats *seats, enum pool_order_kind kind)
+static int take_order(struct seats *seats, enum pool_order_kind kind, bool *any)
 {
+    const struct pool *pool = seats->pool;
     const struct pool_order *order = &pool->orders[kind];
-    size_t n = seats->input->accounts_count;
-    _cleanup_(flz_freep) struct sums *groups = calloc(order->groups + 1, sizeof *groups);
+    _cleanup_(flz_freep) struct sums *groups = calloc(order->groups + (size_t)1, sizeof *groups);
     _cleanup_(flz_freep) struct sums *buckets = calloc(pool->buckets + (size_t)1, sizeof *buckets);
     if (!groups || !buckets)
         return flz_fail(-ENOMEM);
-    for (uint32_t i = 0; i < n; i++) {
-        add(&groups[order->group[i]], seats, i);
-        add(&buckets[pool->bucket[i]], seats, i);
+    for (uint32_t place = 0; place < pool->count; place++) {
+        add(&groups[order->group[place]], seats, place);
+        add(&buckets[pool->bucket[place]], seats, place);
     }
-    for (uint32_t i = 0; i < n; i++) {
-        const struct sums *group = &groups[order->group[i]];
-        uint32_t permille =
-            permille_of(buckets[pool->bucket[i]].sends - group->sends, group->receives);
-        if (permille > scarcity->permille[i])
-            scarcity->permille[i] = permille;
-        scarcity->any = scarcity->any || permille > 0;
+    for (uint32_t place = 0; place < pool->count; place++) {
+        const struct sums *group = &groups[order->group[place]];
+        uint64_t others = buckets[pool->bucket[place]].sends - group->sends;
+        uint16_t permille = permille_of(others, group->receives);
+        if (permille > seats->seats[place].scarcity)
+            seats->seats[place].scarcity = permille;
+        *any = *any || permille > 0;
     }
     return 0;
 }
 
-int scarcity_init(struct scarcity *scarcity, const struct pool *pool, const struct seats *seats)
+int scarcity_set(struct seats *seats, bool *ret_any)
 {
-    *scarcity = SCARCITY_NULL;
-    scarcity->permille = calloc(seats->input->accounts_count + 1, sizeof *scarcity->permille);
-    if (!scarcity->permille)
-        return flz_fail(-ENOMEM);
-    int r = take_order(scarcity, pool, seats, POOL_BY_DOMAIN);
+    bool any = false;
+    int r = take_order(seats, POOL_BY_DOMAIN, &any);
     if (r == 0)
-        r = take_order(scarcity, pool, seats, POOL_BY_OWNER);
-    if (r < 0)
-        scarcity_deinit(scarcity);
+        r = take_order(seats, POOL_BY_OWNER, &any);
+    if (r == 0)
+        *ret_any = any;
     return r;
-}
-
-void scarcity_deinit(struct scarcity *scarcity)
-{
-    free(scarcity->permille);
-    *scarcity = SCARCITY_NULL;
 }

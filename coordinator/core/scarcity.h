@@ -10,18 +10,10 @@
  */
 #pragma once
 
-#include "coordinator/core/pool.h"
 #include "coordinator/core/seat.h"
 
 #define SCARCITY_MAX 1000 /* nobody else can write to it: permille */
 
-struct scarcity {
-    uint32_t *permille; /* owned, one an account of the input: 0 = plenty … SCARCITY_MAX */
-    bool any;           /* somebody's is not 0 */
-};
-
-#define SCARCITY_NULL ((struct scarcity){.permille = NULL})
-
-/* Of a pool and its seats before anything is drawn. 0 or -ENOMEM. */
-int scarcity_init(struct scarcity *scarcity, const struct pool *pool, const struct seats *seats);
-void scarcity_deinit(struct scarcity *scarcity);
+/* Sets the seats' `scarcity`, before anything is drawn. 0 or -ENOMEM; *ret_any: somebody's is
+ * not 0. */
+int scarcity_set(struct seats *seats, bool *ret_any);

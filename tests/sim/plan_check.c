@@ -41,7 +41,7 @@ static void checker_deinit(struct checker *c)
 }
 
 static void checker_init(struct checker *c, const struct plan_input *input,
-                         const struct plan_output *output)
+                         const struct plan_read *output)
 {
     size_t n = input->accounts_count + 1;
     size_t times = 1 + output->exchanges_count * FLZ_TURNS_MAX;
@@ -269,7 +269,7 @@ static int compare_pairs(const void *left, const void *right)
     return a[1] < b[1] ? -1 : a[1] > b[1];
 }
 
-static int check_started_once(const struct plan_output *output, struct flz_msg *ret_msg)
+static int check_started_once(const struct plan_read *output, struct flz_msg *ret_msg)
 {
     _cleanup_(flz_freep) uint32_t(*pairs)[2] = calloc(output->exchanges_count + 1, sizeof(*pairs));
     for (size_t i = 0; i < output->exchanges_count; i++) {
@@ -319,7 +319,7 @@ static int check_reason(const struct plan_input *input, const struct plan_accoun
     return 0;
 }
 
-static int check_shortfalls(struct checker *c, const struct plan_output *output,
+static int check_shortfalls(struct checker *c, const struct plan_read *output,
                             struct flz_msg *ret_msg)
 {
     const struct plan_input *input = c->input;
@@ -342,7 +342,7 @@ static int check_shortfalls(struct checker *c, const struct plan_output *output,
     return 0;
 }
 
-int plan_check(const struct plan_input *input, const struct plan_output *output,
+int plan_check(const struct plan_input *input, const struct plan_read *output,
                struct flz_msg *ret_msg)
 {
     _cleanup_(checker_deinit) struct checker c = {.input = NULL};

@@ -5,14 +5,14 @@
 #pragma once
 
 #include "common/base/error.h"
-#include "coordinator/core/plan.h"
+#include "tests/sim/plan_read.h"
 
 /* Not a rule of pairing: shortfalls complete, ascending, true; a reason where something is
  * missing. */
 #define PLAN_CHECK_SHORTFALL 11
 
 /* 0, or the number of the first rule found broken, with a line about it. */
-int plan_check(const struct plan_input *input, const struct plan_output *output,
+int plan_check(const struct plan_input *input, const struct plan_read *output,
                struct flz_msg *ret_msg);
 
 /* Sending days after `from` up to and with `to`, counted one by one. Mask 0 = every day. */

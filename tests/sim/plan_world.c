@@ -226,7 +226,7 @@ static int64_t midnight(const struct resident *r, int32_t date)
     return date * FLZ_DAY_MS - r->offset * FLZ_MINUTE_MS;
 }
 
-/* The most first messages the pool can carry for it: eligible ÷ cooldown, and what replies add. */
+/* The most first messages the pool can carry for it: eligible ÷ cooldown. */
 static uint32_t pool_max(const struct world *w, uint32_t i)
 {
     const struct resident *a = &w->residents[i];
@@ -235,7 +235,7 @@ static uint32_t pool_max(const struct world *w, uint32_t i)
         const struct resident *b = &w->residents[j];
         eligible += b->language == a->language && b->domain != a->domain && b->owner != a->owner;
     }
-    return eligible / (uint32_t)w->policy.cooldown_days;
+    return plan_pool_max(&w->policy, eligible);
 }
 
 static void fill_day(const struct world *w, struct plan_account *a, const struct resident *r,
@@ -340,7 +340,7 @@ static void book_turn(struct world *w, const struct plan_exchange *x, uint32_t n
     add_busy(s, t->send_at);
 }
 
-static void book(struct world *w, const struct plan_output *output, int32_t date)
+static void book(struct world *w, const struct plan_read *output, int32_t date)
 {
     for (size_t i = 0; i < output->exchanges_count; i++) {
         const struct plan_exchange *x = &output->exchanges[i];
@@ -370,7 +370,7 @@ static void fix_quotas(struct world *w, int32_t date)
     }
 }
 
-static int same_bytes(const struct plan_output *a, const struct plan_output *b)
+static int same_bytes(const struct plan_read *a, const struct plan_read *b)
 {
     return a->exchanges_count == b->exchanges_count &&
            a->shortfalls_count == b->shortfalls_count &&
@@ -397,11 +397,11 @@ static int run_unit(struct world *w, int offset, int32_t date, int64_t now, stru
         .packs_count = w->settings->shape == WORLD_ODD_ONE && w->settings->seed % 3 == 0 ? 1 : 3,
         .seed = w->settings->seed + (uint64_t)(int64_t)offset,
     };
-    _cleanup_(plan_output_deinit) struct plan_output output = PLAN_OUTPUT_NULL;
-    _cleanup_(plan_output_deinit) struct plan_output again = PLAN_OUTPUT_NULL;
-    int r = plan_day(&input, &output);
+    _cleanup_(plan_read_deinit) struct plan_read output = PLAN_READ_NULL;
+    _cleanup_(plan_read_deinit) struct plan_read again = PLAN_READ_NULL;
+    int r = plan_read_day(&input, &output);
     if (r == 0)
-        r = plan_day(&input, &again);
+        r = plan_read_day(&input, &again);
     if (r < 0)
         return r;
     if (!same_bytes(&output, &again)) {

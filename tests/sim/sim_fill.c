@@ -135,7 +135,7 @@ static int compare_contacts(const void *left, const void *right)
 }
 
 /* The newest contact of each pair, sorted; and what is opened a day late. */
-static int remember(struct pool *pool, const struct plan_output *output, int32_t date)
+static int remember(struct pool *pool, const struct plan_read *output, int32_t date)
 {
     int r = flz_grow((void **)&pool->contacts, &pool->contacts_capacity,
                      pool->contacts_count + output->exchanges_count, sizeof *pool->contacts);
@@ -177,9 +177,9 @@ static int run_day(struct pool *pool, const struct policy *policy, int32_t date,
                                .packs = &pack,
                                .packs_count = 1,
                                .seed = pool->settings->seed};
-    _cleanup_(plan_output_deinit) struct plan_output output = PLAN_OUTPUT_NULL;
+    _cleanup_(plan_read_deinit) struct plan_read output = PLAN_READ_NULL;
     struct flz_msg msg;
-    int r = plan_day(&input, &output);
+    int r = plan_read_day(&input, &output);
     if (r < 0)
         return r;
     r = plan_check(&input, &output, &msg);

@@ -44,7 +44,10 @@ int __wrap_plan_day(const struct plan_input *input, struct plan_output *ret_outp
     struct flz_msg msg = FLZ_MSG_NULL;
     int r = __real_plan_day(input, ret_output);
     plans++;
-    CHECK(r == 0 && plan_check(input, ret_output, &msg) == 0, "%s", msg.text);
+    CHECK(r == 0, "the plan was not drawn: %d", r);
+    _cleanup_(plan_read_deinit) struct plan_read read = PLAN_READ_NULL;
+    plan_read_of(input, ret_output, &read);
+    CHECK(plan_check(input, &read, &msg) == 0, "%s", msg.text);
     return r;
 }
 

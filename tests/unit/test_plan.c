@@ -26,7 +26,7 @@ struct fixture {
     struct plan_contact contacts[ACCOUNTS_MAX];
     struct plan_pack packs[1];
     struct plan_input input;
-    struct plan_output output;
+    struct plan_read output;
 };
 
 static const uint8_t five_turns[] = {5, 5, 5, 5, 5, 5, 5, 5};
@@ -73,8 +73,8 @@ static void setup(struct fixture *f, size_t count, uint32_t quota)
 static void draw(struct fixture *f)
 {
     struct flz_msg msg = FLZ_MSG_NULL;
-    plan_output_deinit(&f->output);
-    assert_int_equal(plan_day(&f->input, &f->output), 0);
+    plan_read_deinit(&f->output);
+    assert_int_equal(plan_read_day(&f->input, &f->output), 0);
     int rule = plan_check(&f->input, &f->output, &msg);
     if (rule != 0)
         print_error("%s\n", msg.text);
@@ -95,7 +95,7 @@ static void an_easy_pool_is_filled_to_the_last_message(void **state)
     setup(&f, 40, 10);
     draw(&f);
     assert_int_equal(planned_of(&f), 400);
-    plan_output_deinit(&f.output);
+    plan_read_deinit(&f.output);
 }
 
 static void nobody_and_one_alone_get_an_answer(void **state)
@@ -108,7 +108,7 @@ static void nobody_and_one_alone_get_an_answer(void **state)
     draw(&f);
     assert_int_equal(f.output.shortfalls[0].reason, PLAN_NO_PARTNER);
     assert_int_equal(f.output.shortfalls[0].wanted, 10);
-    plan_output_deinit(&f.output);
+    plan_read_deinit(&f.output);
 }
 
 static void two_accounts_exchange_once_a_day(void **state)
@@ -117,7 +117,7 @@ static void two_accounts_exchange_once_a_day(void **state)
     setup(&f, 2, 5);
     draw(&f);
     assert_int_equal(f.output.exchanges_count, 1);
-    plan_output_deinit(&f.output);
+    plan_read_deinit(&f.output);
 }
 
 /* The first account of a small pool, changed by one thing, and the reason it is given. */
@@ -131,7 +131,7 @@ static enum plan_reason reason_after(void (*change)(struct fixture *f))
     change(&f);
     draw(&f);
     enum plan_reason reason = f.output.shortfalls[0].reason;
-    plan_output_deinit(&f.output);
+    plan_read_deinit(&f.output);
     return reason;
 }
 
@@ -213,7 +213,7 @@ static void too_little_time_for_the_spacing_is_no_room(void **state)
         assert_int_equal(f.output.shortfalls[i].reason, PLAN_NO_ROOM);
         assert_int_equal(f.output.shortfalls[i].planned, 12);
     }
-    plan_output_deinit(&f.output);
+    plan_read_deinit(&f.output);
 }
 
 static void cooldown_counts_sending_days(void **state)
@@ -229,9 +229,26 @@ static void cooldown_counts_sending_days(void **state)
     for (uint32_t mask = 0; mask < 128; mask++)
         for (int32_t apart = 1; apart < 60; apart++)
             for (int cooldown = 1; cooldown < 12; cooldown++)
-                assert_int_equal(
-                    plan_cooled(mask, MONDAY + 3 - apart, MONDAY + 3, cooldown),
-                    plan_check_sending_days(mask, MONDAY + 3 - apart, MONDAY + 3) >= cooldown);
+                assert_int_equal(plan_cooled(mask, MONDAY + 3 - apart, MONDAY + 3, cooldown),
+                                 plan_check_sending_days(mask, MONDAY + 3 - apart, MONDAY + 3) >=
+                                     cooldown);
+}
+
+/* With a cooldown of one day a pair is still begun by one of its two only. */
+static void a_pool_carries_each_partner_once_a_cooldown_and_every_other_day_at_most(void **state)
+{
+    struct fixture f;
+    setup(&f, 21, 20);
+    f.policy.cooldown_days = 1;
+    f.policy.reply_percent = 0;
+    assert_int_equal(plan_pool_max(&f.policy, 20), 10);
+    draw(&f);
+    assert_int_equal(planned_of(&f), 21 * 10);
+    f.policy.cooldown_days = 5;
+    assert_int_equal(plan_pool_max(&f.policy, 20), 4);
+    assert_int_equal(plan_pool_max(&f.policy, 4), 1);
+    assert_int_equal(plan_pool_max(&f.policy, 0), 0);
+    plan_read_deinit(&f.output);
 }
 
 static void same_owner_serves_only_when_allowed_and_is_flagged(void **state)
@@ -253,7 +270,7 @@ static void same_owner_serves_only_when_allowed_and_is_flagged(void **state)
     draw(&f);
     for (size_t i = 0; i < f.output.exchanges_count; i++)
         assert_false(f.output.exchanges[i].same_owner);
-    plan_output_deinit(&f.output);
+    plan_read_deinit(&f.output);
 }
 
 static void replies_come_at_the_rate_of_policy(void **state)
@@ -271,7 +288,7 @@ static void replies_come_at_the_rate_of_policy(void **state)
                 answered += f.output.exchanges[i].turns_count > 1;
         }
         assert_in_range(100 * answered / exchanges, percent > 4 ? percent - 4 : 0, percent + 2);
-        plan_output_deinit(&f.output);
+        plan_read_deinit(&f.output);
     }
 }
 
@@ -296,7 +313,7 @@ static void a_late_opening_comes_before_the_answer(void **state)
         }
     }
     assert_true(same_day > 20);
-    plan_output_deinit(&f.output);
+    plan_read_deinit(&f.output);
 }
 
 static void the_last_day_known_has_no_second_hours(void **state)
@@ -310,7 +327,7 @@ static void the_last_day_known_has_no_second_hours(void **state)
     assert_true(f.output.exchanges_count > 0);
     for (size_t i = 0; i < f.output.exchanges_count; i++)
         assert_int_equal(f.output.exchanges[i].turns[0].reopen_at, 0);
-    plan_output_deinit(&f.output);
+    plan_read_deinit(&f.output);
 }
 
 static void a_full_day_keeps_no_room_for_replies(void **state)
@@ -326,7 +343,7 @@ static void a_full_day_keeps_no_room_for_replies(void **state)
         for (uint32_t n = 0; n < f.output.exchanges[i].turns_count; n++)
             assert_int_equal(f.output.exchanges[i].turns[n].date, MONDAY);
     assert_int_equal(planned_of(&f), 400);
-    plan_output_deinit(&f.output);
+    plan_read_deinit(&f.output);
 }
 
 static void a_late_plan_uses_what_is_left_of_the_day(void **state)
@@ -340,7 +357,7 @@ static void a_late_plan_uses_what_is_left_of_the_day(void **state)
     draw(&f);
     assert_int_equal(f.output.exchanges_count, 0);
     assert_int_equal(f.output.shortfalls[0].reason, PLAN_NO_WINDOW);
-    plan_output_deinit(&f.output);
+    plan_read_deinit(&f.output);
 }
 
 /* First messages of the hours 9 to 18 come about as often in each hour, and not at its
@@ -366,7 +383,7 @@ static void messages_are_spread_evenly_and_not_on_the_hour(void **state)
         assert_in_range(hours[i], total / 9 * 8 / 10, total / 9 * 12 / 10);
     for (int i = 0; i < 6; i++)
         assert_in_range(minutes[i], total / 6 * 8 / 10, total / 6 * 12 / 10);
-    plan_output_deinit(&f.output);
+    plan_read_deinit(&f.output);
 }
 
 static void a_spread_goes_around_what_is_busy(void **state)
@@ -411,7 +428,7 @@ static void partners_are_spread_and_the_longest_unwritten_come_first(void **stat
     assert_int_equal(f.output.exchanges_count, 5);
     for (int i = 0; i < 5; i++)
         assert_in_range(f.output.exchanges[i].to, 8, 12);
-    plan_output_deinit(&f.output);
+    plan_read_deinit(&f.output);
 }
 
 /* Accounts 1 and 3 share a domain: 1 can write to 2 only, and 2 to both. Whatever the chance, both
@@ -427,7 +444,7 @@ static void who_has_others_leaves_the_only_partner_alone(void **state)
         draw(&f);
         assert_int_equal(f.output.exchanges_count, 2);
     }
-    plan_output_deinit(&f.output);
+    plan_read_deinit(&f.output);
 }
 
 /* Account 2 may receive one message a day; 3 could write to 4 as well, 1 to nobody else. */
@@ -443,7 +460,148 @@ static void who_has_others_leaves_the_last_place_to_who_has_none(void **state)
         draw(&f);
         assert_int_equal(f.output.exchanges_count, 2);
     }
-    plan_output_deinit(&f.output);
+    plan_read_deinit(&f.output);
+}
+
+/* ---- What is preferred where the rules allow both ---- */
+
+#define MANY 400
+
+/* A larger pool, and the contacts of a day on which each wrote to the next five. */
+struct many {
+    struct fixture f;
+    struct plan_account accounts[MANY];
+    struct plan_contact contacts[5 * MANY];
+};
+
+static void setup_many(struct many *m, uint32_t quota)
+{
+    setup(&m->f, 0, 0);
+    for (uint32_t i = 0; i < MANY; i++)
+        m->accounts[i] = account_of(i, quota);
+    m->f.policy.reply_percent = 0;
+    m->f.input.accounts = m->accounts;
+    m->f.input.accounts_count = MANY;
+    m->f.input.contacts = m->contacts;
+}
+
+/* How many percent of the exchanges are such. */
+static size_t percent_of(const struct many *m,
+                         bool (*such)(const struct many *m, const struct plan_exchange *x))
+{
+    size_t count = 0;
+    for (size_t i = 0; i < m->f.output.exchanges_count; i++)
+        count += such(m, &m->f.output.exchanges[i]);
+    return 100 * count / m->f.output.exchanges_count;
+}
+
+static bool between_providers(const struct many *m, const struct plan_exchange *x)
+{
+    return m->accounts[x->from - 1].provider != m->accounts[x->to - 1].provider;
+}
+
+static bool between_tiers(const struct many *m, const struct plan_exchange *x)
+{
+    return m->accounts[x->from - 1].tier != m->accounts[x->to - 1].tier;
+}
+
+static bool answers_yesterday(const struct many *m, const struct plan_exchange *x)
+{
+    uint32_t ahead = (x->from + MANY - x->to) % MANY;
+    return ahead >= 1 && ahead <= 5;
+}
+
+static bool opens_on_a_later_day(const struct many *m, const struct plan_exchange *x)
+{
+    return x->turns[0].open_date > MONDAY;
+}
+
+/* Nine of ten accounts are at one provider: its own would meet each other nine times of ten. */
+static void
+partners_at_other_providers_come_to_their_floor_and_stay_below_their_ceiling(void **state)
+{
+    struct many m;
+    setup_many(&m, 10);
+    for (uint32_t i = 0; i < MANY; i++)
+        m.accounts[i].provider = i % 10 == 0;
+    m.f.policy.provider_other_floor = 0;
+    m.f.policy.provider_other_ceiling = 100;
+    draw(&m.f);
+    size_t free_share = percent_of(&m, between_providers);
+    m.f.policy.provider_other_ceiling = 20;
+    draw(&m.f);
+    assert_true(percent_of(&m, between_providers) < free_share);
+    for (uint32_t i = 0; i < MANY; i++)
+        m.accounts[i].provider = i % 5 == 0;
+    m.f.policy.provider_other_ceiling = 100;
+    draw(&m.f);
+    free_share = percent_of(&m, between_providers);
+    m.f.policy.provider_other_floor = 50;
+    draw(&m.f);
+    assert_true(percent_of(&m, between_providers) >= free_share + 5);
+    plan_read_deinit(&m.f.output);
+}
+
+static void near_tiers_meet_first(void **state)
+{
+    struct many m;
+    setup_many(&m, 10);
+    for (uint32_t i = 0; i < MANY; i++)
+        m.accounts[i].tier = i % 2 * 3;
+    draw(&m.f);
+    assert_true(percent_of(&m, between_tiers) < 15);
+    assert_int_equal(planned_of(&m.f), 10 * MANY);
+    plan_read_deinit(&m.f.output);
+}
+
+static void who_wrote_yesterday_is_written_to(void **state)
+{
+    struct many m;
+    setup_many(&m, 10);
+    for (uint32_t i = 0; i < MANY; i++)
+        for (uint32_t n = 0; n < 5; n++)
+            m.contacts[5 * i + n] = (struct plan_contact){
+                .from = i + 1, .to = (i + 1 + n) % MANY + 1, .date = MONDAY - 1};
+    draw(&m.f);
+    assert_true(percent_of(&m, answers_yesterday) < 5);
+    m.f.input.contacts_count = 5 * (MANY - 5); /* the last ones are not in order */
+    draw(&m.f);
+    assert_true(percent_of(&m, answers_yesterday) > 30);
+    plan_read_deinit(&m.f.output);
+}
+
+/* Half of the accounts end their day at noon: what is sent to them later is opened tomorrow. */
+static void those_who_open_today_come_first(void **state)
+{
+    struct many m;
+    setup_many(&m, 10);
+    for (uint32_t i = 0; i < MANY; i += 2)
+        for (int day = 0; day < PLAN_DAYS; day++)
+            m.accounts[i].window_end[day] -= 6 * FLZ_HOUR_MS;
+    draw(&m.f);
+    assert_true(percent_of(&m, opens_on_a_later_day) < 20);
+    plan_read_deinit(&m.f.output);
+}
+
+static void a_large_pool_is_filled_and_keeps_every_rule(void **state)
+{
+    enum { LARGE = 5000 };
+    struct fixture f;
+    struct plan_account *accounts = calloc(LARGE, sizeof *accounts);
+    assert_non_null(accounts);
+    setup(&f, 0, 0);
+    for (uint32_t i = 0; i < LARGE; i++) {
+        accounts[i] = account_of(i, 12);
+        accounts[i].domain = i % 10 < 4 ? LARGE : i / 8; /* 40 % in one */
+        accounts[i].inbound_max = 12;
+    }
+    f.input.accounts = accounts;
+    f.input.accounts_count = LARGE;
+    f.policy.reply_percent = 0;
+    draw(&f);
+    assert_true(planned_of(&f) * 1000 >= (size_t)LARGE * 12 * 999);
+    plan_read_deinit(&f.output);
+    free(accounts);
 }
 
 /* ---- The checker catches each broken rule ---- */
@@ -487,16 +645,14 @@ static void to_its_owner(struct fixture *f)
 }
 static void again_too_soon(struct fixture *f)
 {
-    f->contacts[0] = (struct plan_contact){.from = f->output.exchanges[0].from,
-                                           .to = f->output.exchanges[0].to,
-                                           .date = MONDAY - 4};
+    f->contacts[0] = (struct plan_contact){
+        .from = f->output.exchanges[0].from, .to = f->output.exchanges[0].to, .date = MONDAY - 4};
     f->input.contacts_count = 1;
 }
 static void after_the_other_began(struct fixture *f)
 {
-    f->contacts[0] = (struct plan_contact){.from = f->output.exchanges[0].to,
-                                           .to = f->output.exchanges[0].from,
-                                           .date = MONDAY};
+    f->contacts[0] = (struct plan_contact){
+        .from = f->output.exchanges[0].to, .to = f->output.exchanges[0].from, .date = MONDAY};
     f->input.contacts_count = 1;
 }
 static void twice_a_day(struct fixture *f)
@@ -633,20 +789,41 @@ static void the_checker_catches_each_broken_rule(void **state)
         break_fn break_it;
         int rule;
     } breaks[] = {
-        {to_itself, 1}, {to_a_stranger, 1}, {to_its_domain, 1},
-        {to_one_who_does_not_receive, 1}, {from_another_unit, 1}, {to_its_owner, 2},
-        {again_too_soon, 3}, {after_the_other_began, 4}, {twice_a_day, 4},
-        {more_than_it_may_receive, 5}, {more_than_a_later_day_may_receive, 5},
-        {before_its_hours, 6}, {before_now, 6}, {with_a_slot_beyond_its_hours, 6},
-        {opened_before_it_was_sent, 6}, {opened_out_of_hours, 6}, {opened_past_the_deadline, 6},
-        {answered_before_it_was_opened, 6}, {opened_again_on_the_same_day, 6},
-        {opened_again_past_its_hours, 6}, {opened_again_days_later, 6},
-        {never_opened_again, 6}, {in_another_language, 7},
-        {by_a_pack_that_is_not_there, 7}, {by_a_scenario_that_is_not_there, 7},
-        {with_more_turns_than_the_scenario, 7}, {within_the_spacing, 8}, {beyond_its_quota, 9},
-        {a_reply_beyond_its_quota, 9}, {with_a_cap_of_its_own, 9}, {days_away, 10},
-        {first_messages_tomorrow, 10}, {a_false_count, PLAN_CHECK_SHORTFALL},
-        {a_false_reason, PLAN_CHECK_SHORTFALL}, {a_missing_shortfall, PLAN_CHECK_SHORTFALL},
+        {to_itself, 1},
+        {to_a_stranger, 1},
+        {to_its_domain, 1},
+        {to_one_who_does_not_receive, 1},
+        {from_another_unit, 1},
+        {to_its_owner, 2},
+        {again_too_soon, 3},
+        {after_the_other_began, 4},
+        {twice_a_day, 4},
+        {more_than_it_may_receive, 5},
+        {more_than_a_later_day_may_receive, 5},
+        {before_its_hours, 6},
+        {before_now, 6},
+        {with_a_slot_beyond_its_hours, 6},
+        {opened_before_it_was_sent, 6},
+        {opened_out_of_hours, 6},
+        {opened_past_the_deadline, 6},
+        {answered_before_it_was_opened, 6},
+        {opened_again_on_the_same_day, 6},
+        {opened_again_past_its_hours, 6},
+        {opened_again_days_later, 6},
+        {never_opened_again, 6},
+        {in_another_language, 7},
+        {by_a_pack_that_is_not_there, 7},
+        {by_a_scenario_that_is_not_there, 7},
+        {with_more_turns_than_the_scenario, 7},
+        {within_the_spacing, 8},
+        {beyond_its_quota, 9},
+        {a_reply_beyond_its_quota, 9},
+        {with_a_cap_of_its_own, 9},
+        {days_away, 10},
+        {first_messages_tomorrow, 10},
+        {a_false_count, PLAN_CHECK_SHORTFALL},
+        {a_false_reason, PLAN_CHECK_SHORTFALL},
+        {a_missing_shortfall, PLAN_CHECK_SHORTFALL},
     };
     for (size_t i = 0; i < sizeof(breaks) / sizeof(breaks[0]); i++) {
         struct fixture f;
@@ -658,7 +835,7 @@ static void the_checker_catches_each_broken_rule(void **state)
         if (rule != breaks[i].rule)
             print_error("break %zu: %s\n", i, msg.text);
         assert_int_equal(rule, breaks[i].rule);
-        plan_output_deinit(&f.output);
+        plan_read_deinit(&f.output);
     }
 }
 
@@ -745,8 +922,8 @@ static void the_same_seed_gives_the_same_plans_for_days(void **state)
  * whose answer took the slot the room was made for. */
 static void a_slot_is_used_once_when_a_moved_exchange_is_answered_in_it(void **state)
 {
-    struct world_settings settings = {.shape = WORLD_BIG_DOMAIN, .seed = 1078, .days = 10,
-                                      .faults = true};
+    struct world_settings settings = {
+        .shape = WORLD_BIG_DOMAIN, .seed = 1078, .days = 10, .faults = true};
     struct world_result result;
     struct flz_msg msg = FLZ_MSG_NULL;
     if (world_run(&settings, &result, &msg) < 0)
@@ -762,6 +939,8 @@ int main(void)
         cmocka_unit_test(every_shortfall_says_why),
         cmocka_unit_test(too_little_time_for_the_spacing_is_no_room),
         cmocka_unit_test(cooldown_counts_sending_days),
+        cmocka_unit_test(
+            a_pool_carries_each_partner_once_a_cooldown_and_every_other_day_at_most),
         cmocka_unit_test(same_owner_serves_only_when_allowed_and_is_flagged),
         cmocka_unit_test(replies_come_at_the_rate_of_policy),
         cmocka_unit_test(a_late_opening_comes_before_the_answer),
@@ -773,6 +952,12 @@ int main(void)
         cmocka_unit_test(partners_are_spread_and_the_longest_unwritten_come_first),
         cmocka_unit_test(who_has_others_leaves_the_only_partner_alone),
         cmocka_unit_test(who_has_others_leaves_the_last_place_to_who_has_none),
+        cmocka_unit_test(
+            partners_at_other_providers_come_to_their_floor_and_stay_below_their_ceiling),
+        cmocka_unit_test(near_tiers_meet_first),
+        cmocka_unit_test(who_wrote_yesterday_is_written_to),
+        cmocka_unit_test(those_who_open_today_come_first),
+        cmocka_unit_test(a_large_pool_is_filled_and_keeps_every_rule),
         cmocka_unit_test(the_checker_catches_each_broken_rule),
         cmocka_unit_test(each_refused_allocation_is_an_ordinary_outcome),
         cmocka_unit_test(the_lab_is_filled_through_fourteen_days),
