@@ -54,7 +54,16 @@ void desk_account_show(struct desk *desk)
 
 void desk_account_why(struct desk *desk)
 {
-    show(desk, view_account_why);
+    if (!admin_argument(desk->call, "with")) {
+        show(desk, view_account_why);
+        return;
+    }
+    uint32_t account = desk_need_account(desk, "account");
+    if (account == COORD_NONE || !desk_may_account(desk, account, false))
+        return;
+    uint32_t with = desk_need_account(desk, "with");
+    if (with != COORD_NONE && desk_may_account(desk, with, false))
+        desk_answer(desk, view_account_pair(&desk->view, account, with));
 }
 
 void desk_account_reachable(struct desk *desk)

@@ -121,6 +121,7 @@ struct view_account_filter {
 json_t *view_accounts(const struct view *view, const struct view_account_filter *filter);
 json_t *view_account(const struct view *view, uint32_t account);
 /* Why it sends or does not, what its pool can carry. */
+json_t *view_account_pair(const struct view *view, uint32_t account, uint32_t with);
 json_t *view_account_why(const struct view *view, uint32_t account);
 /* May it be written to, and by how many. */
 json_t *view_account_reachable(const struct view *view, uint32_t account);

@@ -317,6 +317,22 @@ json_t *view_account_why(const struct view *view, uint32_t account)
     return view_document(view, "AccountWhy", json);
 }
 
+json_t *view_account_pair(const struct view *view, uint32_t account, uint32_t with)
+{
+    struct coord_why why;
+    coord_explain_pair(view->core, account, with, view->now, &why);
+    json_t *json = identity_json(view, account);
+    view_put(json, "with", identity_json(view, with));
+    view_put(json, "at", view_time(view->now));
+    view_put_bool(json, "may", why.sends);
+    json_t *lines = json_array();
+    for (size_t i = 0; i < why.lines_count; i++)
+        (void)json_array_append_new(lines, view_text(why.lines[i].text));
+    view_put(json, "why", lines);
+    view_put(json, "askAgain", view_time(why.ask_again));
+    return view_document(view, "AccountPair", json);
+}
+
 json_t *view_account_reachable(const struct view *view, uint32_t account)
 {
     enum view_readiness readiness = view_readiness(view, account);

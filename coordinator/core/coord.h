@@ -312,8 +312,12 @@ struct coord_why {
 void coord_explain(const struct coord *core, uint32_t account, int64_t now,
                    struct coord_why *ret_why);
 
-/* What the pool can carry: eligible partners, the ceiling it sets (eligible ÷ cooldown), for this
- * account today. */
+/* Why the one may, or may not, begin an exchange with the other; `sends`: nothing bars it. */
+void coord_explain_pair(const struct coord *core, uint32_t from, uint32_t to, int64_t now,
+                        struct coord_why *ret_why);
+
+/* What the pool can carry: eligible partners, the ceiling it sets (plan_pool_max), for this account
+ * today. */
 struct coord_pool {
     uint32_t eligible;
     uint32_t ceiling; /* messages a day */

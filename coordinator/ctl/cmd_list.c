@@ -153,27 +153,41 @@ int cmd_account_show(struct ctl *ctl, const struct ctl_arguments *arguments)
     return thing(ctl, "account show", "account", arguments->words[0], NULL);
 }
 
-int cmd_account_why(struct ctl *ctl, const struct ctl_arguments *arguments)
+static void show_lines(const json_t *lines)
 {
-    static const char *const skip[] = {"why", "sends", "id", "address", NULL};
-    _cleanup_(answer_deinit) struct answer answer = ANSWER_NULL;
-    struct ask ask = {.verb = "account why"};
-    int code;
-    ask_add(&ask, "account", arguments->words[0]);
-    const json_t *item = fetch(ctl, &ask, &answer, &code);
-    if (!item)
-        return code;
-    show_text(show_string(item, "address"));
-    (void)printf(" (account/%s)\n", show_string(item, "id"));
-    (void)printf("sends now?  %s\n", json_is_true(json_object_get(item, "sends")) ? "yes" : "NO");
     size_t i;
     json_t *line;
-    json_array_foreach(json_object_get(item, "why"), i, line)
+    json_array_foreach(lines, i, line)
     {
         (void)fputs("  ", stdout);
         show_text(json_string_value(line));
         (void)fputc('\n', stdout);
     }
+}
+
+int cmd_account_why(struct ctl *ctl, const struct ctl_arguments *arguments)
+{
+    static const char *const skip[] = {"why", "sends", "may", "with", "id", "address", NULL};
+    _cleanup_(answer_deinit) struct answer answer = ANSWER_NULL;
+    struct ask ask = {.verb = "account why"};
+    int code;
+    ask_add(&ask, "account", arguments->words[0]);
+    ask_add_option(&ask, arguments, "with");
+    const json_t *item = fetch(ctl, &ask, &answer, &code);
+    if (!item)
+        return code;
+    const json_t *with = json_object_get(item, "with");
+    show_text(show_string(item, "address"));
+    (void)printf(" (account/%s)\n", show_string(item, "id"));
+    if (with) {
+        (void)fputs("may it write to ", stdout);
+        show_text(show_string(with, "address"));
+        (void)printf("?  %s\n", json_is_true(json_object_get(item, "may")) ? "yes" : "NO");
+    } else {
+        (void)printf("sends now?  %s\n",
+                     json_is_true(json_object_get(item, "sends")) ? "yes" : "NO");
+    }
+    show_lines(json_object_get(item, "why"));
     show_item(item, skip);
     return code;
 }

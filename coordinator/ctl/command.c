@@ -120,6 +120,11 @@ static const struct ctl_option account_ls_options[] = {
     END,
 };
 
+static const struct ctl_option account_why_options[] = {
+    {"with", "ACCOUNT", "may it begin an exchange with this one?"},
+    END,
+};
+
 static const struct ctl_option plan_options[] = {
     {"date", "DATE", "default: each account's own today"},
     END,
@@ -329,7 +334,10 @@ static const struct ctl_command commands[] = {
     {"account ls", "", 0, 0, "accounts and their day", "", account_ls_options, cmd_account_ls},
     {"account show", "ACCOUNT", 1, 1, "all about one account (id or address)", "", NULL,
      cmd_account_show},
-    {"account why", "ACCOUNT", 1, 1, "why it sends, or does not", "", NULL, cmd_account_why},
+    {"account why", "ACCOUNT", 1, 1, "why it sends, or does not; or may write to one other",
+     "With --with, rule by rule, why it may begin an exchange with that account, or not, and from\n"
+     "when on.\n",
+     account_why_options, cmd_account_why},
     {"account reachable", "ACCOUNT", 1, 1, "may it be written to, and by how many", "", NULL,
      cmd_account_reachable},
     {"account export", "ACCOUNT", 1, 1, "all that is held of it, as JSON", "", NULL,

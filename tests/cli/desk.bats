@@ -57,6 +57,7 @@ LISTS
 Node node show n1
 Account account show ann@alpha.test
 AccountWhy account why ann@alpha.test
+AccountPair account why ann@alpha.test --with bob@beta.test
 AccountReachable account reachable ann@alpha.test
 AccountExport account export ann@alpha.test
 Exchange exchange show $exchange

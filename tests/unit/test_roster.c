@@ -364,10 +364,47 @@ static void parts_without_their_seal_are_void(void **state)
     assert_int_equal(coord_apply(fx->core, &seal), -EPROTO);
 }
 
+/* The line that says it, or NULL. */
+static const char *pair_line(const struct fx *fx, uint32_t from, uint32_t to, const char *text,
+                             struct coord_why *ret_why)
+{
+    coord_explain_pair(fx->core, from, to, fx->now, ret_why);
+    for (size_t i = 0; i < ret_why->lines_count; i++)
+        if (strstr(ret_why->lines[i].text, text))
+            return ret_why->lines[i].text;
+    return NULL;
+}
+
+static void a_pair_is_told_rule_by_rule_why_it_may_meet_or_not(void **state)
+{
+    struct fx *fx = *state;
+    struct coord_why why;
+    assert_non_null(pair_line(fx, 0, 0, "nobody writes to himself", &why));
+    assert_false(why.sends);
+    assert_non_null(pair_line(fx, 0, 1, "nothing bars it", &why));
+    assert_true(why.sends);
+    struct flz_report french = fx_account(2);
+    memcpy(french.account.language, "fr", 3);
+    fx_report(fx, 0, french);
+    assert_non_null(pair_line(fx, 0, 2, "one writes en, the other fr", &why));
+    assert_false(why.sends);
+
+    fx_plan(fx, 1); /* 0 writes to 1 */
+    assert_non_null(pair_line(fx, 0, 1, "it began an exchange with it on", &why));
+    assert_false(why.sends);
+    assert_int_equal(why.ask_again, (FX_DATE + 5) * FLZ_DAY_MS);
+    assert_non_null(pair_line(fx, 1, 0, "a pair begins one a day", &why));
+    assert_false(why.sends);
+    struct flz_report refused = refused_probe(fx, 3, 0);
+    fx_report(fx, 0, refused);
+    assert_non_null(pair_line(fx, 1, 0, "may not be written to", &why));
+}
+
 int main(void)
 {
 #define CLAIM(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
+        CLAIM(a_pair_is_told_rule_by_rule_why_it_may_meet_or_not),
         CLAIM(settings_out_of_bounds_are_refused_by_name),
         CLAIM(the_same_node_changes_its_account),
         CLAIM(declared_prospecting_above_the_advice_is_warned_of),
