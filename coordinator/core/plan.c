@@ -26,7 +26,7 @@
 /* Work for making room by moving earlier exchanges: so many candidates looked at, all together.
  * In a pool that cannot carry its quotas every sender would search in vain; it is not let. */
 #define REPAIR_BUDGET_EACH 600
-#define REPAIR_BUDGET_LEAST 200000
+#define REPAIR_BUDGET_LEAST 400000
 /* Of these, so many exchanges are tried that may go to one who has room left. */
 #define SWAPS_MAX 128
 /* A pool this large is read in its own order, some messages a visit, and drops who can receive no

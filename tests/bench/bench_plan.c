@@ -1,14 +1,15 @@
 /*
- * How long one day's plan takes: `bench_plan [ACCOUNTS [QUOTA [SHARE]]]`, SHARE percent of the
- * accounts in one domain. Six days are planned, each with what those before it left: contacts,
- * replies promised for later days, times that are busy, messages still to be received. The last
- * day is the one told, in one line: accounts, messages, CPU seconds, nanoseconds a message, fill,
- * how many MB the process held at most while it was planned (its input included); and the time of
- * writing the plan's records once more to fresh memory, in order, what no planner can be faster
- * than, with the ratio of both.
+ * How long one day's plan takes: `bench_plan [ACCOUNTS [QUOTA [SHARE [FILE]]]]`, SHARE percent of
+ * the accounts in one domain; FILE gets the told day's pool for bench_lemon. Six days are planned,
+ * each with what those before it left: contacts, replies promised for later days, times that are
+ * busy, messages still to be received. The last day is the one told, in one line: accounts,
+ * messages, CPU seconds, nanoseconds a message, fill, how many MB the process held at most while it
+ * was planned (its input included); and the time of writing the plan's records once more to fresh
+ * memory, in order, what no planner can be faster than, with the ratio of both.
  */
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
+#include "common/base/rng.h"
 #include "common/base/time.h"
 #include "coordinator/core/plan.h"
 
@@ -19,6 +20,7 @@
 
 #define DATE 20780
 #define DAYS 6
+#define CANDIDATES 90  /* each, for bench_lemon */
 #define HISTORY_DAYS 4 /* with the default cooldown, older contacts bar nobody */
 
 /* Something of a later day: a reply that will be sent, or a message that will be opened. */
@@ -41,6 +43,7 @@ struct world {
     size_t contacts_count;
     struct promises sends, opens;
     int64_t *busy;
+    const char *graph; /* where it goes; NULL: nowhere */
 };
 
 static void need(bool fine)
@@ -130,6 +133,14 @@ static void fill_promised(struct world *w, int32_t date)
         a->inbound_taken[day]++;
         a->inbound_max -= day == 0 && a->inbound_max > 0;
     }
+}
+
+/* What only further days would need does not count as memory of the plan. */
+static void forget(struct world *w)
+{
+    free(w->sends.list);
+    free(w->opens.list);
+    w->sends = w->opens = (struct promises){.list = NULL};
 }
 
 /* ---- What a day leaves ---- */
@@ -277,6 +288,57 @@ static void tell(const struct world *w, const struct plan_output *output, double
            taken / copy);
 }
 
+/* ---- The pool as a graph, for others ---- */
+
+static bool met(const struct world *w, uint32_t from, uint32_t to)
+{
+    size_t low = 0, high = w->contacts_count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        const struct plan_contact *c = &w->contacts[middle];
+        if (c->from < from || (c->from == from && c->to < to))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < w->contacts_count && w->contacts[low].from == from && w->contacts[low].to == to;
+}
+
+static uint32_t candidate(const struct world *w, struct flz_rng *rng, uint32_t from)
+{
+    const struct plan_account *a = &w->accounts[from];
+    for (;;) {
+        uint32_t to = (uint32_t)flz_rng_below(rng, w->accounts_count);
+        const struct plan_account *b = &w->accounts[to];
+        if (a->domain != b->domain && a->language == b->language && !met(w, from, to))
+            return to;
+    }
+}
+
+static void put(FILE *f, uint32_t value)
+{
+    (void)fwrite(&value, sizeof value, 1, f);
+}
+
+/* Accounts and candidates each; of each account what it sends, receives, and its candidates. */
+static void write_graph(const struct world *w, const char *path)
+{
+    struct flz_rng rng;
+    flz_rng_init(&rng, flz_view_str("candidates"), 1);
+    FILE *f = fopen(path, "w");
+    need(f != NULL);
+    put(f, w->accounts_count);
+    put(f, CANDIDATES);
+    for (uint32_t i = 0; i < w->accounts_count; i++) {
+        const struct plan_account *a = &w->accounts[i];
+        put(f, a->quota[0] - a->reserved[0]);
+        put(f, a->inbound_max);
+        for (int n = 0; n < CANDIDATES; n++)
+            put(f, candidate(w, &rng, i));
+    }
+    need(fclose(f) == 0);
+}
+
 static void run_day(struct world *w, int32_t date)
 {
     static const uint8_t turns[] = {3, 3, 4, 4, 5, 5, 3, 3};
@@ -287,6 +349,8 @@ static void run_day(struct world *w, int32_t date)
     for (uint32_t i = 0; i < w->accounts_count; i++)
         fill_account(w, i, date);
     fill_promised(w, date);
+    if (date == DATE + DAYS - 1)
+        forget(w);
     struct plan_input input = {
         .date = date,
         .now = date * FLZ_DAY_MS - FLZ_HOUR_MS,
@@ -306,6 +370,8 @@ static void run_day(struct world *w, int32_t date)
     double taken = cpu_seconds() - begin;
     if (date == DATE + DAYS - 1) {
         tell(w, &output, taken, peak_mb());
+        if (w->graph)
+            write_graph(w, w->graph);
         return;
     }
     remember_promises(w, &output, date);
@@ -319,14 +385,13 @@ int main(int argc, char **argv)
         .quota = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 20,
         .share = argc > 3 ? (uint32_t)strtoul(argv[3], NULL, 10) : 0,
         .policy = policy_default(),
+        .graph = argc > 4 ? argv[4] : NULL,
     };
     w.accounts = make(w.accounts_count, sizeof *w.accounts);
     for (int32_t date = DATE; date < DATE + DAYS; date++)
         run_day(&w, date);
     free(w.accounts);
     free(w.contacts);
-    free(w.sends.list);
-    free(w.opens.list);
     free(w.busy);
     return 0;
 }

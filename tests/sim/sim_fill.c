@@ -24,8 +24,8 @@
 #define LEAST_PERMYRIAD 9990
 
 enum shape {
-    SHAPE_EVEN,        /* domains of eight */
-    SHAPE_DOMAIN_30,   /* 30 % in one domain */
+    SHAPE_EVEN,      /* domains of eight */
+    SHAPE_DOMAIN_30, /* 30 % in one domain */
     SHAPE_DOMAIN_45,
     SHAPE_OWNER_45,    /* 45 % are of one owner, on domains of their own */
     SHAPE_TWO_DOMAINS, /* half and half */
@@ -33,12 +33,13 @@ enum shape {
     SHAPE_TIGHT,       /* inbound no larger than quota */
     SHAPE_TIGHT_45,    /* the same, and 45 % in one domain */
     SHAPE_MIXED,       /* quotas from 1 to twice the usual */
+    SHAPE_OFFICE,      /* hours from 9 to 17 in two zones, inbound no larger than quota */
     SHAPES,
 };
 
-static const char *const names[SHAPES] = {
-    "even",        "domain-30", "domain-45", "owner-45", "two-domains",
-    "provider-80", "tight",     "tight-45",  "mixed"};
+static const char *const names[SHAPES] = {"even",        "domain-30",   "domain-45", "owner-45",
+                                          "two-domains", "provider-80", "tight",     "tight-45",
+                                          "mixed",       "office"};
 
 struct settings {
     uint32_t accounts, quota;
@@ -67,6 +68,7 @@ static void place(const struct pool *pool, uint32_t i, struct plan_account *a)
     case SHAPE_OWNER_45: a->owner = percent < 45 ? 0 : a->owner; break;
     case SHAPE_TWO_DOMAINS: a->domain = i % 2; break;
     case SHAPE_PROVIDER_80: a->domain = percent < 80 ? percent / 20 : a->domain; break;
+    case SHAPE_OFFICE:
     case SHAPE_EVEN:
     case SHAPE_TIGHT:
     case SHAPE_MIXED:
@@ -100,7 +102,8 @@ static uint32_t quota_of(const struct pool *pool, uint32_t i)
 
 static uint32_t inbound_percent(enum shape shape)
 {
-    return shape == SHAPE_TIGHT || shape == SHAPE_TIGHT_45 ? 100 : 150;
+    bool tight = shape == SHAPE_TIGHT || shape == SHAPE_TIGHT_45 || shape == SHAPE_OFFICE;
+    return tight ? 100 : 150;
 }
 
 static void fill_accounts(struct pool *pool, int32_t date)
@@ -118,6 +121,10 @@ static void fill_accounts(struct pool *pool, int32_t date)
             a->quota[day] = quota;
             a->window_start[day] = (date + day) * FLZ_DAY_MS;
             a->window_end[day] = a->window_start[day] + FLZ_DAY_MS;
+            if (pool->shape != SHAPE_OFFICE)
+                continue;
+            a->window_start[day] += (9 + i % 2) * FLZ_HOUR_MS;
+            a->window_end[day] = a->window_start[day] + 8 * FLZ_HOUR_MS;
         }
         uint32_t most = a->quota[0] * percent / 100;
         a->inbound_max = most - (pool->late[i] < most ? pool->late[i] : most);
@@ -235,9 +242,12 @@ static int find_shape(const char *name)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"accounts", required_argument, NULL, 'n'}, {"days", required_argument, NULL, 'd'},
-        {"cooldown", required_argument, NULL, 'c'}, {"quota", required_argument, NULL, 'q'},
-        {"seed", required_argument, NULL, 's'},     {"shape", required_argument, NULL, 'h'},
+        {"accounts", required_argument, NULL, 'n'},
+        {"days", required_argument, NULL, 'd'},
+        {"cooldown", required_argument, NULL, 'c'},
+        {"quota", required_argument, NULL, 'q'},
+        {"seed", required_argument, NULL, 's'},
+        {"shape", required_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
     struct settings settings = {
