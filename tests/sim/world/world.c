@@ -50,6 +50,7 @@ int64_t world_between(int64_t low, int64_t high)
 static char lines[WORLD_LINES_KEPT][LINE_MAX_LEN];
 static size_t lines_count;
 
+__attribute__((format(printf, 2, 0)))
 static void add_line(const char *who, const char *format, va_list args)
 {
     char *line = lines[lines_count++ % WORLD_LINES_KEPT];
