@@ -76,6 +76,27 @@ static bool optional_account(struct desk *desk, uint32_t *ret_account)
     return *ret_account != COORD_NONE;
 }
 
+static bool find_slicing(const char *word, enum view_stats_by *ret_by)
+{
+    static const char *const words[] = {
+        [VIEW_BY_DAY] = "day",
+        [VIEW_BY_ACCOUNT] = "account",
+        [VIEW_BY_TOWARDS] = "towards",
+        [VIEW_BY_PROVIDER] = "provider",
+        [VIEW_BY_DOMAIN] = "domain",
+        [VIEW_BY_OWNER] = "owner",
+        [VIEW_BY_NODE] = "node",
+        [VIEW_BY_SCENARIO] = "scenario",
+    };
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        if (strcmp(words[i], word) == 0) {
+            *ret_by = (enum view_stats_by)i;
+            return true;
+        }
+    }
+    return false;
+}
+
 void desk_stats(struct desk *desk)
 {
     struct view_stats_query query = {.by = VIEW_BY_DAY, .page = VIEW_WHOLE};
@@ -85,12 +106,12 @@ void desk_stats(struct desk *desk)
         !desk_number(desk, "days", VIEW_STATS_DAYS_MAX, STATS_DAYS_DEFAULT, &days) ||
         !optional_account(desk, &query.account))
         return;
-    if (by && strcmp(by, "day") != 0 && strcmp(by, "account") != 0) {
-        desk_bad_input(desk, "--by takes day or account", "");
+    if (by && !find_slicing(by, &query.by)) {
+        desk_bad_input(
+            desk,
+            "--by takes day, account, towards, provider, domain, owner, node or scenario", "");
         return;
     }
-    if (by && strcmp(by, "account") == 0)
-        query.by = VIEW_BY_ACCOUNT;
     if (!query.to)
         query.to = (int32_t)(desk->view.now / FLZ_DAY_MS);
     if (!query.from)
@@ -98,7 +119,8 @@ void desk_stats(struct desk *desk)
     if (query.from > query.to || query.to - query.from >= VIEW_STATS_DAYS_MAX)
         desk_bad_input(desk, "from is not after to, and at most 400 days before it", "");
     else
-        desk_answer(desk, view_stats(&desk->view, &query));
+        desk_answer(desk, query.by >= VIEW_BY_TOWARDS ? view_slices(&desk->view, &query)
+                                                      : view_stats(&desk->view, &query));
 }
 
 void desk_plan_show(struct desk *desk)

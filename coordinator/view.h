@@ -150,7 +150,17 @@ json_t *view_exchanges(const struct view *view, const struct view_exchange_filte
 /* Live or archived. NULL also when there is none within the scope. */
 json_t *view_exchange(const struct view *view, struct flz_id exchange);
 
-enum view_stats_by { VIEW_BY_DAY, VIEW_BY_ACCOUNT };
+enum view_stats_by {
+    VIEW_BY_DAY,
+    VIEW_BY_ACCOUNT,
+    /* Of what was sent, by tallies: */
+    VIEW_BY_TOWARDS,  /* the recipients' provider */
+    VIEW_BY_PROVIDER, /* the sender's, and the recipients' */
+    VIEW_BY_DOMAIN,
+    VIEW_BY_OWNER,
+    VIEW_BY_NODE,
+    VIEW_BY_SCENARIO,
+};
 
 struct view_stats_query {
     int32_t from; /* dates, inclusive; at most VIEW_STATS_DAYS_MAX of them */
@@ -161,6 +171,9 @@ struct view_stats_query {
 };
 
 json_t *view_stats(const struct view *view, const struct view_stats_query *query);
+/* BY_TOWARDS and those behind it. Days some two weeks back are kept by the week: of these the weeks
+ * count that lie within the dates. */
+json_t *view_slices(const struct view *view, const struct view_stats_query *query);
 
 struct view_event_query {
     uint64_t after; /* events behind this seq; 0: the newest `limit` */

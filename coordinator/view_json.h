@@ -70,6 +70,9 @@ void view_trouble(const struct row_account *row, struct flz_msg *ret_msg);
  * it is no day off. */
 const char *view_day_off(const struct row_account *row, int32_t date);
 
+/* The counters of a tally, and its share of Junk with its bounds. */
+void view_put_tally(json_t *object, const struct row_tally *tally);
+
 /* "score" (null: none), "scoreBasis" and "health": what a list shows. */
 void view_put_score(const struct view *view, json_t *object, uint32_t account);
 /* The worst of its states of health. */

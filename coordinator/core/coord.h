@@ -273,6 +273,8 @@ const struct row_day *coord_day(const struct coord *core, uint32_t account, int3
 /* Tallies in memory by index, in no promised order, up to the limit; NULL: none there. */
 const struct row_tally *coord_tally(const struct coord *core, size_t index);
 size_t coord_tally_limit(const struct coord *core);
+/* Adds the counters of `part` to `sum`. */
+void coord_tally_add(struct row_tally *sum, const struct row_tally *part);
 
 /* A score on a date, towards a provider's recipients or (COORD_NONE) all. Where seven days hold too
  * few observations, 28 days of its own and the seven of its domain say something, and are to be

@@ -357,3 +357,8 @@ size_t coord_tally_limit(const struct coord *core)
 {
     return core->tallies_count;
 }
+
+void coord_tally_add(struct row_tally *sum, const struct row_tally *part)
+{
+    tally_add(sum, part);
+}

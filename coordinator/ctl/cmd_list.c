@@ -312,6 +312,20 @@ int cmd_exchange_show(struct ctl *ctl, const struct ctl_arguments *arguments)
     return code;
 }
 
+#define SLICE_COLUMNS_MAX 32
+
+/* The columns that the things have: they are named by one or two of several keys. */
+static void show_slices(const struct ctl *ctl, const json_t *document,
+                        const struct show_column *columns)
+{
+    struct show_column shown[SLICE_COLUMNS_MAX] = {{NULL}};
+    const json_t *first = json_array_get(json_object_get(document, "items"), 0);
+    for (size_t n = 0; columns->title && n < SLICE_COLUMNS_MAX - 1; columns++)
+        if (json_object_get(first, columns->path))
+            shown[n++] = *columns;
+    show_list(ctl, document, shown);
+}
+
 int cmd_stats(struct ctl *ctl, const struct ctl_arguments *arguments)
 {
 #define STATS_COLUMNS                                                                              \
@@ -328,6 +342,31 @@ int cmd_stats(struct ctl *ctl, const struct ctl_arguments *arguments)
     static const struct show_column by_day[] = {{"DATE", "date", SHOW_PLAIN, false}, STATS_COLUMNS};
     static const struct show_column by_account[] = {{"ADDRESS", "address", SHOW_PLAIN, false},
                                                     STATS_COLUMNS};
+    static const struct show_column slices[] = {
+        {"DOMAIN", "domain", SHOW_PLAIN, false},
+        {"OWNER", "owner", SHOW_PLAIN, false},
+        {"NODE", "node", SHOW_PLAIN, false},
+        {"PACK", "pack", SHOW_PLAIN, false},
+        {"SCENARIO", "scenario", SHOW_RIGHT, false},
+        {"PROVIDER", "provider", SHOW_PLAIN, false},
+        {"TOWARDS", "towards", SHOW_PLAIN, false},
+        {"PLANNED", "planned", SHOW_RIGHT, false},
+        {"SENT", "sent", SHOW_RIGHT, false},
+        {"REFUSED", "refusedHard", SHOW_RIGHT, false},
+        {"INBOX", "inbox", SHOW_RIGHT, false},
+        {"JUNK", "junk", SHOW_RIGHT, false},
+        {"JUNK%", "junkShare", SHOW_PERCENT, false},
+        {"FROM", "junkShareLow", SHOW_PERCENT, false},
+        {"TO", "junkShareHigh", SHOW_PERCENT, false},
+        {"MISSING", "missing", SHOW_RIGHT, false},
+        {"RESCUED", "rescued", SHOW_RIGHT, false},
+        {"OPENED", "opened", SHOW_RIGHT, false},
+        {"REPLIED", "replied", SHOW_RIGHT, false},
+        {"DMARC", "dmarc", SHOW_RIGHT, true},
+        {"VERDICTS", "verdicts", SHOW_RIGHT, true},
+        {"UNOBSERVED", "unobserved", SHOW_RIGHT, true},
+        {NULL, NULL, SHOW_PLAIN, false},
+    };
     const char *by = arguments_get(arguments, "by");
     struct ask ask = {.verb = "stats"};
     ask_add(&ask, "by", by);
@@ -335,7 +374,17 @@ int cmd_stats(struct ctl *ctl, const struct ctl_arguments *arguments)
     ask_add_option(&ask, arguments, "from");
     ask_add_option(&ask, arguments, "to");
     ask_add_option(&ask, arguments, "account");
-    return list(ctl, &ask, by && strcmp(by, "account") == 0 ? by_account : by_day);
+    _cleanup_(answer_deinit) struct answer answer = ANSWER_NULL;
+    int code = ask_do(ctl, &ask, &answer);
+    if (!answer.json)
+        return code;
+    if (arguments_get(arguments, "csv") && ctl->output != CTL_JSON)
+        show_csv(json_object_get(answer.json, "items"));
+    else if (strcmp(show_string(answer.json, "kind"), "SliceList") == 0)
+        show_slices(ctl, answer.json, slices);
+    else
+        show_list(ctl, answer.json, by && strcmp(by, "account") == 0 ? by_account : by_day);
+    return code;
 }
 
 int cmd_alert_ls(struct ctl *ctl, const struct ctl_arguments *arguments)

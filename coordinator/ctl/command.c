@@ -172,7 +172,9 @@ static const struct ctl_option exchange_ls_options[] = {
 };
 
 static const struct ctl_option stats_options[] = {
-    {"by", "day|account", "one line for each; default day"},
+    {"by", "day|account|towards|provider|domain|owner|node|scenario",
+     "one line for each; default day"},
+    {"csv", NULL, "all counters as CSV (RFC 4180), with a line of names"},
     {"days", "N", "the last N days; default 7"},
     {"from", "DATE", "first date"},
     {"to", "DATE", "last date; default today (UTC)"},
@@ -385,7 +387,13 @@ static const struct ctl_command commands[] = {
     {"exchange ls", "", 0, 0, "conversations, newest first", "", exchange_ls_options,
      cmd_exchange_ls},
     {"exchange show", "ID", 1, 1, "one conversation, task by task", "", NULL, cmd_exchange_show},
-    {"stats", "", 0, 0, "counters by day or account", "", stats_options, cmd_stats},
+    {"stats", "", 0, 0, "counters by day, account, provider …",
+     "'towards' is the recipients' provider, 'provider' the sender's and theirs. These and those\n"
+     "behind them count what was sent, with the bounds (95 %) of the share in Junk. Days more\n"
+     "than two weeks back are kept by the week there: only weeks within the dates count.\n\n"
+     "  fluenzrctl stats --by towards --account ann@acme.example --days 14\n"
+     "  fluenzrctl stats --by owner --from 2026-10-01 --csv > october.csv\n",
+     stats_options, cmd_stats},
     {"events", "", 0, 0, "the log",
      "  fluenzrctl events -f -o json | jq 'select(.type==\"receipt\")'\n", events_options,
      cmd_events},

@@ -182,6 +182,8 @@ struct show_column {
 void show_json(const json_t *document);
 /* A list as a table; -q prints the first column alone, one a line. */
 void show_table(const struct ctl *ctl, const json_t *items, const struct show_column *columns);
+/* A list of flat things as CSV (RFC 4180), named by the first one's keys. */
+void show_csv(const json_t *items);
 /* A thing as "key  value" lines, nested objects indented. Keys in `skip` (ended by NULL) are left
  * out. */
 void show_item(const json_t *item, const char *const *skip);

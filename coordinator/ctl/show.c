@@ -173,6 +173,55 @@ void show_table(const struct ctl *ctl, const json_t *items, const struct show_co
     scols_unref_table(table);
 }
 
+/* A text that a spreadsheet would take for a formula is marked as text. */
+static void print_csv_text(const char *text)
+{
+    (void)fputs(strchr("=+-@", text[0]) && text[0] ? "\"'" : "\"", stdout);
+    for (; *text; text++)
+        (void)fputs(*text == '"' ? "\"\"" : (const char[]){*text, '\0'}, stdout);
+    (void)fputc('"', stdout);
+}
+
+static void print_csv_cell(const json_t *value)
+{
+    if (json_is_string(value))
+        print_csv_text(json_string_value(value));
+    else if (json_is_integer(value))
+        (void)printf("%lld", (long long)json_integer_value(value));
+    else if (json_is_real(value))
+        (void)printf("%.6g", json_real_value(value));
+    else if (json_is_boolean(value))
+        (void)fputs(json_is_true(value) ? "true" : "false", stdout);
+}
+
+void show_csv(const json_t *items)
+{
+    json_t *names = json_array_get(items, 0);
+    size_t i;
+    json_t *item;
+    json_t *value;
+    const char *key;
+    const char *comma = "";
+    json_object_foreach(names, key, value)
+    {
+        (void)printf("%s%s", comma, key);
+        comma = ",";
+    }
+    if (names)
+        (void)fputs("\r\n", stdout);
+    json_array_foreach((json_t *)(uintptr_t)items, i, item)
+    {
+        comma = "";
+        json_object_foreach(names, key, value)
+        {
+            (void)fputs(comma, stdout);
+            print_csv_cell(json_object_get(item, key));
+            comma = ",";
+        }
+        (void)fputs("\r\n", stdout);
+    }
+}
+
 /* ---- Things ---- */
 
 static bool is_skipped(const char *key, const char *const *skip)

@@ -355,6 +355,27 @@ bob@beta.test" ]
     wait $! || true
 }
 
+@test "stats by what was sent: slices with the bounds of their shares, and CSV" {
+    start_desk
+    for by in towards provider domain owner node scenario; do
+        run -0 ctl -o json stats --by $by
+        jq -e '.kind == "SliceList" and ([.items[].junk] | add) == 1 and
+            (.items[0] | has("refusedHard") and has("junkShareLow"))' <<< "$output"
+    done
+    run -0 ctl stats --by owner
+    [[ ${lines[0]} == OWNER*JUNK%* && ${lines[0]} != *TOWARDS* ]]
+    run -0 ctl -o json stats --by towards --account ann@alpha.test
+    jq -e '.items[0] | .towards == "smtp" and .sent == 1 and .junkShareHigh == 1' <<< "$output"
+    run -0 ctl stats --by provider --csv
+    [[ ${lines[0]} == provider,towards,planned,* ]]
+    [[ ${lines[1]} == '"smtp","smtp",'* ]]
+    [ "$(tr -cd , <<< "${lines[0]}" | wc -c)" -eq "$(tr -cd , <<< "${lines[1]}" | wc -c)" ]
+    run -0 ctl stats --csv
+    [[ ${lines[0]} == date,* ]]
+    run -64 ctl stats --by week
+    [[ $output == *scenario* ]]
+}
+
 @test "audit verify: the whole log, and its head" {
     start_desk
     run -0 ctl -o json audit verify

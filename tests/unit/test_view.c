@@ -118,6 +118,44 @@ static void a_viewer_sees_its_owner_only(void **state)
     assert_int_equal(view_find_account(&fixture->view, "ann@alpha.test"), COORD_NONE);
 }
 
+/* The world's one sent message is ann's, in Junk. */
+static size_t junk_of(const struct view *view, enum view_stats_by by)
+{
+    struct view_stats_query query = {
+        .from = WORLD_DATE - 7, .to = WORLD_DATE + 1, .account = COORD_NONE, .by = by};
+    json_t *document = view_slices(view, &query);
+    size_t junk = 0;
+    size_t i;
+    json_t *item;
+    json_array_foreach(json_object_get(document, "items"), i, item)
+        junk += (size_t)json_integer_value(json_object_get(item, "junk"));
+    json_decref(document);
+    return junk;
+}
+
+static void slices_tell_a_scope_its_own_only(void **state)
+{
+    struct fixture *fixture = *state;
+    struct row_tally sent = {.scope = TALLY_ACCOUNT, .span = TALLY_DAY, .date = WORLD_DATE,
+                             .sent = 1, .junk = 1};
+    struct coord *core = (struct coord *)(uintptr_t)fixture->view.core;
+    for (uint32_t scope = TALLY_ACCOUNT; scope <= TALLY_SCOPE_MAX; scope++) {
+        sent.scope = scope;
+        assert_int_equal(coord_load_row(core, ROW_TALLY, &sent), 0);
+    }
+    for (enum view_stats_by by = VIEW_BY_TOWARDS; by <= VIEW_BY_SCENARIO; by++)
+        assert_int_equal(junk_of(&fixture->view, by), 1);
+    fixture->view.scope = "owner/Alpha";
+    assert_int_equal(junk_of(&fixture->view, VIEW_BY_TOWARDS), 1);
+    assert_int_equal(junk_of(&fixture->view, VIEW_BY_OWNER), 1);
+    fixture->view.scope = "owner/Beta";
+    for (enum view_stats_by by = VIEW_BY_TOWARDS; by <= VIEW_BY_SCENARIO; by++)
+        assert_int_equal(junk_of(&fixture->view, by), 0);
+    fixture->view.scope = "node/n2";
+    for (enum view_stats_by by = VIEW_BY_TOWARDS; by <= VIEW_BY_SCENARIO; by++)
+        assert_int_equal(junk_of(&fixture->view, by), 0);
+}
+
 static void a_stranger_to_the_exchange_does_not_find_it(void **state)
 {
     struct fixture *fixture = *state;
@@ -747,6 +785,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         VIEW_TEST(an_operator_sees_its_node_only),
         VIEW_TEST(a_viewer_sees_its_owner_only),
+        VIEW_TEST(slices_tell_a_scope_its_own_only),
         VIEW_TEST(a_stranger_to_the_exchange_does_not_find_it),
         VIEW_TEST(without_names_no_address_and_no_owner_is_told),
         VIEW_TEST(an_export_names_its_own_person_only),
