@@ -274,6 +274,8 @@ uint32_t roster_hours_room(const struct coord *core, const struct row_account *r
     uint32_t minutes = row->end_minute > row->start_minute
                            ? row->end_minute - row->start_minute
                            : row->end_minute + 1440 - row->start_minute;
+    if (core->policy.spacing_ms == 0)
+        return UINT32_MAX; /* no policy's value, but a benchmark's */
     return (uint32_t)((minutes * FLZ_MINUTE_MS - 1) / core->policy.spacing_ms) + 1;
 }
 
