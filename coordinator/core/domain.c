@@ -14,8 +14,8 @@ uint64_t domain_limit(const struct domain_level *level, const struct policy *pol
 {
     uint64_t all = level->sent + level->declared;
     uint64_t grown = all + larger(all * (uint64_t)policy->growth_percent / 100, 1);
-    uint64_t most = larger((uint64_t)policy->domain_start, grown);
-    return most > level->declared ? most - level->declared : 0;
+    uint64_t beside = grown > level->declared ? grown - level->declared : 0;
+    return larger((uint64_t)policy->domain_start, beside);
 }
 
 static uint64_t left(const struct domain_level *level, const struct policy *policy)

@@ -5,7 +5,9 @@
  *
  *  D1  a domain's day: at most domain_start messages, or its level and growth_percent of it, at
  *      least one, more; whichever is larger. Its level is what its accounts came to send on their
- *      latest day, within a week, and what their owners declared to send besides.
+ *      latest day, within a week, and what their owners declared to send besides; these send that
+ *      of it themselves. What they declare never takes from domain_start: no account is put below
+ *      its band for it.
  *  D2  at most domain_starts of its accounts send their first message on one day
  *  D3  it holds growth back and nothing else: an account that has sent before keeps the level it
  *      has reached, and an answer that is promised is given, though it be an account's first

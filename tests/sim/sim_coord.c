@@ -498,6 +498,14 @@ static uint32_t message_index(struct world *w, const struct coord_order *order,
     return i;
 }
 
+/* Week-ends of some, and three weeks away for one: days without hours. */
+static bool is_day_off(uint32_t account, int32_t date)
+{
+    int32_t day = date - START_DATE;
+    return account == 5 ? day >= 2 && day < 23
+                        : account % 4 == 1 && (day + (int32_t)account) % 7 < 2;
+}
+
 /* I20: a slot lies in the hours of who acts. */
 static void check_hours(const struct coord_task *said, uint32_t kind)
 {
@@ -507,6 +515,8 @@ static void check_hours(const struct coord_task *said, uint32_t kind)
     CHECK(said->not_before >= day + WINDOW_START_MINUTE * FLZ_MINUTE_MS &&
               said->not_after <= day + WINDOW_END_MINUTE * FLZ_MINUTE_MS,
           "a task of kind %u outside hours", kind);
+    CHECK(!is_day_off(said->account, (int32_t)(day / FLZ_DAY_MS)), "a task of kind %u on a day off",
+          kind);
 }
 
 static void accept_task(struct world *w, const struct coord_order *order)
@@ -829,9 +839,11 @@ static void plan(struct world *w, int32_t date)
     struct coord_civil civil[ACCOUNTS + LATE_ACCOUNTS];
     size_t n = 0;
     for (uint32_t i = 0; i < coord_account_count(w->leader); i++) {
-        struct coord_civil c = {.account = i, .sends = true};
+        struct coord_civil c = {.account = i, .sends = !is_day_off(i, date)};
         for (int day = 0; day < COORD_WINDOW_DAYS; day++) {
             int64_t midnight = (date + day) * FLZ_DAY_MS;
+            if (is_day_off(i, date + day))
+                continue;
             c.windows[day] = (struct coord_window){
                 .start = midnight + WINDOW_START_MINUTE * FLZ_MINUTE_MS,
                 .end = midnight + WINDOW_END_MINUTE * FLZ_MINUTE_MS,

@@ -19,7 +19,7 @@ static void a_new_domain_begins_with_20_and_grows_by_a_quarter(void **state)
     static const struct {
         uint64_t sent, declared, limit;
     } rows[] = {{0, 0, 20},    {10, 0, 20},  {16, 0, 20},   {17, 0, 21},   {100, 0, 125},
-                {40, 60, 65},  {0, 40, 10},  {0, 400, 100}, {20, 10, 27}};
+                {40, 60, 65},  {0, 40, 20},  {0, 400, 100}, {20, 10, 27}, {0, 16, 20}, {0, 100, 25}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct domain_level level = {.sent = rows[i].sent, .declared = rows[i].declared};
         assert_int_equal(domain_limit(&level, &p), rows[i].limit);
