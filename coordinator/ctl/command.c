@@ -380,7 +380,8 @@ static const struct ctl_command commands[] = {
      "model of ours (OPERATING.md): the forecast shows what the rules make of a network, not\n"
      "what a real provider will think of it. Ctrl-C ends it; with -q the hash alone is\n"
      "printed. Without a scenario: companies with domains of 1 to 7 accounts, in four time\n"
-     "zones, of two languages and at two providers.\n\n"
+     "zones, of two languages and at two providers.\n"
+     "It looks at every task: some 10 s for 1000 accounts and 30 days, and in proportion.\n\n"
      "  fluenzrctl simulate --accounts 5000 --days 42 --seed 7\n"
      "  fluenzrctl simulate --scenario /usr/share/fluenzr/conf/scenario.yaml -o json | jq .total\n",
      simulate_options, cmd_simulate},

@@ -123,10 +123,11 @@ static void stormy(struct scenario *s)
                                              .node = SCENARIO_NOBODY,
                                              .from = (s->from + 2) * FLZ_DAY_MS + 10 * FLZ_HOUR_MS,
                                              .until = (s->from + 3) * FLZ_DAY_MS};
-    s->outages[1] = (struct scenario_outage){.provider = SCENARIO_NOBODY,
-                                             .node = 2,
-                                             .from = (s->from + 1) * FLZ_DAY_MS,
-                                             .until = (s->from + 3) * FLZ_DAY_MS};
+    s->outages[1] =
+        (struct scenario_outage){.provider = SCENARIO_NOBODY,
+                                 .node = 2,
+                                 .from = (s->from + 1) * FLZ_DAY_MS + 15 * FLZ_HOUR_MS,
+                                 .until = (s->from + 1) * FLZ_DAY_MS + 18 * FLZ_HOUR_MS};
 }
 
 /* One owner has a third, one domain another: most cannot write to most. */
