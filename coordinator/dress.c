@@ -143,7 +143,8 @@ int dress_task(const struct dresser *dresser, const struct coord_order *order,
     const struct row_exchange *exchange = coord_exchange(dresser->core, order->exchange);
     struct coord_task plain;
     *ret_certificate = FLZ_VIEW_NULL;
-    if (!exchange || coord_task(dresser->core, order, &plain) < 0)
+    if (!exchange || !coord_stands(dresser->core, order) ||
+        coord_task(dresser->core, order, &plain) < 0)
         return -ENOENT;
     const struct row_account *account = coord_account(dresser->core, plain.account);
     const struct row_account *peer = coord_account(dresser->core, plain.peer);

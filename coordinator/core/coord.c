@@ -92,6 +92,7 @@ int coord_emit(struct coord *core, struct event event)
 
 int coord_order(struct coord *core, struct coord_order order)
 {
+    order.attempt = state_task(state_live(core, order.exchange), order.turn, order.kind)->attempt;
     int r = flz_grow((void **)&core->orders, &core->orders_capacity, core->orders_count + 1,
                      sizeof *core->orders);
     if (r == 0)
@@ -221,6 +222,13 @@ static void task_times(const struct coord *core, struct live *x, const struct co
         task->not_after = x->row.tidy_at + core->policy.action_deadline_ms;
         break;
     }
+}
+
+bool coord_stands(const struct coord *core, const struct coord_order *order)
+{
+    struct live *x = state_live(core, order->exchange);
+    const struct row_task *row = x ? state_task(x, order->turn, order->kind) : NULL;
+    return row && row->state == TASK_OPEN && row->attempt == order->attempt;
 }
 
 int coord_task(const struct coord *core, const struct coord_order *order,

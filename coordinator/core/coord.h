@@ -189,6 +189,7 @@ struct coord_order {
     uint32_t turn;
     uint32_t kind; /* enum flz_task_kind */
     uint32_t side; /* TIDY: 0 = the initiator's mailbox, 1 = the partner's */
+    uint32_t attempt;
 };
 
 struct coord_update {
@@ -352,6 +353,10 @@ struct coord_task {
     int32_t local_date; /* SEND, REPLY */
     uint32_t day_cap;   /* SEND, REPLY */
 };
+
+/* Is the order still one? Memory runs ahead of the disk: while its commit was waited for, its task
+ * may have ended, and may wait to be ordered as another attempt, which is not committed yet. */
+bool coord_stands(const struct coord *core, const struct coord_order *order);
 
 /* 0, or -ENOENT when the order's exchange has ended. */
 int coord_task(const struct coord *core, const struct coord_order *order,

@@ -341,6 +341,9 @@ static void what_expired_at_its_node_is_tried_once_more(void **state)
     struct fx *fx = ordered_with_second_hours(state, 1);
     fx_say_junk(fx, 1, 0);
     fx_tick(fx, AT(2, 0));
+    assert_int_equal(fx->update.orders_count, 1);
+    struct coord_order order = fx->update.orders[0];
+    assert_true(coord_stands(fx->core, &order));
     struct flz_report first = fx_said(fx, FLZ_TASK_UNSPAM, 0, FLZ_OUTCOME_EXPIRED);
     fx->now = AT(9, 0); /* long after the hours, and heard all the same */
     fx_tick(fx, AT(9, 0));
@@ -352,9 +355,12 @@ static void what_expired_at_its_node_is_tried_once_more(void **state)
     assert_int_equal(fx_turn(fx, 0)->unspam.attempt, 1);
     assert_int_equal(fx_turn(fx, 0)->open.attempt, 0);
     assert_int_equal(coord_node_open(fx->core, 1), 0);
+    /* Should the order still wait for its commit, nothing leaves: not the next attempt either. */
+    assert_false(coord_stands(fx->core, &order));
     fx_report(fx, 1, first); /* of an attempt that is over */
     assert_int_equal(fx_effect(fx), EFFECT_UNKNOWN);
     assert_opened_next_morning(fx);
+    assert_false(coord_stands(fx->core, &order));
 }
 
 static void what_expires_in_the_second_hours_too_is_over(void **state)
