@@ -458,11 +458,12 @@ static int advance_unfound(struct step *s)
         };
         r = exchange_presume(s->core, s->x, presumed);
     }
-    if (r < 0 || task_over(&s->t->open))
+    if (r < 0 || (task_over(&s->t->open) && task_over(&s->t->unspam)))
         return r;
+    /* Its node may have said before, of a lost log, that it opened what it did not find. */
     struct event_void voided = {
         .turn = s->turn,
-        .kind = FLZ_TASK_OPEN,
+        .kind = task_over(&s->t->open) ? FLZ_TASK_UNSPAM : FLZ_TASK_OPEN,
         .reason = VOID_EARLIER,
         .fault = s->t->find.fault,
     };

@@ -140,6 +140,24 @@ static void the_finder_alone_proves_it_and_earns_no_credit(void **state)
     assert_int_equal(fx_effect(fx), EFFECT_EQUIVOCATION);
 }
 
+static void what_was_opened_and_never_found_comes_to_an_end(void **state)
+{
+    struct fx *fx = *state;
+    struct word sent, opened;
+    fx_say(&lost, 1, FLZ_TASK_FIND, 0, FLZ_OUTCOME_FOUND);
+    fx_tick(&lost, AT(2, 0));
+    assert_true(fx_ordered(&lost, FLZ_TASK_OPEN, 0));
+    word_of(&lost, FLZ_TASK_SEND, 0, FLZ_OUTCOME_SENT, &sent);
+    word_of(&lost, FLZ_TASK_OPEN, 0, FLZ_OUTCOME_DONE, &opened);
+    tell(fx, 0, &sent);
+    tell(fx, 1, &opened);
+    assert_true(recovered(fx));
+    assert_int_equal(fx_turn(fx, 0)->open.state, TASK_ENDED);
+    fx_say(fx, 1, FLZ_TASK_FIND, 0, FLZ_OUTCOME_UNOBSERVED);
+    assert_int_equal(fx_turn(fx, 0)->unspam.state, TASK_VOID);
+    assert_int_equal(coord_exchange(fx->core, fx->exchange)->state, EXCHANGE_SETTLED);
+}
+
 static void a_message_that_never_left_is_not_counted(void **state)
 {
     struct fx *fx = *state;
@@ -421,6 +439,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CLAIM(a_forgotten_message_is_in_the_ledger_again),
         CLAIM(the_finder_alone_proves_it_and_earns_no_credit),
+        CLAIM(what_was_opened_and_never_found_comes_to_an_end),
         CLAIM(a_message_that_never_left_is_not_counted),
         CLAIM(only_a_voucher_of_ours_of_a_forgotten_time_is_believed),
         CLAIM(a_log_that_was_not_restored_recovers_nothing),
