@@ -634,7 +634,7 @@ static void on_request(const struct http_request *request, struct http_response 
     } else if (strcmp(request->path, "/livez") == 0) {
         response->status = 200;
         flz_buf_add_str(&response->body, "ok\n");
-    } else if (strcmp(request->path, "/readyz") == 0 || strcmp(request->path, "/healthz") == 0) {
+    } else if (strcmp(request->path, "/readyz") == 0) {
         ready(control, response);
     }
 }

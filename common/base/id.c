@@ -16,11 +16,6 @@ bool flz_id_is_null(struct flz_id id)
     return flz_id_equal(id, FLZ_ID_NULL);
 }
 
-int flz_id_compare(struct flz_id a, struct flz_id b)
-{
-    return memcmp(a.b, b.b, sizeof a.b);
-}
-
 void flz_id_format(struct flz_id id, char hex[static FLZ_ID_HEX_LEN + 1])
 {
     flz_hex_encode(id.b, sizeof id.b, hex);

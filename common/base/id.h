@@ -40,9 +40,6 @@ struct flz_curve_public {
 bool flz_id_equal(struct flz_id a, struct flz_id b);
 bool flz_id_is_null(struct flz_id id);
 
-/* Order of the bytes: <0, 0, >0. */
-int flz_id_compare(struct flz_id a, struct flz_id b);
-
 /* Lower-case hex with a final NUL. */
 void flz_id_format(struct flz_id id, char hex[static FLZ_ID_HEX_LEN + 1]);
 

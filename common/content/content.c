@@ -770,12 +770,6 @@ uint32_t content_scenarios(const struct content_pack *pack)
     return (uint32_t)pack->n_scenarios;
 }
 
-const char *content_scenario_name(const struct content_pack *pack, uint32_t scenario)
-{
-    assert(scenario < pack->n_scenarios);
-    return pack->scenarios[scenario].name;
-}
-
 uint32_t content_turns(const struct content_pack *pack, uint32_t scenario)
 {
     return scenario < pack->n_scenarios ? pack->scenarios[scenario].n_turns : 0;

@@ -62,9 +62,6 @@ const char *content_language(const struct content_pack *pack);
 /* Scenarios are numbered 0 .. content_scenarios() - 1 in the order of the file. */
 uint32_t content_scenarios(const struct content_pack *pack);
 
-/* The scenario's name; lives as long as the pack. `scenario` must be in range. */
-const char *content_scenario_name(const struct content_pack *pack, uint32_t scenario);
-
 /* Number of messages of the conversation, 1 .. CONTENT_TURNS_MAX; 0 when `scenario` is out of
  * range. Steps are 0 (the first message) .. turns - 1. */
 uint32_t content_turns(const struct content_pack *pack, uint32_t scenario);

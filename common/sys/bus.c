@@ -848,13 +848,6 @@ int bus_connect_curve(struct bus *bus, const char *endpoint, struct flz_curve_pu
     return connect_socket(bus, endpoint, &target, callbacks, ret_socket, msg);
 }
 
-int bus_connect_ipc(struct bus *bus, const char *endpoint, struct bus_callbacks callbacks,
-                    struct bus_socket **ret_socket, struct flz_msg *msg)
-{
-    struct bus_target target = {.own = NULL};
-    return connect_socket(bus, endpoint, &target, callbacks, ret_socket, msg);
-}
-
 int bus_allow(struct bus_socket *socket, const struct flz_curve_public *keys, size_t n)
 {
     if (n > BUS_ALLOWED_MAX)

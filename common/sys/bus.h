@@ -115,9 +115,6 @@ int bus_connect_curve(struct bus *bus, const char *endpoint, struct flz_curve_pu
                       const struct keys_curve_pair *own, struct bus_callbacks callbacks,
                       struct bus_socket **ret_socket, struct flz_msg *msg);
 
-int bus_connect_ipc(struct bus *bus, const char *endpoint, struct bus_callbacks callbacks,
-                    struct bus_socket **ret_socket, struct flz_msg *msg);
-
 /* Closes one socket, and removes the file of a local one; also allowed within its own callback.
  * Returns NULL. */
 struct bus_socket *bus_close(struct bus_socket *socket);

@@ -1,6 +1,5 @@
 #include "common/sys/log.h"
 
-#include "common/base/hash.h"
 #include "common/base/text.h"
 #include "common/base/time.h"
 #include "common/sys/clock.h"
@@ -281,11 +280,6 @@ static void vlog(struct flz_log *log, enum flz_log_level level, const char *even
     write_line(log, &line);
 }
 
-bool flz_log_enabled(const struct flz_log *log, enum flz_log_level level)
-{
-    return log && level <= log->level;
-}
-
 void flz_log(struct flz_log *log, enum flz_log_level level, const char *event, const char *fields,
              ...)
 {
@@ -327,16 +321,4 @@ void flz_log_init(struct flz_log *log, int fd, enum flz_log_level level, enum fl
     log->priority_prefix = is_journal(fd);
     for (int i = 0; i < FLZ_LOG_LEVELS; i++)
         atomic_init(&log->count[i], 0);
-}
-
-const char *flz_log_address(const struct flz_address *address)
-{
-    static _Thread_local char ring[8][24 + FLZ_DOMAIN_MAX];
-    static _Thread_local unsigned next;
-    char *text = ring[next++ % 8];
-    struct flz_digest digest = flz_address_digest(address);
-    char hex[17];
-    flz_hex_encode(digest.b, 8, hex);
-    (void)snprintf(text, sizeof ring[0], "~%s@%s", hex, flz_address_domain(address));
-    return text;
 }

@@ -7,13 +7,12 @@
  * then quoted as needed, so that no text from outside can forge a field or a line. A literal value
  * with spaces stands in double quotes: `hint="try again"`. Conversions: %s %.*s %c %d %i %u %x %f
  * with the usual flags and the lengths h, l, ll, z, j. There is no way to print a struct
- * flz_secret, and addresses go through flz_log_address().
+ * flz_secret, and no line names an address: an account is told by its id.
  *
  * A sink is passed by hand. It may be used by several threads: a line is one write.
  */
 #pragma once
 
-#include "common/base/address.h"
 #include "common/base/error.h"
 
 #include <stdatomic.h>
@@ -55,9 +54,6 @@ struct flz_log {
 void flz_log_init(struct flz_log *log, int fd, enum flz_log_level level,
                   enum flz_log_format format);
 
-/* True when lines of this level are written: spares the work of preparing a debug line. */
-bool flz_log_enabled(const struct flz_log *log, enum flz_log_level level);
-
 /* Writes one line. `log` may be NULL: nothing is written. `fields` may be "". */
 void flz_log(struct flz_log *log, enum flz_log_level level, const char *event, const char *fields,
              ...) __attribute__((format(printf, 4, 5)));
@@ -67,9 +63,3 @@ void flz_log(struct flz_log *log, enum flz_log_level level, const char *event, c
  * newest failure of this thread is `r`), and `message=` the text of `msg` (may be NULL).
  */
 void flz_log_failure(struct flz_log *log, const char *event, int r, const struct flz_msg *msg);
-
-/*
- * How an address is named in a line: "~" and 16 hex digits of its digest, "@", the domain. A view
- * into a ring of 8 texts of this thread.
- */
-const char *flz_log_address(const struct flz_address *address);

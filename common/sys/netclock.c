@@ -287,28 +287,3 @@ int netclock_follower_now(struct netclock_follower *clock, int64_t boot, int64_t
     *ret_network = clock->newest;
     return 0;
 }
-
-int64_t netclock_follower_age_ms(const struct netclock_follower *clock, int64_t boot)
-{
-    return clock->count ? max64(0, boot - clock->newest_sent_boot) : FLZ_NEVER;
-}
-
-int64_t netclock_follower_rtt_ms(const struct netclock_follower *clock)
-{
-    return clock->count ? best(clock)->rtt : FLZ_NEVER;
-}
-
-int64_t netclock_follower_wait_ms(struct netclock_follower *clock, int64_t at, int64_t boot)
-{
-    int64_t now;
-    if (netclock_follower_now(clock, boot, &now) != 0)
-        return FLZ_NEVER;
-    if (now >= at)
-        return 0;
-    if (at > clock->horizon || at == FLZ_NEVER)
-        return FLZ_NEVER;
-    const struct netclock_sample *sample = best(clock);
-    wide wait = unscale_up((wide)at - sample->network, clock->rate_milli) -
-                ((wide)boot - sample->received_boot);
-    return wait > 0 ? saturate(wait) : 0;
-}

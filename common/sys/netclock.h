@@ -125,13 +125,3 @@ int netclock_follower_pulse(struct netclock_follower *clock, const struct netclo
 
 /* min(estimate, horizon), monotone. 0 or NETCLOCK_E_UNKNOWN (nothing written). */
 int netclock_follower_now(struct netclock_follower *clock, int64_t boot, int64_t *ret_network);
-
-/* Real ms since the heartbeat whose answer is the newest left; FLZ_NEVER before the first pulse. */
-int64_t netclock_follower_age_ms(const struct netclock_follower *clock, int64_t boot);
-
-/* Round trip of the sample in use; FLZ_NEVER before the first pulse. */
-int64_t netclock_follower_rtt_ms(const struct netclock_follower *clock);
-
-/* Real ms until network time reaches `at` (rounded up, 0 when it has); FLZ_NEVER when the time is
- * unknown or the horizon lies before `at`. */
-int64_t netclock_follower_wait_ms(struct netclock_follower *clock, int64_t at, int64_t boot);

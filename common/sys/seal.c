@@ -292,21 +292,3 @@ int seal_open(const struct seal_key *kek, struct flz_view aad, struct flz_view b
         return r;
     return open_box(&data_key, flz_buf_view(&box_aad), box, ret_plain);
 }
-
-int seal_rewrap(const struct seal_key *old_kek, const struct seal_key *new_kek, struct flz_view aad,
-                struct flz_view blob, struct flz_buf *ret_blob)
-{
-    _cleanup_(flz_secret_deinit) struct flz_secret data_key = FLZ_SECRET_NULL;
-    struct flz_view box;
-    size_t start = ret_blob->len;
-    int r = unwrap(old_kek, aad, blob, &data_key, &box);
-    if (r == 0)
-        r = add_wrapped(new_kek, aad, &data_key, ret_blob);
-    if (r == 0) {
-        flz_buf_add_view(ret_blob, box);
-        r = flz_buf_error(ret_blob);
-    }
-    if (r < 0)
-        ret_blob->len = start;
-    return r;
-}

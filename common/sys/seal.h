@@ -78,9 +78,5 @@ int seal_close(const struct seal_key *kek, struct flz_view aad, struct flz_view 
 int seal_open(const struct seal_key *kek, struct flz_view aad, struct flz_view blob,
               struct flz_secret *ret_plain);
 
-/* Appends the blob wrapped under another KEK. 0, SEAL_E_KEY, SEAL_E_DAMAGED, -ENOMEM. */
-int seal_rewrap(const struct seal_key *old_kek, const struct seal_key *new_kek, struct flz_view aad,
-                struct flz_view blob, struct flz_buf *ret_blob);
-
 /* The KEK a blob names. 0 or SEAL_E_DAMAGED. */
 int seal_blob_key(struct flz_view blob, struct flz_key_id *ret_id);

@@ -57,9 +57,7 @@ void store_put(struct store_batch *batch, size_t family, struct flz_view key,
 void store_delete(struct store_batch *batch, size_t family, struct flz_view key);
 size_t store_batch_count(const struct store_batch *batch); /* puts and deletes */
 size_t store_batch_bytes(const struct store_batch *batch);
-/* Appends all of `from`, which is cleared. */
-void store_batch_append(struct store_batch *batch, struct store_batch *from);
-/* The same, leaving `from` as it is. */
+/* Appends all of `from`, which is left as it is. */
 void store_batch_copy(struct store_batch *batch, const struct store_batch *from);
 
 /* What the batch would make of a key: 0 and the value (a view into the batch), STORE_E_DELETED, or

@@ -298,10 +298,8 @@ uint32_t coord_health_cap(const struct coord *core, uint32_t account, uint32_t p
 /* How many such are in a state that is not healthy. */
 size_t coord_standings_in(const struct coord *core, uint32_t state);
 
-/* Pauses in force at `now`, at most `max`: all of them; those that touch this node's accounts (what
- * a node's pulse says: a neighbour's are not its business). */
-size_t coord_pauses(const struct coord *core, int64_t now, struct flz_pause *ret_pauses,
-                    size_t max);
+/* Pauses in force at `now` that touch this node's accounts, at most `max`: what a node's pulse
+ * says; a neighbour's are not its business. */
 size_t coord_node_pauses(const struct coord *core, uint32_t node, int64_t now,
                          struct flz_pause *ret_pauses, size_t max);
 

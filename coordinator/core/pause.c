@@ -144,28 +144,16 @@ static bool touches(const struct coord *core, const struct row_pause *row, uint3
     }
 }
 
-static size_t pauses(const struct coord *core, uint32_t node, int64_t now,
-                     struct flz_pause *ret_pauses, size_t max)
+size_t coord_node_pauses(const struct coord *core, uint32_t node, int64_t now,
+                         struct flz_pause *ret_pauses, size_t max)
 {
     size_t n = 0;
     for (size_t i = 0; i < core->pauses_count && n < max; i++) {
         const struct row_pause *row = &core->pauses[i].row;
-        if (core->pauses[i].live && row->until > now &&
-            (node == COORD_NONE || touches(core, row, node)))
+        if (core->pauses[i].live && row->until > now && touches(core, row, node))
             ret_pauses[n++] = row->target;
     }
     return n;
-}
-
-size_t coord_pauses(const struct coord *core, int64_t now, struct flz_pause *ret_pauses, size_t max)
-{
-    return pauses(core, COORD_NONE, now, ret_pauses, max);
-}
-
-size_t coord_node_pauses(const struct coord *core, uint32_t node, int64_t now,
-                         struct flz_pause *ret_pauses, size_t max)
-{
-    return pauses(core, node, now, ret_pauses, max);
 }
 
 int pause_policy(struct coord *core, const struct coord_command *command,

@@ -277,11 +277,6 @@ enum rlog_result committer_waits_for(const struct committer *committer)
     return committer->refusal;
 }
 
-uint64_t committer_last_event(const struct committer *committer)
-{
-    return committer->options.bounds.last_event;
-}
-
 /* ---- Life ---- */
 
 static void free_handle(uv_handle_t *handle)

@@ -85,5 +85,3 @@ bool committer_has_room(const struct committer *committer);
 /* RLOG_OK; or why the group under way is not written yet, and is tried again every second:
  * RLOG_FULL, RLOG_UNAVAILABLE. */
 enum rlog_result committer_waits_for(const struct committer *committer);
-
-uint64_t committer_last_event(const struct committer *committer); /* committed */

@@ -648,22 +648,6 @@ static void a_request_on_this_machine_is_answered(void **state)
     assert_int_equal(access(endpoint + 6, F_OK), -1);
 }
 
-static void a_connecting_socket_speaks_to_the_local_one(void **state)
-{
-    struct world *world = *state;
-    char endpoint[64];
-    struct flz_msg msg;
-    listen_ipc(world, endpoint, sizeof endpoint);
-    world->server.echo = true;
-    assert_int_equal(bus_connect_ipc(world->bus, endpoint, callbacks(&world->client),
-                                     &world->client.socket, &msg),
-                     0);
-    run_until(world, LONG_MS, world->client.ups == 1);
-    assert_int_equal(bus_send(world->client.socket, NULL, text("ping")), 0);
-    run_until(world, LONG_MS, world->client.messages == 1);
-    assert_string_equal(world->client.text, "ping");
-}
-
 static void silence_is_a_timeout_and_absence_is_not(void **state)
 {
     struct world *world = *state;
@@ -797,7 +781,6 @@ int main(void)
         bus_test(a_port_in_use_is_said),
         bus_test(addresses_of_ipv6_are_taken),
         bus_test(a_request_on_this_machine_is_answered),
-        bus_test(a_connecting_socket_speaks_to_the_local_one),
         bus_test(silence_is_a_timeout_and_absence_is_not),
         bus_test(a_socket_file_left_behind_is_nobody),
         bus_test(a_request_over_the_network_needs_an_allowed_key),

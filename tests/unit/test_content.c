@@ -167,7 +167,6 @@ static void the_pack_is_named_by_its_bytes(void **state)
     _cleanup_(content_freep) struct content_pack *pack = fixture_parse(text);
     assert_true(flz_digest_equal(content_id(pack), flz_digest_of(flz_view_str(text))));
     assert_string_equal(content_language(pack), "en");
-    assert_string_equal(content_scenario_name(pack, 0), "one");
 }
 
 static void keep_finding(void *userdata, uint32_t line, const char *text)

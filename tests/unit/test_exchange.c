@@ -618,7 +618,6 @@ static void a_pause_holds_orders_and_slots_lapse_in_it(void **state)
     fx_tick(fx, AT(1, 0));
     assert_int_equal(fx->update.orders_count, 0);
     struct flz_pause pauses[4];
-    assert_int_equal(coord_pauses(fx->core, fx->now, pauses, 4), 1);
     assert_int_equal(coord_node_pauses(fx->core, 0, fx->now, pauses, 4), 0);
     assert_int_equal(coord_node_pauses(fx->core, 1, fx->now, pauses, 4), 1);
     assert_int_equal(coord_next(fx->core) <= AT(1, 20), 1);

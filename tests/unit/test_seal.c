@@ -90,31 +90,6 @@ static void each_cut_and_flip_is_noticed(void **state)
     assert_null(none.data);
 }
 
-static void a_rewrapped_blob_opens_under_the_new_key_only(void **state)
-{
-    struct seal_key fresh = SEAL_KEY_NULL;
-    _cleanup_(flz_buf_deinit) struct flz_buf blob = FLZ_BUF_NULL, moved = FLZ_BUF_NULL;
-    _cleanup_(flz_secret_deinit) struct flz_secret back = FLZ_SECRET_NULL;
-    struct flz_key_id id;
-    assert_int_equal(seal_key_generate(&fresh), 0);
-    assert_int_equal(seal_close(&key, view("x"), view("password"), &blob), 0);
-    flz_buf_add_str(&moved, "before");
-    assert_int_equal(seal_rewrap(&fresh, &key, view("x"), flz_buf_view(&blob), &moved), SEAL_E_KEY);
-    assert_int_equal(seal_rewrap(&key, &fresh, view("y"), flz_buf_view(&blob), &moved),
-                     SEAL_E_DAMAGED);
-    assert_string_equal(flz_buf_str(&moved), "before");
-    flz_buf_reset(&moved);
-    assert_int_equal(seal_rewrap(&key, &fresh, view("x"), flz_buf_view(&blob), &moved), 0);
-    assert_int_equal(seal_blob_key(flz_buf_view(&moved), &id), 0);
-    assert_memory_equal(&id, &fresh.id, sizeof id);
-    assert_int_equal(seal_open(&key, view("x"), flz_buf_view(&moved), &back), SEAL_E_KEY);
-    assert_int_equal(seal_open(&fresh, view("x"), flz_buf_view(&moved), &back), 0);
-    assert_true(flz_view_equal(flz_secret_view(&back), view("password")));
-    /* The sealed bytes are left alone. */
-    assert_memory_equal(blob.data + 84, moved.data + 84, blob.len - 84);
-    seal_key_deinit(&fresh);
-}
-
 static void a_key_file_is_made_once_and_read_back(void **state)
 {
     struct flz_msg msg = FLZ_MSG_NULL;
@@ -224,7 +199,6 @@ int main(void)
         cmocka_unit_test(a_blob_opens_under_its_key_and_for_its_place),
         cmocka_unit_test(the_same_text_is_sealed_differently_each_time),
         cmocka_unit_test(each_cut_and_flip_is_noticed),
-        cmocka_unit_test(a_rewrapped_blob_opens_under_the_new_key_only),
         cmocka_unit_test(a_key_file_is_made_once_and_read_back),
         cmocka_unit_test(the_name_of_a_key_tells_nothing_of_it),
         cmocka_unit_test(a_passphrase_gives_its_key),

@@ -135,10 +135,7 @@ static void a_batch_acts_in_its_order(void **state)
     store_put(other, NAMES, flz_view_str("k"), flz_view_str("third"));
     store_batch_copy(batch, other);
     assert_int_equal(store_batch_count(other), 2);
-    store_batch_append(batch, other);
-    assert_int_equal(store_batch_count(other), 0);
-    assert_int_equal(store_batch_bytes(other), 0);
-    assert_int_equal(store_batch_count(batch), 7);
+    assert_int_equal(store_batch_count(batch), 5);
     assert_int_equal(store_write(store, batch, false), 0);
     assert_value(store, ROWS, "gone", NULL);
     assert_value(store, ROWS, "k", "second");

@@ -407,12 +407,6 @@ void store_batch_copy(struct store_batch *batch, const struct store_batch *from)
                value_of(from, &from->ops[i]), from->ops[i].deletes);
 }
 
-void store_batch_append(struct store_batch *batch, struct store_batch *from)
-{
-    store_batch_copy(batch, from);
-    store_batch_clear(from);
-}
-
 int store_batch_find(const struct store_batch *batch, size_t family, struct flz_view key,
                      struct flz_view *ret_value)
 {

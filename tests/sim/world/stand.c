@@ -46,17 +46,12 @@ void flz_log_init(struct flz_log *log, int fd, enum flz_log_level level, enum fl
     *log = (struct flz_log){.fd = fd, .level = level, .format = format};
 }
 
-bool flz_log_enabled(const struct flz_log *log, enum flz_log_level level)
-{
-    return log && level <= log->level;
-}
-
 void flz_log(struct flz_log *log, enum flz_log_level level, const char *event, const char *fields,
              ...)
 {
     char line[2048];
     va_list args;
-    if (!flz_log_enabled(log, level))
+    if (!log || level > log->level)
         return;
     va_start(args, fields);
     (void)vsnprintf(line, sizeof line, fields, args);
@@ -73,11 +68,6 @@ void flz_log_failure(struct flz_log *log, const char *event, int r, const struct
     struct flz_origin origin = flz_error_origin();
     flz_log(log, FLZ_LOG_ERROR, event, "error=\"%s\" at=%s:%d message=%s", strerror(-r),
             origin.file ? origin.file : "?", origin.line, msg ? msg->text : "");
-}
-
-const char *flz_log_address(const struct flz_address *address)
-{
-    return flz_address_domain(address);
 }
 
 void service_notify(const char *format, ...)
