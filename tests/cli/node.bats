@@ -170,3 +170,36 @@ the coordinator has taken them: warning: 30 own messages" ]
     [[ $output == *"its secret is deleted"* ]]
     [ "$(cat "$D/asked")" = "account rm account=ann@alpha.test" ]
 }
+
+# Answers on a terminal what is asked there: each prompt once, as it comes.
+person()
+{
+    local seen=0 size prompt
+    for _ in $(seq 400); do
+        size=$(stat -c %s "$D/screen" 2> /dev/null || echo 0)
+        prompt=$(tail -n 1 "$D/screen" 2> /dev/null)
+        if ((size > seen)) && [[ $prompt == *": " ]]; then
+            seen=$size
+            case $prompt in
+            *consent*) echo 'Ann Smith' ;;
+            SMTP*) echo smtps://mail.alpha.test ;;
+            IMAP*) echo imaps://mail.alpha.test ;;
+            Password*) sleep 0.2 && echo hunter2hunter2 && return ;;
+            *) echo ;;
+            esac
+        fi
+        sleep 0.05
+    done
+}
+
+@test "account add: a person at a terminal is asked, consent first, and shows no password" {
+    answer account-import 0 '1 of 1 rows taken' '{"kind": "AccountImport", "taken": 1, "refused": 0,
+        "rows": [{"line": 2, "address": "ann@alpha.test", "verdict": "accepted", "text": "",
+            "firstSlot": "2026-11-23T07:00:00.000Z"}], "note": null, "next": []}'
+    person | timeout 60 script -qfec "'$FLUENZR_BIN/fluenzrctl' -e '$NODE' account add ann@alpha.test" \
+        "$D/screen" > /dev/null || { cat "$D/screen"; false; }
+    grep -q 'ann@alpha.test.*accepted' "$D/screen"
+    [[ $(sed -n 2p "$D/screen") == *consent* ]]
+    run ! grep hunter2 "$D/screen"
+    [ "$(cat "$D/asked")" = "account import consent-by=Ann Smith" ]
+}
