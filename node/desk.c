@@ -135,7 +135,7 @@ void desk_serve(struct desk *desk)
     bool look = (probe && !login) || has_turn(desk, &desk->imap, member);
     bool due = desk->send.count > 0 &&
                desk_rate_next(desk, member, clock.network_now) <= clock.network_now;
-    bool session = !desk->sender && (due || login) &&
+    bool session = !desk->sender && clock.boot_now >= desk->stop_boot && (due || login) &&
                    desk_may_open(desk, &desk->smtp, member, worker->stats.sessions_open);
     bool visit = !desk->visitor && (desk->visit.count > 0 || look) &&
                  desk_visit_wall_ms(worker) >= VISIT_FLOOR_MS &&

@@ -80,6 +80,7 @@ struct desk {
     uint32_t session_messages; /* begun in the session that is open */
     bool rate_recalled;        /* what it sent before this process began is counted */
     bool denied;               /* the providers table forbids it, as far as is known */
+    int64_t stop_boot;         /* no message is begun before it */
     bool worked;               /* a server of it has taken a login since this process began */
     int64_t probe_boot;        /* when its servers were last looked at; 0 = never */
     uint32_t probes_failed;    /* in a row */

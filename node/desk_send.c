@@ -12,6 +12,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#define STOP_MS (15 * 60 * 1000) /* a lease: a node that hears of no pause until then is silent */
+
 static void withdraw(struct desk *desk, struct job *job, enum flz_reason reason)
 {
     struct worker *worker = desk->worker;
@@ -108,7 +110,8 @@ static bool start_message(struct desk *desk, struct job *job)
     struct worker *worker = desk->worker;
     struct member *member = members_find(worker->parts.members, desk->account);
     struct job_gate gate;
-    if (worker->draining || !member || worker_fill_gate(worker, job, member, &gate) != 0) {
+    if (worker->draining || !member || flz_boottime_ms() < desk->stop_boot ||
+        worker_fill_gate(worker, job, member, &gate) != 0) {
         job->wait_boot = flz_boottime_ms() + DOMAIN_WAIT_MS;
         desk_put_back(worker, job);
         return false;
@@ -245,6 +248,20 @@ static void on_dot(struct sender *sender, void *userdata)
     journal_sync(worker->parts.journal, on_dot_durable, wait);
 }
 
+/* An account that was told to stop begins nothing more: the pause that follows from its receipt
+ * comes with a pulse, and until then it holds by itself. */
+static void refused(struct desk *desk, const struct classify_verdict *verdict,
+                    struct flz_receipt *receipt)
+{
+    receipt->refusal = classify_refusal(verdict);
+    (void)flz_text_copy(receipt->rule, sizeof receipt->rule, verdict->rule);
+    if (receipt->refusal != FLZ_REFUSAL_STOP)
+        return;
+    desk->stop_boot = flz_boottime_ms() + STOP_MS;
+    flz_log(desk->worker->parts.log, FLZ_LOG_WARNING, "account_stopped",
+            "account=%s rule=%s text=%s", flz_id_str(desk->account), receipt->rule, receipt->text);
+}
+
 static void on_result(struct sender *sender, const struct smtp_result *result, void *userdata)
 {
     struct desk *desk = userdata;
@@ -253,11 +270,15 @@ static void on_result(struct sender *sender, const struct smtp_result *result, v
     desk->dot_waits = false;
     assert(job);
     struct member *member = members_find(worker->parts.members, desk->account);
-    enum flz_reason reason =
-        refusal_of_result(member ? member->record.account.provider : "", result);
+    struct classify_verdict verdict =
+        refusal_of_result(providers_replies(worker->parts.providers),
+                          member ? member->record.account.provider : "", result);
     bool had_dot = job->record.state == JOB_DOT;
     struct flz_receipt receipt;
-    enum job_next next = job_sent(job, result, reason, worker_clock(worker), &receipt);
+    enum job_next next =
+        job_sent(job, result, classify_reason(verdict.class), worker_clock(worker), &receipt);
+    if (next == JOB_REPORT && receipt.outcome == FLZ_OUTCOME_REJECTED)
+        refused(desk, &verdict, &receipt);
     if (had_dot && next == JOB_REPORT && receipt.outcome != FLZ_OUTCOME_SENT &&
         receipt.outcome != FLZ_OUTCOME_AMBIGUOUS)
         worker_count_dot(worker, job, -1);
@@ -277,9 +298,9 @@ static void on_sender_end(struct sender *sender, bool ready, enum conn_end end,
     desk->login_only = false;
     if (!ready) {
         struct member *member = members_find(worker->parts.members, desk->account);
-        bool permanent = false;
-        enum flz_reason reason = refusal_of_session(member ? member->record.account.provider : "",
-                                                    end, result, &permanent);
+        enum flz_reason reason =
+            refusal_of_session(providers_replies(worker->parts.providers),
+                               member ? member->record.account.provider : "", end, result);
         bool forgiven = desk_forgive_token(desk, &desk->smtp, &reason);
         worker->stats.session_failures++;
         desk_line_failed(desk, &desk->smtp, reason, msg->text);

@@ -4,6 +4,7 @@
 #include "common/base/text.h"
 #include "common/base/time.h"
 #include "common/sys/config.h"
+#include "node/replies.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@ struct entry {
 struct providers {
     struct entry *entries; /* owned */
     size_t count;
+    struct classify_rules replies; /* owned */
 };
 
 struct row {
@@ -168,6 +170,17 @@ static int read_all(const struct config_doc *doc, struct providers *providers, s
     return 0;
 }
 
+static int read_replies(const struct config_doc *doc, struct providers *providers,
+                        struct flz_msg *msg)
+{
+    struct config_node node = config_node_get(doc, config_doc_root(doc), "replies");
+    if (config_node_kind(doc, node) == CONFIG_NONE)
+        return config_node_error(doc, config_doc_root(doc), msg,
+                                 "a sequence 'replies' is needed: what servers' answers mean; the "
+                                 "providers.yaml that comes with the program has it");
+    return replies_read(doc, node, &providers->replies, msg);
+}
+
 static void free_doc(struct config_doc **doc)
 {
     (void)config_doc_free(*doc);
@@ -192,6 +205,8 @@ int providers_load(const char *path, struct providers **ret_providers, struct fl
     int r = config_doc_open(path, &doc, msg);
     if (r == 0)
         r = read_all(doc, providers, msg);
+    if (r == 0)
+        r = read_replies(doc, providers, msg);
     if (r < 0)
         return r;
     if (!find_named(providers, "unknown"))
@@ -219,6 +234,7 @@ struct providers *providers_free(struct providers *providers)
     if (!providers)
         return NULL;
     free(providers->entries);
+    replies_free(&providers->replies);
     free(providers);
     return NULL;
 }
@@ -240,6 +256,20 @@ const struct provider *providers_named(const struct providers *providers, const 
 {
     const struct entry *entry = find_named(providers, name);
     return entry ? &entry->provider : NULL;
+}
+
+const struct provider *providers_of_host(const struct providers *providers, const char *host)
+{
+    for (size_t i = 0; i < providers->count; i++)
+        if (has_suffix(host, &providers->entries[i].mx) ||
+            has_suffix(host, &providers->entries[i].hosts))
+            return &providers->entries[i].provider;
+    return NULL;
+}
+
+const struct classify_rules *providers_replies(const struct providers *providers)
+{
+    return &providers->replies;
 }
 
 bool providers_owns_host(const struct providers *providers, const struct provider *provider,

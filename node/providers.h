@@ -6,6 +6,7 @@
 #pragma once
 
 #include "common/base/error.h"
+#include "node/core/classify.h"
 #include "node/core/shaping.h"
 #include "node/domains.h"
 #include "node/endpoint.h"
@@ -35,7 +36,8 @@ struct provider {
     struct shaping_limits shaping;
 };
 
-/* 0 or negative (msg with file:line:col). */
+/* Of the entries, and of `replies`: what their servers' answers mean. 0 or negative (msg with
+ * file:line:col). */
 int providers_load(const char *path, struct providers **ret_providers, struct flz_msg *msg);
 /* Reads the file again: what it says takes the place of what was known, or nothing changes. What
  * was borrowed from the table before is no longer valid. The same results. */
@@ -44,6 +46,12 @@ struct providers *providers_free(struct providers *providers);
 
 /* The entry of that name, or NULL. */
 const struct provider *providers_named(const struct providers *providers, const char *name);
+
+/* The entry whose `mx` or `hosts` this host is below, or NULL. */
+const struct provider *providers_of_host(const struct providers *providers, const char *host);
+
+/* Borrowed from the table. */
+const struct classify_rules *providers_replies(const struct providers *providers);
 
 /* True when one of the account's servers is the provider's own. */
 bool providers_owns_host(const struct providers *providers, const struct provider *provider,

@@ -4,20 +4,19 @@
  */
 #pragma once
 
+#include "node/core/classify.h"
 #include "node/core/smtp.h"
 #include "node/core/visit.h"
 #include "node/io/conn.h"
 #include "proto/vocab.h"
 
-#include <stdbool.h>
+/* A transaction's end; `provider`: the account's. */
+struct classify_verdict refusal_of_result(const struct classify_rules *rules, const char *provider,
+                                          const struct smtp_result *result);
 
-/* A transaction's end. */
-enum flz_reason refusal_of_result(const char *provider, const struct smtp_result *result);
-
-/* A session that never came to a transaction; `*ret_permanent`: trying again unchanged is
- * useless. */
-enum flz_reason refusal_of_session(const char *provider, enum conn_end end,
-                                   const struct smtp_result *result, bool *ret_permanent);
+/* A session that never came to a transaction. */
+enum flz_reason refusal_of_session(const struct classify_rules *rules, const char *provider,
+                                   enum conn_end end, const struct smtp_result *result);
 
 /* A visit's end; FLZ_REASON_NONE when it went well. */
 enum flz_reason refusal_of_visit(enum visit_end end, enum conn_end conn);

@@ -72,7 +72,8 @@ CODEC(receipt, flz__receipt, flz_receipt,
       S64(flz_receipt, dot_at), S32(flz_receipt, local_date), U32(flz_receipt, reply_code),
       TEXT(flz_receipt, enhanced), TEXT(flz_receipt, text), TEXT(flz_receipt, message_id_seen),
       FIXED(flz_receipt, evidence), U32(flz_receipt, authentication), S64(flz_receipt, arrival_ms),
-      VIEW(flz_receipt, voucher, FLZ_VOUCHER_MAX));
+      VIEW(flz_receipt, voucher, FLZ_VOUCHER_MAX), U32(flz_receipt, refusal),
+      TEXT(flz_receipt, rule));
 
 static const struct flz_field consent_fields[] = {
     S64(flz_consent, given), S64(flz_consent, until), U32(flz_consent, actions),

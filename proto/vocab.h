@@ -24,6 +24,7 @@
 #define FLZ_REPLY_TEXT_MAX 256  /* a server's words, addresses blanked */
 #define FLZ_LOGIN_TRIES_MAX 3   /* refused logins in a row; a fourth might lock the account */
 #define FLZ_ENHANCED_MAX 12     /* "5.7.515" */
+#define FLZ_RULE_MAX 32         /* id of the rule that classed a server's words */
 #define FLZ_TURNS_MAX 5         /* a first message and up to 4 replies */
 #define FLZ_FRAME_TASKS_MAX 200 /* tasks in one frame */
 #define FLZ_FRAME_REPORTS_MAX 200
@@ -110,6 +111,16 @@ enum flz_reason {
     FLZ_REASON_RESTORED = 22,       /* ordered by a log that was given up since */
 };
 
+/* How final a server's refusal is, and what follows from it at once (node/core/classify.h). */
+enum flz_refusal {
+    FLZ_REFUSAL_NONE = 0,
+    FLZ_REFUSAL_SOFT = 1,    /* it may pass by itself */
+    FLZ_REFUSAL_HARD = 2,    /* waiting alone will not help */
+    FLZ_REFUSAL_SUSPEND = 3, /* hard: the recipient's address is gone; nobody writes to it */
+    FLZ_REFUSAL_STOP = 4,    /* hard: the sending account stops until a person has looked */
+};
+#define FLZ_REFUSAL_MAX FLZ_REFUSAL_STOP
+
 /*
  * A signed order to one node for one account. Which fields are set depends on the kind; the table
  * stands in PROTOCOL.md. id = BLAKE2b-128(exchange ‖ turn ‖ kind ‖ attempt).
@@ -172,6 +183,8 @@ struct flz_receipt {
     uint32_t authentication; /* FIND: enum flz_auth_result bits seen by the recipient's provider */
     int64_t arrival_ms;      /* FIND: delay between dot and arrival when known, else -1 */
     struct flz_view voucher; /* the task's; empty: it had none */
+    uint32_t refusal;        /* REJECTED: enum flz_refusal, */
+    char rule[FLZ_RULE_MAX]; /* and the rule of the node's table that says so */
 };
 
 /* Bits of flz_receipt.authentication. */

@@ -1,22 +1,22 @@
 /*
- * What an answer of a mail server means: its class, how much it spoils, and how long to stay away.
- * A data table over (provider, stage, code, enhanced code, words), first match wins; rules of a
- * provider stand before the general ones, for vendors use the same codes for other things. What the
- * table says is an observation to slow down or stop on, never a way around a refusal.
+ * What an answer of a mail server means, given at once or in a bounce: its class, how much it
+ * spoils, what to do, and how long to stay away. The rules are data (deploy/providers.yaml,
+ * node/replies.h) over (provider, stage, code, enhanced code, words), first match wins; rules of a
+ * provider stand before the general ones, for vendors use the same codes for other things. What
+ * they say is an observation to slow down or stop on, never a way around a refusal.
  */
 #pragma once
 
 #include "common/base/buf.h"
 #include "node/core/smtp.h"
+#include "proto/vocab.h"
 
 #include <stdint.h>
 
-/* Providers with rules of their own; all others are CLASSIFY_ANY. */
-enum classify_provider {
-    CLASSIFY_ANY,
-    CLASSIFY_MICROSOFT, /* Exchange Online and Outlook.com */
-    CLASSIFY_YAHOO,
-};
+#define CLASSIFY_RULES_MAX 500
+#define CLASSIFY_PROVIDERS_MAX 4 /* of one rule */
+#define CLASSIFY_CODES_MAX 12    /* enhanced codes of one rule */
+#define CLASSIFY_WORDS_MAX 384   /* its words, joined, bytes with the NUL */
 
 enum classify_class {
     CLASSIFY_ACCEPTED,
@@ -56,10 +56,53 @@ enum classify_scope {
     CLASSIFY_PROVIDER, /* the whole host at this provider */
 };
 
+enum classify_action {
+    CLASSIFY_GO_ON,   /* leave what is spoiled alone as long as the rule says, then go on */
+    CLASSIFY_SUSPEND, /* the recipient's address is gone: write to it no more */
+    CLASSIFY_STOP,    /* the sending account stops until a person has looked */
+};
+
+/* Where an answer was given: the SMTP stages, and the report that came later. */
+#define CLASSIFY_STAGE_REPORT (SMTP_STAGE_CLOSED + 1)
+#define CLASSIFY_AT(stage) (1U << (stage))
+
+#define CLASSIFY_X -1 /* any number */
+
+struct classify_enhanced {
+    int class; /* 0: the answer has no enhanced code */
+    int subject;
+    int detail;
+};
+
+/* One rule; an answer fits it when every part does. Plain data. */
+struct classify_rule {
+    char id[FLZ_RULE_MAX];
+    /* Names of the providers table. None: whatever the provider. */
+    char providers[CLASSIFY_PROVIDERS_MAX][FLZ_NAME_MAX];
+    size_t providers_count;
+    uint32_t stages; /* CLASSIFY_AT() bits; 0: whatever the stage */
+    int code;        /* 3 digits, one digit for all its codes, 0: there was none, or CLASSIFY_X: any */
+    struct classify_enhanced enhanced[CLASSIFY_CODES_MAX]; /* alternatives; none: whatever it is */
+    size_t enhanced_count;
+    char words[CLASSIFY_WORDS_MAX]; /* alternatives in lower case, "|" between; one must be in the
+                                       text, whatever its case. "": any text */
+    char ends[CLASSIFY_WORDS_MAX];  /* likewise, one is the way a connection ended. "": any */
+    enum classify_class is;
+    enum classify_scope scope;
+    bool hard;
+    enum classify_action action;
+    int64_t backoff_ms;
+};
+
+struct classify_rules {
+    const struct classify_rule *rules;
+    size_t count;
+};
+
 /* One observation. Borrowed for the call. */
 struct classify_input {
-    enum classify_provider provider;
-    enum smtp_stage stage;
+    const char *provider; /* a name of the providers table; not NULL */
+    uint32_t stage;       /* enum smtp_stage, or CLASSIFY_STAGE_REPORT */
     int code; /* 0: no reply */
     struct reply_enhanced enhanced;
     const char *text; /* reply text, or the words of the failure; not NULL */
@@ -70,17 +113,23 @@ struct classify_verdict {
     enum classify_class class;
     enum classify_scope scope;
     bool hard;          /* waiting alone will not help */
+    enum classify_action action;
     int64_t backoff_ms; /* suggested pause of what is spoiled; 0: none, or (hard) until a person
                            or a changed fact says otherwise */
-    const char *rule;   /* static id of the rule, for logs and evidence: "ms-5.7.30" */
+    const char *rule;   /* the rule's id, for logs and evidence: "ms-5.7.30"; borrowed from it */
 };
 
-/* Always answers; CLASSIFY_REFUSED by the code's first digit when no rule fits. */
-struct classify_verdict classify(const struct classify_input *input);
+/* Always answers: by the code's first digit alone ("accepted", "later", "refused", "no-reply") when
+ * no rule fits. */
+struct classify_verdict classify(const struct classify_rules *rules,
+                                 const struct classify_input *input);
+
+/* The verdict in the words of receipts: what was refused, and whose trouble that is. */
+enum flz_reason classify_reason(enum classify_class class);
+enum flz_refusal classify_refusal(const struct classify_verdict *verdict);
 
 /* The observation behind a result of the engine. The text is borrowed from `result`. */
-struct classify_input classify_input_of(enum classify_provider provider,
-                                        const struct smtp_result *result);
+struct classify_input classify_input_of(const char *provider, const struct smtp_result *result);
 
 /*
  * The observation behind a connection that never opened: `end` is the word for how it ended
@@ -88,12 +137,10 @@ struct classify_input classify_input_of(enum classify_provider provider,
  * the message. A refusing line of an SMTP server is read as a reply to the connection. All
  * borrowed.
  */
-struct classify_input classify_input_of_connect(enum classify_provider provider, const char *end,
+struct classify_input classify_input_of_connect(const char *provider, const char *end,
                                                 const char *server_text, const char *words);
 
-/* The provider with rules of its own behind an MX or host name, by suffix. */
-enum classify_provider classify_provider_of(const char *host);
-
-/* "auth-failed", "account": for logs and the wire. Static. */
-const char *classify_class_str(enum classify_class class);
-const char *classify_scope_str(enum classify_scope scope);
+/* "auth-failed", "account", "suspend": for logs and the table; each list ends with NULL. */
+extern const char *const classify_class_words[];
+extern const char *const classify_scope_words[];
+extern const char *const classify_action_words[];

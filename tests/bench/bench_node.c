@@ -91,7 +91,8 @@ static void write_config(struct bench *bench)
                    folder, folder, content, folder, testcert_path(bench->certs, TESTCERT_CA),
                    folder, mailworld_dns_port(bench->world), folder);
     bench_write(path_of(bench, "node.yaml"), text);
-    bench_write(path_of(bench, "providers.yaml"), "providers:\n  unknown:\n    policy: allow\n");
+    bench_write(path_of(bench, "providers.yaml"),
+                "providers:\n  unknown:\n    policy: allow\nreplies: []\n");
     coordfake_token(bench->coord, &token);
     bench_write(path_of(bench, "token"), flz_buf_str(&token));
     free(content);

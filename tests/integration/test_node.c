@@ -7,6 +7,8 @@
 #include "common/base/time.h"
 #include "common/sys/admin.h"
 #include "common/sys/clock.h"
+#include "common/sys/config.h"
+#include "common/sys/fsutil.h"
 #include "tests/lib/coordfake.h"
 #include "tests/lib/imapfake.h"
 #include "tests/lib/mailworld.h"
@@ -68,6 +70,19 @@ static void write_file(const struct fx *fx, const char *name, const char *text)
     (void)close(fd);
 }
 
+/* The providers of this test, and what servers' answers mean as it is shipped. */
+static void write_providers(struct fx *fx)
+{
+    _cleanup_(flz_buf_deinit) struct flz_buf shipped = FLZ_BUF_NULL, text = FLZ_BUF_NULL;
+    assert_int_equal(fsutil_read("deploy/providers.yaml", CONFIG_FILE_MAX, &shipped, NULL), 0);
+    const char *replies = strstr(flz_buf_str(&shipped), "\nreplies:");
+    assert_non_null(replies);
+    flz_buf_add_str(&text, "providers:\n  unknown:\n    policy: allow\n"
+                           "  lab:\n    policy: allow\n    login: microsoft\n");
+    flz_buf_add_str(&text, replies);
+    write_file(fx, "providers.yaml", flz_buf_str(&text));
+}
+
 static void write_config(struct fx *fx)
 {
     char text[4096], *content = realpath("deploy/content", NULL);
@@ -89,9 +104,7 @@ static void write_config(struct fx *fx)
                        "    authority: https://127.0.0.1:%u\n",
                        "11111111-2222-3333-4444-555555555555", tokenserver_port(fx->login));
     write_file(fx, "node.yaml", text);
-    write_file(fx, "providers.yaml",
-               "providers:\n  unknown:\n    policy: allow\n"
-               "  lab:\n    policy: allow\n    login: microsoft\n");
+    write_providers(fx);
     coordfake_token(fx->coord, &token);
     write_file(fx, "token", flz_buf_str(&token));
     free(content);
@@ -677,6 +690,8 @@ static void refusals_are_told_apart(void **state)
     struct flz_receipt got = do_task(fx, task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB));
     expect(fx, got, FLZ_OUTCOME_REJECTED, FLZ_REASON_RECIPIENT);
     assert_int_equal(got.reply_code, 550);
+    assert_int_equal(got.refusal, FLZ_REFUSAL_SUSPEND);
+    assert_string_equal(got.rule, "no-mailbox");
     assert_int_equal(got.dot_at, 0);
     mailworld_faults(fx->world, (struct mailworld_faults){
                                     .drop_at = MAILWORLD_DOT,
@@ -685,6 +700,7 @@ static void refusals_are_told_apart(void **state)
     got = do_task(fx, task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB));
     expect(fx, got, FLZ_OUTCOME_REJECTED, FLZ_REASON_SPAM_BLOCK);
     assert_null(strstr(got.text, "ada@"));
+    assert_int_equal(got.refusal, FLZ_REFUSAL_HARD);
     assert_true(got.dot_at > 0);
     mailworld_faults(fx->world,
                      (struct mailworld_faults){.drop_at = MAILWORLD_MAIL,
@@ -800,6 +816,30 @@ static void whatever_the_server_does_a_dot_leaves_once(void **state)
     }
     assert_int_equal(dots(fx) - first, seen);
     no_violation(fx);
+    stop_node(fx);
+}
+
+/* "5.7.515" and the like: the account begins nothing more, before any pause has come. */
+static void account_told_to_stop_stops_at_once(void **state)
+{
+    struct fx *fx = *state;
+    settle_in(fx);
+    mailworld_faults(fx->world, (struct mailworld_faults){
+                                    .drop_at = MAILWORLD_DOT,
+                                    .times = 1,
+                                    .reply = "550 5.7.515 Access denied, sending domain\r\n"});
+    struct flz_receipt got = do_task(fx, task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB));
+    expect(fx, got, FLZ_OUTCOME_REJECTED, FLZ_REASON_SPAM_BLOCK);
+    assert_int_equal(got.refusal, FLZ_REFUSAL_STOP);
+    assert_string_equal(got.rule, "stop-unauthenticated");
+    struct flz_task next = task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB);
+    coordfake_order(fx->coord, &next, 1);
+    coordfake_run(fx->coord, 1500);
+    assert_null(receipt(fx, &next, 0));
+    assert_int_equal(dots(fx), 1);
+    /* The others of this node go on. */
+    got = do_task(fx, task(fx, FLZ_TASK_SEND, coordfake_id(), 0, BOB, ADA));
+    expect(fx, got, FLZ_OUTCOME_SENT, FLZ_REASON_NONE);
     stop_node(fx);
 }
 
@@ -943,7 +983,7 @@ static void reload(struct fx *fx, const char *unknown, const char *event)
 {
     char text[1024];
     unsigned before = log_count(fx, event);
-    (void)snprintf(text, sizeof text, "providers:\n  unknown:\n%s", unknown);
+    (void)snprintf(text, sizeof text, "providers:\n  unknown:\n%sreplies: []\n", unknown);
     write_file(fx, "providers.yaml", text);
     (void)kill(fx->node, SIGHUP);
     WAIT_FOR(fx, 5000, log_count(fx, event) > before);
@@ -2142,6 +2182,7 @@ int main(int argc, char **argv)
         TEST(connection_lost_around_the_dot_is_never_tried_again),
         TEST(refusals_are_told_apart),
         TEST(whatever_the_server_does_a_dot_leaves_once),
+        TEST(account_told_to_stop_stops_at_once),
         TEST(a_refused_login_is_told_at_once_and_tried_thrice),
         cmocka_unit_test_setup_teardown(googles_servers_get_no_password_whatever_they_are_called,
                                         setup_google, teardown),

@@ -19,7 +19,8 @@ static const char table[] = "providers:\n"
                             "    hosts: [smtp.sure.test]\n"
                             "  never:\n    policy: deny\n    reason: their terms\n"
                             "    mx: [never.test]\n    hosts: [never.test]\n"
-                            "  unknown:\n    policy: ask\n    reason: nobody knows\n";
+                            "  unknown:\n    policy: ask\n    reason: nobody knows\n"
+                            "replies: []\n";
 
 static struct providers *load(const char *text, struct flz_msg *msg)
 {
@@ -82,6 +83,24 @@ static void wrong_tables_are_refused_with_their_line(void **state)
         "providers:\n  unknown:\n    policy: perhaps\n",
         "providers:\n  unknown:\n    polcy: allow\n",
         "providers:\n  unknown:\n    reason: none\n",
+        "providers:\n  unknown:\n    policy: ask\n", /* no replies */
+#define RULES "providers:\n  unknown:\n    policy: ask\nreplies:\n"
+        RULES "  {}\n",
+        RULES "  - {id: a, class: spam}\n",
+        RULES "  - {id: a, class: spam, spoils: nothing}\n",
+        RULES "  - {id: a, class: spam, spoils: message, code: 650}\n",
+        RULES "  - {id: a, class: spam, spoils: message, code: 55}\n",
+        RULES "  - {id: a, class: spam, spoils: message, enhanced: [5.1]}\n",
+        RULES "  - {id: a, class: spam, spoils: message, enhanced: [5.1.1.1]}\n",
+        RULES "  - {id: a, class: spam, spoils: message, enhanced: [6.1.1]}\n",
+        RULES "  - {id: a, class: spam, spoils: message, enhanced: [5.-1.1]}\n",
+        RULES "  - {id: a, class: spam, spoils: message, stage: [rcp]}\n",
+        RULES "  - {id: a, class: spam, spoils: message, words: ['']}\n",
+        RULES "  - {id: a, class: spam, spoils: message, words: [a|b]}\n",
+        RULES "  - {id: a, class: spam, spoils: message, do: stop, hard: true}\n",
+        RULES "  - {id: a, class: spam, spoils: account, do: stop}\n",
+        RULES "  - {id: a, class: spam, spoils: account, hard: true, do: suspend}\n",
+#undef RULES
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         struct flz_msg msg = FLZ_MSG_NULL;
@@ -100,7 +119,7 @@ static void shapes_are_read_and_default_to_no_limit(void **state)
                                        "      account: {minute: 3, day: 40}\n"
                                        "      domain: {hour: 200}\n"
                                        "      provider: {day: 9000}\n"
-                                       "  unknown:\n    policy: ask\n",
+                                       "  unknown:\n    policy: ask\nreplies: []\n",
                                        &msg);
     assert_non_null(providers);
     const struct shaping_limits *shape = &providers_named(providers, "acme")->shaping;
@@ -166,7 +185,7 @@ static void a_bad_file_leaves_what_was_known(void **state)
     assert_non_null(strstr(msg.text, ":3:"));
     assert_string_equal(name_of(providers, "", "acme.test", "", "h.test"), "acme");
     write_table(path, "providers:\n  other:\n    policy: deny\n    domains: [acme.test]\n"
-                      "  unknown:\n    policy: ask\n");
+                      "  unknown:\n    policy: ask\nreplies: []\n");
     assert_int_equal(providers_reload(providers, path, &msg), 0);
     assert_string_equal(name_of(providers, "", "acme.test", "", "h.test"), "other");
     (void)unlink(path);
@@ -186,6 +205,18 @@ static void every_shipped_mailbox_host_of_note_is_shaped(void **state)
         assert_true(provider->shaping.connections > 0 && provider->shaping.messages > 0);
         assert_true(provider->shaping.account.most[METER_DAY] > 0);
     }
+    (void)providers_free(providers);
+}
+
+static void host_belongs_to_the_entry_it_lies_below(void **state)
+{
+    struct flz_msg msg = FLZ_MSG_NULL;
+    struct providers *providers = load(table, &msg);
+    assert_non_null(providers);
+    assert_string_equal(providers_of_host(providers, "in1.MX.acme.test")->name, "acme");
+    assert_string_equal(providers_of_host(providers, "smtp.sure.test")->name, "sure");
+    assert_null(providers_of_host(providers, "notmx.acme.test"));
+    assert_null(providers_of_host(providers, ""));
     (void)providers_free(providers);
 }
 
@@ -211,6 +242,7 @@ int main(void)
         cmocka_unit_test(wrong_shapes_are_refused_with_their_line),
         cmocka_unit_test(a_bad_file_leaves_what_was_known),
         cmocka_unit_test(every_shipped_mailbox_host_of_note_is_shaped),
+        cmocka_unit_test(host_belongs_to_the_entry_it_lies_below),
         cmocka_unit_test(shipped_table_refuses_google),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
