@@ -45,8 +45,8 @@ static const struct {
     {"auth", CLASSIFY_AT(SMTP_STAGE_AUTH)},
     {"mail", CLASSIFY_AT(SMTP_STAGE_MAIL)},
     {"rcpt", CLASSIFY_AT(SMTP_STAGE_RCPT)},
-    {"data", CLASSIFY_AT(SMTP_STAGE_DATA) | CLASSIFY_AT(SMTP_STAGE_BODY) |
-                 CLASSIFY_AT(SMTP_STAGE_DOT)},
+    {"data",
+     CLASSIFY_AT(SMTP_STAGE_DATA) | CLASSIFY_AT(SMTP_STAGE_BODY) | CLASSIFY_AT(SMTP_STAGE_DOT)},
     {"report", CLASSIFY_AT(CLASSIFY_STAGE_REPORT)},
 };
 
@@ -156,8 +156,8 @@ static const char *fill(const struct row *row, struct classify_rule *rule)
     if (row->provider.count > CLASSIFY_PROVIDERS_MAX)
         return "too many providers";
     for (size_t i = 0; i < row->provider.count; i++)
-        if (flz_text_copy(rule->providers[i], sizeof rule->providers[i],
-                          row->provider.items[i]) < 0)
+        if (flz_text_copy(rule->providers[i], sizeof rule->providers[i], row->provider.items[i]) <
+            0)
             return "the name of a provider is too long";
     rule->providers_count = row->provider.count;
     if (read_stages(&row->stage, &rule->stages) < 0)

@@ -56,7 +56,7 @@ static bool number_fits(int wanted, int got)
 
 static bool code_fits(int wanted, int got)
 {
-    return wanted == CLASSIFY_X            ? got != 0
+    return wanted == CLASSIFY_X        ? got != 0
            : wanted > 0 && wanted < 10 ? got / 100 == wanted
                                        : got == wanted;
 }
@@ -99,10 +99,8 @@ static struct classify_verdict by_first_digit(int code)
                                          .backoff_ms = 30 * FLZ_MINUTE_MS,
                                          .rule = "later"};
     case 5:
-        return (struct classify_verdict){.class = CLASSIFY_REFUSED,
-                                         .scope = CLASSIFY_MESSAGE,
-                                         .hard = true,
-                                         .rule = "refused"};
+        return (struct classify_verdict){
+            .class = CLASSIFY_REFUSED, .scope = CLASSIFY_MESSAGE, .hard = true, .rule = "refused"};
     default: break;
     }
     return (struct classify_verdict){.class = CLASSIFY_PROTOCOL,
@@ -243,9 +241,12 @@ const char *const classify_class_words[] = {
 };
 
 const char *const classify_scope_words[] = {
-    [CLASSIFY_NOTHING] = "nothing", [CLASSIFY_MESSAGE] = "message",
-    [CLASSIFY_MAILBOX] = "mailbox", [CLASSIFY_SESSION] = "session",
-    [CLASSIFY_ACCOUNT] = "account", [CLASSIFY_PROVIDER] = "provider",
+    [CLASSIFY_NOTHING] = "nothing",
+    [CLASSIFY_MESSAGE] = "message",
+    [CLASSIFY_MAILBOX] = "mailbox",
+    [CLASSIFY_SESSION] = "session",
+    [CLASSIFY_ACCOUNT] = "account",
+    [CLASSIFY_PROVIDER] = "provider",
     NULL,
 };
 

@@ -81,7 +81,7 @@ struct classify_rule {
     char providers[CLASSIFY_PROVIDERS_MAX][FLZ_NAME_MAX];
     size_t providers_count;
     uint32_t stages; /* CLASSIFY_AT() bits; 0: whatever the stage */
-    int code;        /* 3 digits, one digit for all its codes, 0: there was none, or CLASSIFY_X: any */
+    int code; /* 3 digits, one digit for all its codes, 0: there was none, or CLASSIFY_X: any */
     struct classify_enhanced enhanced[CLASSIFY_CODES_MAX]; /* alternatives; none: whatever it is */
     size_t enhanced_count;
     char words[CLASSIFY_WORDS_MAX]; /* alternatives in lower case, "|" between; one must be in the
@@ -103,7 +103,7 @@ struct classify_rules {
 struct classify_input {
     const char *provider; /* a name of the providers table; not NULL */
     uint32_t stage;       /* enum smtp_stage, or CLASSIFY_STAGE_REPORT */
-    int code; /* 0: no reply */
+    int code;             /* 0: no reply */
     struct reply_enhanced enhanced;
     const char *text; /* reply text, or the words of the failure; not NULL */
     const char *end;  /* how a connection ended that never opened, else NULL */
@@ -112,7 +112,7 @@ struct classify_input {
 struct classify_verdict {
     enum classify_class class;
     enum classify_scope scope;
-    bool hard;          /* waiting alone will not help */
+    bool hard; /* waiting alone will not help */
     enum classify_action action;
     int64_t backoff_ms; /* suggested pause of what is spoiled; 0: none, or (hard) until a person
                            or a changed fact says otherwise */

@@ -45,7 +45,7 @@ static struct flz_view trim(struct flz_view text)
 }
 
 /* Unfolds: line ends go, other controls become spaces. */
-static bool unfold(struct flz_view value, char *ret_text, size_t size)
+bool header_unfold(struct flz_view value, char *ret_text, size_t size)
 {
     struct field field = {.text = ret_text, .size = size};
     ret_text[0] = '\0';
@@ -178,7 +178,7 @@ int header_parse_date(struct flz_view text, int64_t *ret_ms)
 {
     char copy[128], month[4] = "", zone[8] = "";
     int day, year, hour, minute, second = 0;
-    (void)unfold(text, copy, sizeof copy);
+    (void)header_unfold(text, copy, sizeof copy);
     const char *p = strchr(copy, ',') ? strchr(copy, ',') + 1 : copy;
     if (sscanf(p, " %2d %3[A-Za-z] %4d %2d:%2d:%2d %7s", &day, month, &year, &hour, &minute,
                &second, zone) < 6) {
@@ -334,7 +334,7 @@ struct flz_digest header_subject_digest(struct flz_view subject)
 
 /* ---- The block ---- */
 
-static bool name_is(struct flz_view name, const char *word)
+bool header_name_is(struct flz_view name, const char *word)
 {
     return name.len == strlen(word) && strncasecmp((const char *)name.data, word, name.len) == 0;
 }
@@ -367,27 +367,27 @@ struct progress {
 static void take_field(struct progress *progress, struct flz_view name, struct flz_view value)
 {
     struct header *header = progress->header;
-    if (name_is(name, "Message-ID")) {
+    if (header_name_is(name, "Message-ID")) {
         take_id(header, header->message_id, value, true);
-    } else if (name_is(name, "X-Microsoft-Original-Message-ID")) {
+    } else if (header_name_is(name, "X-Microsoft-Original-Message-ID")) {
         take_id(header, header->original_message_id, value, false);
-    } else if (name_is(name, "X-FluenzR")) {
+    } else if (header_name_is(name, "X-FluenzR")) {
         header->doubled |= progress->x;
-        if (!progress->x && !unfold(value, header->x_fluenzr, sizeof header->x_fluenzr))
+        if (!progress->x && !header_unfold(value, header->x_fluenzr, sizeof header->x_fluenzr))
             header->x_fluenzr[0] = '\0';
         progress->x = true;
-    } else if (name_is(name, "From")) {
+    } else if (header_name_is(name, "From")) {
         take_address(header, &progress->from, header->from, value);
-    } else if (name_is(name, "To")) {
+    } else if (header_name_is(name, "To")) {
         take_address(header, &progress->to, header->to, value);
-    } else if (name_is(name, "Subject") && !header->subject[0]) {
-        (void)unfold(value, header->subject, sizeof header->subject);
-    } else if (name_is(name, "Date") && !header->has_date) {
+    } else if (header_name_is(name, "Subject") && !header->subject[0]) {
+        (void)header_unfold(value, header->subject, sizeof header->subject);
+    } else if (header_name_is(name, "Date") && !header->has_date) {
         header->has_date = header_parse_date(value, &header->date_ms) == 0;
-    } else if (name_is(name, "Authentication-Results") && !header->authentication[0]) {
-        (void)unfold(value, header->authentication, sizeof header->authentication);
-    } else if (name_is(name, "Auto-Submitted") && !header->auto_submitted[0]) {
-        (void)unfold(value, header->auto_submitted, sizeof header->auto_submitted);
+    } else if (header_name_is(name, "Authentication-Results") && !header->authentication[0]) {
+        (void)header_unfold(value, header->authentication, sizeof header->authentication);
+    } else if (header_name_is(name, "Auto-Submitted") && !header->auto_submitted[0]) {
+        (void)header_unfold(value, header->auto_submitted, sizeof header->auto_submitted);
         header->auto_submitted[strcspn(header->auto_submitted, " ;(")] = '\0';
         flz_ascii_lower_str(header->auto_submitted);
     }
@@ -400,29 +400,44 @@ static size_t line_len(const uint8_t *p, size_t left)
     return lf ? (size_t)(lf - p) + 1 : left;
 }
 
-void header_parse(struct flz_view block, struct header *ret_header)
+/* Takes the first `n` bytes off the block. */
+static const uint8_t *consume(struct flz_view *block, size_t n)
 {
-    struct progress progress = {.header = ret_header};
-    memset(ret_header, 0, sizeof *ret_header);
-    size_t i = 0;
-    for (unsigned lines = 0; i < block.len && lines < HEADER_LINES_MAX;) {
-        const uint8_t *field = block.data + i;
-        size_t n = line_len(field, block.len - i);
-        if (trim((struct flz_view){field, n}).len == 0)
-            return; /* the empty line: what follows is no header */
-        lines++;
-        while (i + n < block.len && (field[n] == ' ' || field[n] == '\t') &&
-               lines < HEADER_LINES_MAX) {
-            n += line_len(field + n, block.len - i - n);
-            lines++;
+    const uint8_t *taken = block->data;
+    block->data += n;
+    block->len -= n;
+    return taken;
+}
+
+bool header_field_next(struct flz_view *block, struct flz_view *ret_name,
+                       struct flz_view *ret_value)
+{
+    while (block->len > 0) {
+        size_t n = line_len(block->data, block->len);
+        if (trim((struct flz_view){block->data, n}).len == 0) {
+            (void)consume(block, n);
+            return false;
         }
-        i += n;
+        while (n < block->len && (block->data[n] == ' ' || block->data[n] == '\t'))
+            n += line_len(block->data + n, block->len - n);
+        const uint8_t *field = consume(block, n);
         const uint8_t *colon = memchr(field, ':', n);
         if (!colon || field[0] == ' ' || field[0] == '\t')
             continue;
-        struct flz_view name = trim((struct flz_view){field, (size_t)(colon - field)});
-        take_field(&progress, name, (struct flz_view){colon + 1, n - (size_t)(colon - field) - 1});
+        *ret_name = trim((struct flz_view){field, (size_t)(colon - field)});
+        *ret_value = (struct flz_view){colon + 1, n - (size_t)(colon - field) - 1};
+        return true;
     }
+    return false;
+}
+
+void header_parse(struct flz_view block, struct header *ret_header)
+{
+    struct progress progress = {.header = ret_header};
+    struct flz_view name, value;
+    memset(ret_header, 0, sizeof *ret_header);
+    for (unsigned n = 0; n < HEADER_FIELDS_MAX && header_field_next(&block, &name, &value); n++)
+        take_field(&progress, name, value);
 }
 
 /* ---- Authentication-Results ---- */

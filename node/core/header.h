@@ -11,12 +11,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define HEADER_MESSAGE_ID_MAX 320     /* bytes with the NUL; longer ones count as absent */
-#define HEADER_SUBJECT_MAX 1024       /* unfolded, as written; longer ones are cut */
-#define HEADER_X_MAX 1024             /* X-FluenzR; longer ones count as absent */
+#define HEADER_MESSAGE_ID_MAX 320      /* bytes with the NUL; longer ones count as absent */
+#define HEADER_SUBJECT_MAX 1024        /* unfolded, as written; longer ones are cut */
+#define HEADER_X_MAX 1024              /* X-FluenzR; longer ones count as absent */
 #define HEADER_AUTHENTICATION_MAX 1024 /* Authentication-Results; longer ones are cut */
 #define HEADER_TOKEN_MAX 64
-#define HEADER_LINES_MAX 2000 /* later ones are not read */
+#define HEADER_FIELDS_MAX 2000 /* later ones are not read */
 
 /*
  * Where a field stands several times the first is taken, except that two X-FluenzR, From, To or
@@ -47,6 +47,18 @@ struct header {
 
 /* Fills *ret_header from any bytes. */
 void header_parse(struct flz_view block, struct header *ret_header);
+
+/*
+ * The next field of a block, with the lines it is folded over; lines that are none are passed over.
+ * *block is moved behind it. False at the block's end, or at an empty line, which is consumed: what
+ * *block holds then is the body. Name and value are views of the block, as they stand there.
+ */
+bool header_field_next(struct flz_view *block, struct flz_view *ret_name,
+                       struct flz_view *ret_value);
+bool header_name_is(struct flz_view name, const char *word);
+
+/* A value without its folds and outer blanks, controls as spaces, cut to `size`. False: cut. */
+bool header_unfold(struct flz_view value, char *ret_text, size_t size);
 
 /*
  * By which subjects are compared: BLAKE2b-256 of the text with RFC 2047 words decoded (UTF-8,

@@ -64,6 +64,38 @@ static bool parse_enhanced(const char *text, int code, struct reply_enhanced *re
     return true;
 }
 
+/* The same where it stands among words: anything but a digit or a dot may follow. */
+static bool quoted_enhanced(const char *p, struct reply_enhanced *ret_enhanced)
+{
+    struct reply_enhanced e = {.class = 0};
+    uint16_t class = 0;
+    if (!take_number(&p, &class) || *p++ != '.' || !take_number(&p, &e.subject) || *p++ != '.' ||
+        !take_number(&p, &e.detail) || *p == '.')
+        return false;
+    if (class != 2 && class != 4 && class != 5)
+        return false;
+
+    e.class = (uint8_t) class;
+    *ret_enhanced = e;
+    return true;
+}
+
+void reply_quoted(const char *text, int *ret_code, struct reply_enhanced *ret_enhanced)
+{
+    *ret_code = 0;
+    *ret_enhanced = (struct reply_enhanced){.class = 0};
+    text += strspn(text, " \t");
+    if (text[0] >= '2' && text[0] <= '5' && strspn(text, "0123456789") == 3 &&
+        (text[3] == ' ' || text[3] == '-' || text[3] == '\0')) {
+        *ret_code = (text[0] - '0') * 100 + (text[1] - '0') * 10 + text[2] - '0';
+        text += text[3] ? 4 : 3;
+    }
+    text += text[0] == '#';
+    const char *marked = strstr(text, "(#");
+    if (!quoted_enhanced(text, ret_enhanced) && marked)
+        (void)quoted_enhanced(marked + 2, ret_enhanced);
+}
+
 /* The length of the UTF-8 sequence at `p` of at most `n` octets, or 0. */
 static size_t utf8_sequence(const uint8_t *p, size_t n)
 {

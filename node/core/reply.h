@@ -73,5 +73,12 @@ int reply_parser_step(struct reply_parser *parser, struct flz_view *input);
 /* True when bytes of an unfinished reply have been read. */
 bool reply_parser_inside(const struct reply_parser *parser);
 
+/*
+ * What words of a server begin with where others quote them, in logs and bounces: "550 5.1.1 no
+ * such user", "550-5.1.1 …", "5.1.1 (bad mailbox)"; qmail's "(#5.1.1)" counts wherever it stands. 0
+ * and all zero for what is not there.
+ */
+void reply_quoted(const char *text, int *ret_code, struct reply_enhanced *ret_enhanced);
+
 /* "5.7.1" (or "" when there is none); at most 16 bytes with the NUL. */
 void reply_enhanced_format(struct reply_enhanced enhanced, char ret_text[static 16]);
