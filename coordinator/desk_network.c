@@ -326,6 +326,20 @@ static bool read_address(struct desk *desk, struct flz_digest *ret_digest)
     return true;
 }
 
+/* Whose wish it is: `operator` when nothing is said. Bounces and complaints are no person's. */
+static bool read_kind(struct desk *desk, uint32_t *ret_kind)
+{
+    const char *kind = admin_argument(desk->call, "kind");
+    *ret_kind = SUPPRESSED_OPERATOR;
+    if (kind && strcmp(kind, "owner") == 0)
+        *ret_kind = SUPPRESSED_OWNER;
+    else if (kind && kind[0] && strcmp(kind, "operator") != 0) {
+        desk_bad_input(desk, "there is no such kind of suppression", "--kind operator or owner");
+        return false;
+    }
+    return true;
+}
+
 void desk_suppress_add(struct desk *desk)
 {
     struct coord_command command = {.kind = COORD_SUPPRESS};
@@ -334,7 +348,7 @@ void desk_suppress_add(struct desk *desk)
     if (!desk_may(desk, "network", true) || !read_address(desk, &command.suppress.address))
         return;
     const char *reason = desk_need(desk, "reason", "--reason TEXT tells others why");
-    if (!reason)
+    if (!reason || !read_kind(desk, &command.suppress.kind))
         return;
     (void)snprintf(command.suppress.reason, sizeof command.suppress.reason, "%s", reason);
     copy_who(desk, command.suppress.by);

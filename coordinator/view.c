@@ -222,6 +222,7 @@ static const char *const readiness_words[VIEW_READINESS_COUNT] = {
     [VIEW_NODE_GONE] = "node-revoked",
     [VIEW_CONSENT] = "no-consent",
     [VIEW_SUPPRESSED] = "suppressed",
+    [VIEW_ANSWERS] = "automatic-replies",
     [VIEW_PAUSED] = "paused",
     [VIEW_NODE_AWAY] = "node-not-connected",
     [VIEW_UNPROBED] = "no-login-yet",
@@ -293,6 +294,8 @@ enum view_readiness view_readiness(const struct view *view, uint32_t account)
                    : probe;
     if (is_paused(view, row))
         return VIEW_PAUSED;
+    if (row->answers_until > view->now)
+        return VIEW_ANSWERS;
     return server_node_connected(view->server, row->node) ? VIEW_READY : VIEW_NODE_AWAY;
 }
 
@@ -434,6 +437,9 @@ static const struct {
     COUNTER("received", received),
     COUNTER("opens", opens),
     COUNTER("rescues", rescues),
+    COUNTER("bouncedHard", bounced_hard),
+    COUNTER("bouncedSoft", bounced_soft),
+    COUNTER("complaints", complaints),
 #undef COUNTER
 };
 

@@ -59,6 +59,7 @@ enum view_readiness {
     VIEW_NODE_GONE, /* its node was revoked */
     VIEW_CONSENT,   /* ended, over, or not covering it */
     VIEW_SUPPRESSED,
+    VIEW_ANSWERS, /* a machine answers there */
     VIEW_PAUSED,
     VIEW_NODE_AWAY,  /* its node is not connected */
     VIEW_UNPROBED,   /* its node has not logged in yet */

@@ -42,6 +42,10 @@ static void put_receipt(const struct view *view, json_t *json, const struct flz_
     view_put_text(json, "effect", effect);
     view_put_text(json, "fault", flz_fault_name(fault));
     view_put_int(json, "replyCode", receipt->reply_code);
+    if (receipt->refusal) {
+        view_put_text(json, "refusal", words_refusal(receipt->refusal));
+        view_put_text(json, "rule", receipt->rule);
+    }
     view_put_text(json, "text", receipt->text);
     view_put(json, "happenedAt", view_time(receipt->at));
     uint32_t account = coord_find_account(view->core, receipt->account);
@@ -150,6 +154,31 @@ static void put_alert(const struct view *view, json_t *json, const struct event_
     view_put_int(json, "accounts", e->count);
 }
 
+/* Who sent the message, whose address it is about, and in which words. */
+static void put_noticed(const struct view *view, json_t *json, const struct event *event)
+{
+    const struct event_noticed *e = &event->noticed;
+    const struct flz_notice *notice = &e->notice;
+    view_put(json, "exchange", view_id(notice->exchange));
+    view_put_int(json, "turn", notice->turn);
+    view_put_text(json, "effect", words_notice(e->effect));
+    uint32_t account = coord_find_account(view->core, notice->account);
+    if (account != COORD_NONE)
+        put_account(view, json, account);
+    const struct row_account *recipient = coord_account(view->core, e->recipient);
+    view_put(json, "recipient", recipient ? view_id(recipient->id) : json_null());
+    if (event->type == EVENT_BOUNCED) {
+        view_put_text(json, "refusal", words_refusal(notice->refusal));
+        view_put_text(json, "reason", words_reason(notice->reason));
+        view_put_int(json, "replyCode", notice->reply_code);
+        view_put_text(json, "enhanced", notice->enhanced);
+        view_put_text(json, "rule", notice->rule);
+    }
+    if (event->type == EVENT_ANSWERED)
+        view_put(json, "until", view_time(e->until));
+    view_put_text(json, "text", notice->text);
+}
+
 static void put_details(const struct view *view, json_t *json, const struct event *event)
 {
     switch ((enum event_type)event->type) {
@@ -217,8 +246,16 @@ static void put_details(const struct view *view, json_t *json, const struct even
     case EVENT_REMOVED: put_account(view, json, event->removed.account); break;
     case EVENT_SUPPRESSED:
         view_put(json, "digest", view_digest(event->suppressed.address));
+        view_put_text(json, "kind", words_suppressed(event->suppressed.kind));
         view_put_text(json, "text", event->suppressed.reason);
         view_put_text(json, "by", event->suppressed.by);
+        break;
+    case EVENT_BOUNCED:
+    case EVENT_COMPLAINED:
+    case EVENT_ANSWERED: put_noticed(view, json, event); break;
+    case EVENT_OPENED:
+        put_account(view, json, event->opened.account);
+        view_put_text(json, "by", event->opened.by);
         break;
     case EVENT_UNSUPPRESSED:
         view_put(json, "digest", view_digest(event->unsuppressed.address));

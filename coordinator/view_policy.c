@@ -49,6 +49,7 @@ json_t *view_suppressions(const struct view *view)
         json_t *json = json_object();
         view_put(json, "digest", view_digest(row->address));
         view_put_text(json, "address", account == COORD_NONE ? "" : view_address(view, account));
+        view_put_text(json, "kind", words_suppressed(row->kind));
         view_put_text(json, "reason", row->reason);
         view_put_text(json, "by", row->by);
         view_put(json, "at", view_time(row->at));

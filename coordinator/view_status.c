@@ -155,7 +155,10 @@ static const char *readiness_next(enum view_readiness readiness)
                "fluenzrctl account retry ADDRESS (Microsoft 365: account reauth ADDRESS)";
     case VIEW_FULL: return "make room in the mailbox";
     case VIEW_MX_CHANGED: return "check the domain's MX; import the row again to confirm it";
-    case VIEW_SUPPRESSED: return "fluenzrctl suppress ls";
+    case VIEW_SUPPRESSED: return "fluenzrctl account why ADDRESS; fluenzrctl suppress rm ADDRESS";
+    case VIEW_ANSWERS:
+        return "have the automatic reply leave out mail marked Auto-Submitted; then fluenzrctl "
+               "resume account/ADDRESS";
     case VIEW_OPT_OUT:
     case VIEW_DENIED: return "fluenzrctl account rm ADDRESS";
     case VIEW_READY:

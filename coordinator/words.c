@@ -44,8 +44,19 @@ TABLE(reason, [FLZ_REASON_NONE] = "none", [FLZ_REASON_UNKNOWN_ACCOUNT] = "unknow
       [FLZ_REASON_GONE] = "gone", [FLZ_REASON_SUPPRESSED] = "suppressed",
       [FLZ_REASON_REPEATED] = "repeated", [FLZ_REASON_RESTORED] = "restored")
 
-TABLE(report_kind, [FLZ_REPORT_RECEIPT] = "receipt", [FLZ_REPORT_ACCOUNT] = "account",
-      [FLZ_REPORT_PROBE] = "probe", [FLZ_REPORT_RELEASE] = "release")
+TABLE(
+    report_kind, [FLZ_REPORT_RECEIPT] = "receipt", [FLZ_REPORT_ACCOUNT] = "account",
+    [FLZ_REPORT_PROBE] = "probe", [FLZ_REPORT_RELEASE] = "release", [FLZ_REPORT_BOUNCE] = "bounce",
+    [FLZ_REPORT_COMPLAINT] = "complaint", [FLZ_REPORT_AUTOREPLY] = "automatic-reply")
+
+TABLE(refusal, [FLZ_REFUSAL_NONE] = "none", [FLZ_REFUSAL_SOFT] = "soft",
+      [FLZ_REFUSAL_HARD] = "hard", [FLZ_REFUSAL_SUSPEND] = "suspend", [FLZ_REFUSAL_STOP] = "stop")
+
+TABLE(notice, [NOTICE_TAKEN] = "taken", [NOTICE_REPEATED] = "repeated", [NOTICE_LATE] = "late",
+      [NOTICE_CONTRADICTED] = "contradicted", [NOTICE_UNKNOWN] = "unknown")
+
+TABLE(suppressed, [SUPPRESSED_OPERATOR] = "operator", [SUPPRESSED_BOUNCE] = "hard-bounce",
+      [SUPPRESSED_COMPLAINT] = "complaint", [SUPPRESSED_OWNER] = "owner")
 
 TABLE(task_state, [TASK_WAITS] = "waits", [TASK_OPEN] = "open", [TASK_ENDED] = "ended",
       [TASK_VOID] = "void")

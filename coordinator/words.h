@@ -11,6 +11,9 @@ const char *words_outcome(uint32_t outcome);      /* enum flz_outcome */
 const char *words_placement(uint32_t placement);  /* enum flz_placement */
 const char *words_reason(uint32_t reason);        /* enum flz_reason */
 const char *words_report_kind(uint32_t kind);     /* enum flz_report_kind */
+const char *words_refusal(uint32_t refusal);      /* enum flz_refusal */
+const char *words_notice(uint32_t effect);        /* enum event_notice */
+const char *words_suppressed(uint32_t kind);      /* enum row_suppressed */
 const char *words_task_state(uint32_t state);     /* enum row_task_state */
 const char *words_exchange_state(uint32_t state); /* enum row_exchange_state */
 const char *words_account_state(uint32_t state);  /* enum row_account_state */

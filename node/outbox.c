@@ -342,6 +342,9 @@ static int64_t report_time(const struct flz_report *report)
     switch ((enum flz_report_kind)report->kind) {
     case FLZ_REPORT_RECEIPT: return report->receipt.at;
     case FLZ_REPORT_PROBE: return report->probe.at;
+    case FLZ_REPORT_BOUNCE:
+    case FLZ_REPORT_COMPLAINT:
+    case FLZ_REPORT_AUTOREPLY: return report->notice.at;
     case FLZ_REPORT_ACCOUNT:
     case FLZ_REPORT_RELEASE: break;
     }

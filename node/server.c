@@ -436,7 +436,6 @@ static int open_worker(struct server *server, struct flz_msg *msg)
         .providers = server->providers,
         .domains = server->domains,
         .packs = server->packs,
-        .providers = server->providers,
         .tz = server->tz,
         .pool = server->pool,
         .tokens = server->tokens,

@@ -38,7 +38,6 @@ struct worker_parts {
     const struct providers *providers;
     struct domains *domains;
     struct packs *packs;
-    const struct providers *providers;
     struct tz *tz;
     struct conn_pool *pool;
     struct tokens *tokens;

@@ -33,6 +33,7 @@ extern const struct flz_codec flz_codec_receipt;
 extern const struct flz_codec flz_codec_days_off;
 extern const struct flz_codec flz_codec_account;
 extern const struct flz_codec flz_codec_probe;
+extern const struct flz_codec flz_codec_notice;
 extern const struct flz_codec flz_codec_report;
 extern const struct flz_codec flz_codec_hello;
 extern const struct flz_codec flz_codec_welcome;

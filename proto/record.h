@@ -75,6 +75,14 @@ struct row_task {
     int64_t ended_at;
 };
 
+/* A message that was taken and came back. */
+enum row_bounce {
+    BOUNCE_NONE = 0,
+    BOUNCE_SOFT = 1, /* the next one may arrive */
+    BOUNCE_HARD = 2, /* it will not: refused for what it is, or who sent it */
+    BOUNCE_GONE = 3, /* it will not: the recipient's address is no good */
+};
+
 /* One message of an exchange. Turn 0, 2, 4 go from `from` to `to`, turns 1, 3 back. */
 struct row_turn {
     int64_t send_at;
@@ -93,6 +101,8 @@ struct row_turn {
     int64_t arrival_ms;      /* -1 or 0: unknown */
     bool sender_witness;     /* the sender's node itself said that it was, or may have been, sent */
     bool contradicted;       /* found, though the sender's node said it was never sent */
+    uint32_t bounce;         /* enum row_bounce */
+    bool complained;         /* its recipient called it spam */
     int64_t reopen_at;       /* the recipient's next hours, for what the first ones were too */
     int64_t reopen_until;    /* short for; 0: none, or in use (open_at, open_until) already */
 };
@@ -249,6 +259,9 @@ struct row_account {
     char trouble[FLZ_REPLY_TEXT_MAX];
     uint32_t tries;
     int64_t next_try_at;
+    /* A machine answered a message to it: nobody writes to it until then, for these words. */
+    int64_t answers_until;
+    char answers[FLZ_REPLY_TEXT_MAX];
     /* The ramp (coordinator/core/ramp.h). */
     uint32_t ramp_day;
     uint32_t ramp_reference;
@@ -271,11 +284,21 @@ struct row_pause {
     char by[FLZ_NAME_MAX];
 };
 
+/* Who or what put an address on the suppression list. */
+enum row_suppressed {
+    SUPPRESSED_OPERATOR = 0, /* an administrator */
+    SUPPRESSED_BOUNCE = 1,   /* a hard bounce: the mailbox is not there */
+    SUPPRESSED_COMPLAINT = 2,
+    SUPPRESSED_OWNER = 3, /* its owner wanted it */
+};
+#define SUPPRESSED_MAX SUPPRESSED_OWNER
+
 struct row_suppression {
     struct flz_digest address;
     char reason[FLZ_REPLY_TEXT_MAX];
     int64_t at;
     char by[FLZ_NAME_MAX];
+    uint32_t kind; /* enum row_suppressed */
 };
 
 enum row_alert_code {
@@ -365,6 +388,10 @@ struct row_day {
     uint32_t received; /* found in its mailbox */
     uint32_t opens;    /* messages it opened */
     uint32_t rescues;  /* messages it took out of Junk */
+    /* As the sender, of what was sent: neither is held against it by being counted. */
+    uint32_t bounced_hard; /* came back: the recipient's address is no good, or refuses for good */
+    uint32_t bounced_soft; /* came back, for what may pass */
+    uint32_t complaints;   /* called spam by their recipients */
 };
 
 enum row_exchange_state {
@@ -427,7 +454,7 @@ struct row_tally {
     uint32_t refused_hard; /* 5xx, for the message or its recipient */
     uint32_t refused_soft; /* any other refusal of the server */
     uint32_t indeterminate;
-    uint32_t bounced;    /* sent, and come back for good */
+    uint32_t bounced;    /* sent, and come back for good; not for the recipient's address */
     uint32_t complaints; /* sent, and complained about */
     uint32_t inbox;
     uint32_t junk;
@@ -523,6 +550,10 @@ enum event_type {
     EVENT_RESLOTTED = 26, /* a turn's opening moves to its second hours */
     EVENT_RECOVERED = 27, /* a receipt of a task ordered in a forgotten generation */
     EVENT_HEALTH = 28,    /* a sender's health changed, or its time was prolonged */
+    EVENT_BOUNCED = 32,   /* reports of notices: what became of each */
+    EVENT_COMPLAINED = 33,
+    EVENT_ANSWERED = 34, /* by a machine: its account is not written to for a while */
+    EVENT_OPENED = 35,   /* it is written to again: an administrator's word */
     EVENT_ALERT_OPENED = 36,
     EVENT_ALERT_UPDATED = 37,
     EVENT_ALERT_RESOLVED = 38,
@@ -812,10 +843,33 @@ struct event_removed {
     uint32_t account;
 };
 
+/* What a notice did. */
+enum event_notice {
+    NOTICE_TAKEN = 1,
+    NOTICE_REPEATED = 2,     /* this was known of the message */
+    NOTICE_LATE = 3,         /* its exchange has ended: it is counted nowhere, its address heeded */
+    NOTICE_CONTRADICTED = 4, /* a bounce of a message that its recipient's node found: evidence */
+    NOTICE_UNKNOWN = 5,      /* of no message that this node was asked to send: evidence */
+};
+
+struct event_noticed {
+    uint32_t exchange;  /* handle, UINT32_MAX when it is not live */
+    uint32_t recipient; /* account; UINT32_MAX with UNKNOWN */
+    uint32_t effect;    /* enum event_notice */
+    int64_t until;      /* ANSWERED: nobody writes to the recipient before it */
+    struct flz_notice notice;
+};
+
+struct event_opened {
+    uint32_t account;
+    char by[FLZ_NAME_MAX];
+};
+
 struct event_suppressed {
     struct flz_digest address;
     char reason[FLZ_REPLY_TEXT_MAX];
     char by[FLZ_NAME_MAX];
+    uint32_t kind; /* enum row_suppressed */
 };
 
 struct event_unsuppressed {
@@ -906,6 +960,8 @@ struct event {
         struct event_health health;
         struct event_alert alert;
         struct event_alert_acked alert_acked;
+        struct event_noticed noticed; /* BOUNCED, COMPLAINED, ANSWERED */
+        struct event_opened opened;
     };
 };
 

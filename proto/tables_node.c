@@ -107,11 +107,16 @@ CODEC(account, flz__account, flz_account,
       VIEW(flz_account, attestation, SIGNED_MAX),
       MESSAGE(flz_account, days_off, flz_codec_days_off));
 
-CODEC(probe, flz__probe, flz_probe,
-      FIXED_REQUIRED(flz_probe, account), S64(flz_probe, at), BOOL(flz_probe, login_ok),
-      U32(flz_probe, reason), TEXT(flz_probe, text), U32(flz_probe, quota_permille),
-      FIXED(flz_probe, mx), BOOL(flz_probe, opt_out), BOOL(flz_probe, denied),
-      U32(flz_probe, tries), S64(flz_probe, next_at));
+CODEC(probe, flz__probe, flz_probe, FIXED_REQUIRED(flz_probe, account), S64(flz_probe, at),
+      BOOL(flz_probe, login_ok), U32(flz_probe, reason), TEXT(flz_probe, text),
+      U32(flz_probe, quota_permille), FIXED(flz_probe, mx), BOOL(flz_probe, opt_out),
+      BOOL(flz_probe, denied), U32(flz_probe, tries), S64(flz_probe, next_at));
+
+CODEC(notice, flz__notice, flz_notice, FIXED_REQUIRED(flz_notice, exchange),
+      FIXED_REQUIRED(flz_notice, account), FIXED_REQUIRED(flz_notice, peer), U32(flz_notice, turn),
+      S64(flz_notice, at), U32(flz_notice, refusal), U32(flz_notice, reason),
+      U32(flz_notice, reply_code), TEXT(flz_notice, enhanced), TEXT(flz_notice, rule),
+      TEXT(flz_notice, text));
 
 /* No field of its own is required in a nested message that a report may leave out: the codec drops
  * an all-zero one, and a zero task id is no receipt. */
@@ -120,7 +125,8 @@ CODEC(probe, flz__probe, flz_probe,
 CODEC(report, flz__report, flz_report,
       U64(flz_report, seq), U32_REQUIRED(flz_report, kind),
       MESSAGE(flz_report, receipt, NESTED(receipt)), MESSAGE(flz_report, account, NESTED(account)),
-      MESSAGE(flz_report, probe, NESTED(probe)), FIXED(flz_report, released));
+      MESSAGE(flz_report, probe, NESTED(probe)), FIXED(flz_report, released),
+      MESSAGE(flz_report, notice, NESTED(notice)));
 
 static const struct flz_field verdict_fields[] = {
     U64(flz_verdict, seq), BOOL(flz_verdict, accepted), FIXED(flz_verdict, account),

@@ -35,7 +35,8 @@ CODEC(row_turn, flz__row_turn, row_turn,
       MESSAGE(row_turn, find, flz_codec_row_task), MESSAGE(row_turn, unspam, flz_codec_row_task),
       MESSAGE(row_turn, open, flz_codec_row_task), U32(row_turn, placement),
       U32(row_turn, authentication), S64(row_turn, arrival_ms), BOOL(row_turn, sender_witness),
-      BOOL(row_turn, contradicted), S64(row_turn, reopen_at), S64(row_turn, reopen_until));
+      BOOL(row_turn, contradicted), S64(row_turn, reopen_at), S64(row_turn, reopen_until),
+      U32(row_turn, bounce), BOOL(row_turn, complained));
 
 CODEC(row_forgotten, flz__row_forgotten, row_forgotten,
       FIXED(row_forgotten, generation), S64(row_forgotten, from), S64(row_forgotten, restored_at),
@@ -86,7 +87,8 @@ CODEC(row_account, flz__row_account, row_account,
       S32(row_account, ramp_last_date), S32(row_account, planned_date),
       S32(row_account, closed_date), S64(row_account, issued_at), S64(row_account, trouble_at),
       TEXT(row_account, trouble), U32(row_account, tries), S64(row_account, next_try_at),
-      MESSAGE(row_account, days_off, flz_codec_days_off), S32(row_account, ramp_sent_date));
+      MESSAGE(row_account, days_off, flz_codec_days_off), S32(row_account, ramp_sent_date),
+      S64(row_account, answers_until), TEXT(row_account, answers));
 
 CODEC(row_pause, flz__row_pause, row_pause,
       U32(row_pause, handle), MESSAGE(row_pause, target, codec_pause_target),
@@ -95,7 +97,8 @@ CODEC(row_pause, flz__row_pause, row_pause,
 
 CODEC(row_suppression, flz__row_suppression, row_suppression,
       FIXED(row_suppression, address), TEXT(row_suppression, reason), S64(row_suppression, at),
-      TEXT(row_suppression, by));
+      TEXT(row_suppression, by),
+      U32(row_suppression, kind));
 
 CODEC(row_alert, flz__row_alert, row_alert,
       U32(row_alert, handle), U32(row_alert, code), U32(row_alert, severity),
@@ -118,7 +121,8 @@ CODEC(row_day, flz__row_day, row_day,
       U32(row_day, junk), U32(row_day, other), U32(row_day, missing), U32(row_day, unobserved),
       U32(row_day, rescued), U32(row_day, opened), U32(row_day, replied), U32(row_day, credited),
       U32(row_day, inbound), U32(row_day, received), U32(row_day, opens), U32(row_day, rescues),
-      S32(row_day, waits_until));
+      S32(row_day, waits_until),
+      U32(row_day, bounced_hard), U32(row_day, bounced_soft), U32(row_day, complaints));
 
 CODEC(row_exchange, flz__row_exchange, row_exchange,
       U32(row_exchange, handle), U32(row_exchange, state), FIXED(row_exchange, id),
@@ -278,10 +282,18 @@ CODEC(event_removed, flz__event_removed, event_removed,
 
 CODEC(event_suppressed, flz__event_suppressed, event_suppressed,
       FIXED(event_suppressed, address), TEXT(event_suppressed, reason),
-      TEXT(event_suppressed, by));
+      TEXT(event_suppressed, by),
+      U32(event_suppressed, kind));
 
 CODEC(event_unsuppressed, flz__event_unsuppressed, event_unsuppressed,
       FIXED(event_unsuppressed, address), TEXT(event_unsuppressed, by));
+
+CODEC(event_noticed, flz__event_noticed, event_noticed,
+      U32(event_noticed, exchange), U32(event_noticed, recipient), U32(event_noticed, effect),
+      S64(event_noticed, until), MESSAGE(event_noticed, notice, flz_codec_notice));
+
+CODEC(event_opened, flz__event_opened, event_opened,
+      U32(event_opened, account), TEXT(event_opened, by));
 
 CODEC(event_setting, flz__event_setting, event_setting,
       TEXT(event_setting, key), S64(event_setting, value), TEXT(event_setting, by));
@@ -355,6 +367,10 @@ static const struct {
     [EVENT_RESLOTTED] = {"reslotted", &flz_codec_event_reslotted},
     [EVENT_RECOVERED] = {"recovered", &flz_codec_event_recovered},
     [EVENT_HEALTH] = {"health", &flz_codec_event_health},
+    [EVENT_BOUNCED] = {"bounced", &flz_codec_event_noticed},
+    [EVENT_COMPLAINED] = {"complained", &flz_codec_event_noticed},
+    [EVENT_ANSWERED] = {"answered", &flz_codec_event_noticed},
+    [EVENT_OPENED] = {"opened", &flz_codec_event_opened},
     [EVENT_ALERT_OPENED] = {"alert-opened", &flz_codec_event_alert},
     [EVENT_ALERT_UPDATED] = {"alert-updated", &flz_codec_event_alert},
     [EVENT_ALERT_RESOLVED] = {"alert-resolved", &flz_codec_event_alert},

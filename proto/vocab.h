@@ -265,7 +265,29 @@ enum flz_report_kind {
     FLZ_REPORT_RECEIPT = 1,
     FLZ_REPORT_ACCOUNT = 2, /* registers or changes one */
     FLZ_REPORT_PROBE = 3,
-    FLZ_REPORT_RELEASE = 4, /* the node gives an account up; `account` holds the id */
+    FLZ_REPORT_RELEASE = 4,   /* the node gives an account up; `account` holds the id */
+    FLZ_REPORT_BOUNCE = 5,    /* a message that had been taken came back: `notice`, as with */
+    FLZ_REPORT_COMPLAINT = 6, /* its recipient called it spam */
+    FLZ_REPORT_AUTOREPLY = 7, /* it was answered by a machine */
+};
+
+/*
+ * What was said of one of our messages after a server had taken it: by a delivery report, a
+ * provider's feedback loop, or a machine that answers. The node has found the message by ids that
+ * the network issued; what is said of it is the other server's claim.
+ */
+struct flz_notice {
+    struct flz_id exchange;
+    struct flz_id account; /* sent it; one of this node's */
+    struct flz_id peer;    /* its recipient */
+    uint32_t turn;
+    int64_t at;       /* when it was read */
+    uint32_t refusal; /* BOUNCE: enum flz_refusal, */
+    uint32_t reason;  /* enum flz_reason, */
+    uint32_t reply_code;
+    char enhanced[FLZ_ENHANCED_MAX];
+    char rule[FLZ_RULE_MAX];
+    char text[FLZ_REPLY_TEXT_MAX]; /* its words, addresses blanked */
 };
 
 struct flz_report {
@@ -275,6 +297,7 @@ struct flz_report {
     struct flz_account account;
     struct flz_probe probe;
     struct flz_id released;
+    struct flz_notice notice;
 };
 
 /* The coordinator's answer to a report that asks for one (ACCOUNT, RELEASE). */
@@ -334,6 +357,7 @@ enum flz_scope {
     FLZ_SCOPE_DOMAIN = 3,
     FLZ_SCOPE_ACCOUNT = 4,
     FLZ_SCOPE_NODE = 5,
+    FLZ_SCOPE_ADDRESS = 6, /* in pulses only: nobody writes to the account, it may do all else */
 };
 
 struct flz_pause {

@@ -8,7 +8,9 @@
 #include <errno.h>
 
 #define COUNTERS                                                                                   \
-    ((offsetof(struct row_day, rescues) - offsetof(struct row_day, planned)) / sizeof(uint32_t) + 1)
+    ((offsetof(struct row_day, complaints) - offsetof(struct row_day, planned)) /                  \
+         sizeof(uint32_t) +                                                                        \
+     1)
 
 bool aggregate_sent(const struct row_turn *t)
 {
@@ -62,7 +64,9 @@ static void count_placement(const struct row_turn *t, struct row_day *sender,
         sender->other = t->placement == FLZ_PLACEMENT_OTHER;
         recipient->received = 1;
     } else if (t->find.outcome == FLZ_OUTCOME_MISSING) {
-        sender->missing = 1;
+        /* What came back was not lost, and its sender is not to blame for the recipient's address:
+         * it counts as bounced. */
+        sender->missing = t->bounce == BOUNCE_NONE;
     } else {
         sender->unobserved = 1;
     }
@@ -83,6 +87,11 @@ void aggregate_turn(const struct row_exchange *x, uint32_t turn, struct row_day 
     if (sent && t->open.state == TASK_ENDED &&
         (t->open.outcome == FLZ_OUTCOME_DONE || t->open.outcome == FLZ_OUTCOME_NOOP))
         sender.opened = recipient.opens = 1;
+    if (sent) {
+        sender.bounced_hard = t->bounce >= BOUNCE_HARD;
+        sender.bounced_soft = t->bounce == BOUNCE_SOFT;
+        sender.complaints = t->complained;
+    }
     sender.replied = sent && turn > 0;
     sender.credited = aggregate_credited(x, t);
     *ret_sender = sender;

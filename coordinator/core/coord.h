@@ -153,6 +153,7 @@ struct coord_command {
             struct flz_digest address;
             char reason[FLZ_REPLY_TEXT_MAX];
             char by[FLZ_NAME_MAX];
+            uint32_t kind; /* enum row_suppressed */
         } suppress;
         struct {
             char key[FLZ_NAME_MAX];

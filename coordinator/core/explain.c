@@ -36,6 +36,17 @@ static void ask_again(struct explaining *e, int64_t at)
         e->why->ask_again = at;
 }
 
+static void say_suppressed(struct explaining *e)
+{
+    static const char *const who[] = {[SUPPRESSED_OPERATOR] = "an administrator",
+                                      [SUPPRESSED_BOUNCE] = "a hard bounce",
+                                      [SUPPRESSED_COMPLAINT] = "a complaint",
+                                      [SUPPRESSED_OWNER] = "its owner"};
+    const struct row_suppression *row = state_suppression(e->core, e->row->address);
+    say(e, "its address is on the suppression list, by %s: %s; 'fluenzrctl suppress rm' ends that",
+        who[row->kind <= SUPPRESSED_MAX ? row->kind : SUPPRESSED_OPERATOR], row->reason);
+}
+
 /* What keeps it from sending, told most telling first; false when something does. */
 static bool say_binding(struct explaining *e)
 {
@@ -53,7 +64,7 @@ static bool say_binding(struct explaining *e)
     else if (node->state == NODE_REVOKED)
         say(e, "its node %s was revoked: register it at another node", node->name);
     else if (state_is_suppressed(e->core, row->address))
-        say(e, "its address is on the suppression list");
+        say_suppressed(e);
     else if (row->consent_ended)
         say(e, "its owner ended the consent");
     else if (e->now > row->consent_until) {
@@ -154,6 +165,19 @@ static bool say_ready(struct explaining *e)
     else
         return true;
     return false;
+}
+
+/* It sends; it is not written to. */
+static void say_answers(struct explaining *e)
+{
+    char text[FLZ_TIME_TEXT_MAX];
+    if (e->row->answers_until <= e->now)
+        return;
+    flz_time_format(e->row->answers_until, text);
+    say(e,
+        "nobody writes to it until %s: a machine answered there (%s); 'fluenzrctl resume' of the "
+        "account ends that",
+        text, e->row->answers);
 }
 
 static void say_shortfall(struct explaining *e, const struct row_day *day)
@@ -368,6 +392,8 @@ void coord_explain(const struct coord *core, uint32_t account, int64_t now,
         bool running = say_pause(&e);
         open = say_ready(&e) && running;
     }
+    if (open)
+        say_answers(&e);
     if (now < core->network.quiet_until) {
         say(&e, "the log was restored from a backup: nothing is sent for a day");
         ask_again(&e, core->network.quiet_until);
@@ -400,7 +426,7 @@ static bool is_ready(const struct coord *core, const struct account_state *b, in
     return core->nodes[row->node].row.state == NODE_JOINED && !row->consent_ended &&
            now >= row->consent_given && now <= row->consent_until &&
            (row->consent_actions & FLZ_ACTION_OPEN) && !state_is_suppressed(core, row->address) &&
-           !pause_of_account(core, b) && row->probe_at &&
+           now >= row->answers_until && !pause_of_account(core, b) && row->probe_at &&
            now - row->probe_at <= core->policy.probe_age_ms_max && row->login_ok &&
            !row->mx_changed && !row->opt_out && !row->denied &&
            (row->quota_permille < 950 || row->quota_permille > 1000);

@@ -540,6 +540,7 @@ static int fold_suppressed(struct coord *core, const struct event *event)
     struct row_suppression row = {.address = event->suppressed.address, .at = event->at};
     memcpy(row.reason, event->suppressed.reason, sizeof row.reason);
     memcpy(row.by, event->suppressed.by, sizeof row.by);
+    row.kind = event->suppressed.kind;
     int r = fold_suppression_add(core, &row);
     size_t i = core->suppressions_count - 1;
     return r < 0 ? r
@@ -1267,6 +1268,50 @@ static int fold_ended(struct coord *core, const struct event *event)
     x->row.ended_at = event->at;
     return touch_live(core, x);
 }
+/* ---- Notices ---- */
+
+/* What a bounce or complaint says of its turn. */
+static int fold_turn_notice(struct coord *core, uint32_t type, const struct event_noticed *e)
+{
+    struct live *x = state_live(core, e->exchange);
+    if (!x || e->notice.turn >= x->row.turns_count)
+        return UNFIT;
+    struct row_turn *t = &x->turns[e->notice.turn];
+    int r = aggregate_take(core, x, e->notice.turn);
+    if (r < 0)
+        return r;
+    if (type == EVENT_BOUNCED)
+        t->bounce = notice_bounce(&e->notice);
+    else
+        t->complained = true;
+    r = aggregate_put(core, x, e->notice.turn);
+    return r < 0 ? r : touch_live(core, x);
+}
+
+static int fold_noticed(struct coord *core, uint32_t type, const struct event_noticed *e)
+{
+    if (e->effect != NOTICE_TAKEN && e->effect != NOTICE_LATE)
+        return 0;
+    if (type != EVENT_ANSWERED)
+        return e->effect == NOTICE_TAKEN ? fold_turn_notice(core, type, e) : 0;
+    struct account_state *account = state_account(core, e->recipient);
+    if (!account)
+        return UNFIT;
+    account->row.answers_until = e->until;
+    memcpy(account->row.answers, e->notice.text, sizeof account->row.answers);
+    return touch_account(core, account);
+}
+
+static int fold_opened(struct coord *core, const struct event_opened *e)
+{
+    struct account_state *account = state_account(core, e->account);
+    if (!account)
+        return UNFIT;
+    account->row.answers_until = 0;
+    account->row.answers[0] = '\0';
+    return touch_account(core, account);
+}
+
 
 /* ---- The door ---- */
 
@@ -1299,6 +1344,10 @@ static int fold_body(struct coord *core, const struct event *event)
     case EVENT_UNSUPPRESSED: return fold_unsuppressed(core, &event->unsuppressed);
     case EVENT_SETTING: return fold_setting(core, event);
     case EVENT_RESLOTTED: return fold_reslotted(core, &event->reslotted);
+    case EVENT_BOUNCED:
+    case EVENT_COMPLAINED:
+    case EVENT_ANSWERED: return fold_noticed(core, event->type, &event->noticed);
+    case EVENT_OPENED: return fold_opened(core, &event->opened);
     case EVENT_RECOVERED: return fold_recovered(core, event);
     case EVENT_HEALTH: return standing_fold(core, event);
     case EVENT_ALERT_OPENED:

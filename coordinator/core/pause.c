@@ -3,6 +3,7 @@
 
 #include "common/base/time.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* The handle + 1 of the pause that holds the account, the widest first; 0: none. */
@@ -93,6 +94,21 @@ int pause_set(struct coord *core, const struct coord_command *command, struct co
     return coord_emit(core, event);
 }
 
+/* Is nobody writing to it since a machine answered? Resuming the account ends that too. */
+static bool answers(const struct coord *core, const struct flz_pause *target, uint32_t subject)
+{
+    return target->scope == FLZ_SCOPE_ACCOUNT &&
+           core->accounts[subject].row.answers_until > core->clock;
+}
+
+static int open_inbound(struct coord *core, uint32_t account, const char *by)
+{
+    struct event event = {.type = EVENT_OPENED, .opened = {.account = account}};
+    memcpy(event.opened.by, by, sizeof event.opened.by);
+    int r = coord_emit(core, event);
+    return r < 0 ? r : exchange_advance_all(core, account);
+}
+
 int pause_end(struct coord *core, const struct coord_command *command, struct coord_update *update)
 {
     const struct flz_pause *target = &command->pause.target;
@@ -100,12 +116,31 @@ int pause_end(struct coord *core, const struct coord_command *command, struct co
     if (subject == COORD_NONE)
         return no_target(update, target);
     const struct pause_state *pause = find(core, target, subject);
+    if (!pause && answers(core, target, subject))
+        return open_inbound(core, subject, command->pause.by);
     if (!pause) {
         update->refused = true;
         flz_msg_set(&update->message, "it is not paused");
         return 0;
     }
     return resume(core, pause->row.handle, command->pause.by);
+}
+
+int pause_stop_account(struct coord *core, uint32_t account, const char *reason, const char *by)
+{
+    struct event event = {
+        .type = EVENT_PAUSED,
+        .paused = {.pause = core->network.pauses,
+                   .target = {.scope = FLZ_SCOPE_ACCOUNT,
+                              .account = core->accounts[account].row.id},
+                   .subject = account,
+                   .until = FLZ_NEVER},
+    };
+    if (find(core, &event.paused.target, account))
+        return 0;
+    (void)snprintf(event.paused.reason, sizeof event.paused.reason, "%s", reason);
+    (void)snprintf(event.paused.by, sizeof event.paused.by, "%s", by);
+    return coord_emit(core, event);
 }
 
 int pause_expire(struct coord *core)

@@ -165,7 +165,8 @@ static struct candidate copy_account(const struct planning *p, struct coord *cor
                  .days = row->days,
                  .sends = civil->sends && has_hours && row->planned_date < p->options.date &&
                           planning_takes_part(core, civil->account, end, FLZ_ACTION_SEND),
-                 .receives = planning_takes_part(core, civil->account, end, FLZ_ACTION_OPEN)},
+                 .receives = planning_takes_part(core, civil->account, end, FLZ_ACTION_OPEN) &&
+                             row->answers_until < end},
         .answers = (row->consent_actions & FLZ_ACTION_REPLY) != 0,
         .changes = account->changes,
         .settings = ramp_settings_of(row),

@@ -140,6 +140,8 @@ static int take_receipt(struct coord *core, const struct coord_command *command)
         return r;
     event.at = core->clock;
     r = standing_heard(core, &event);
+    if (r == 0 && event.receipt.effect == EFFECT_TAKEN)
+        r = notice_refused(core, exchange, receipt);
     return r < 0 ? r : exchange_advance(core, exchange);
 }
 
@@ -168,6 +170,9 @@ static int take(struct coord *core, const struct coord_command *command,
     case FLZ_REPORT_ACCOUNT: return roster_register(core, command, update);
     case FLZ_REPORT_PROBE: return roster_probe(core, command, update);
     case FLZ_REPORT_RELEASE: return roster_release(core, command, update);
+    case FLZ_REPORT_BOUNCE:
+    case FLZ_REPORT_COMPLAINT:
+    case FLZ_REPORT_AUTOREPLY: return notice_take(core, command);
     default:
         return roster_refuse(core, command->report.report, update,
                              "this coordinator does not know reports of kind %u",

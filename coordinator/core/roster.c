@@ -79,6 +79,10 @@ struct gate roster_may_send(const struct coord *core, uint32_t from, uint32_t to
         return sender;
     if (recipient.reason)
         return recipient;
+    if (core->accounts[to].row.answers_until > core->clock)
+        return (struct gate){.reason = VOID_UNREADY,
+                             .fault = FAULT_RECIPIENT,
+                             .until = core->accounts[to].row.answers_until};
     struct gate ready = roster_ready(core, &core->accounts[from]);
     if (ready.reason) {
         ready.fault = ready.fault == FAULT_RECIPIENT ? FAULT_SENDER : FAULT_SENDER_NODE;
@@ -439,8 +443,9 @@ int roster_suppress(struct coord *core, const struct coord_command *command,
     if (state_is_suppressed(core, command->suppress.address) &&
         refuse(update, "this address is on the suppression list already"))
         return 0;
-    struct event event = {.type = EVENT_SUPPRESSED,
-                          .suppressed = {.address = command->suppress.address}};
+    struct event event = {
+        .type = EVENT_SUPPRESSED,
+        .suppressed = {.address = command->suppress.address, .kind = command->suppress.kind}};
     memcpy(event.suppressed.reason, command->suppress.reason, sizeof event.suppressed.reason);
     memcpy(event.suppressed.by, command->suppress.by, sizeof event.suppressed.by);
     int r = coord_emit(core, event);

@@ -88,6 +88,12 @@ static struct flz_id presence_key(enum row_name_kind kind, uint32_t name, uint32
     return id;
 }
 
+const struct row_suppression *state_suppression(const struct coord *core, struct flz_digest address)
+{
+    uint32_t i = flz_map_get(&core->suppressed, state_digest_key(address, 0));
+    return i == FLZ_MAP_NONE ? NULL : &core->suppressions[i].row;
+}
+
 uint32_t state_presence(const struct coord *core, enum row_name_kind kind, uint32_t name,
                         uint32_t node)
 {

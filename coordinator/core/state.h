@@ -260,6 +260,9 @@ uint32_t state_find_name(const struct coord *core, enum row_name_kind kind,
 uint32_t state_find_text(const struct coord *core, enum row_name_kind kind, const char *text);
 uint32_t state_find_node_name(const struct coord *core, const char *name);
 bool state_is_suppressed(const struct coord *core, struct flz_digest address);
+/* Its entry in the suppression list, or NULL. */
+const struct row_suppression *state_suppression(const struct coord *core,
+                                                struct flz_digest address);
 uint32_t state_presence(const struct coord *core, enum row_name_kind kind, uint32_t name,
                         uint32_t node);
 
@@ -428,6 +431,8 @@ uint32_t pause_of_account(const struct coord *core, const struct account_state *
 int pause_set(struct coord *core, const struct coord_command *command, struct coord_update *update);
 int pause_end(struct coord *core, const struct coord_command *command, struct coord_update *update);
 int pause_expire(struct coord *core);
+/* Pauses an account until somebody resumes it, unless it is paused already. */
+int pause_stop_account(struct coord *core, uint32_t account, const char *reason, const char *by);
 int64_t pause_next(const struct coord *core);
 int pause_policy(struct coord *core, const struct coord_command *command,
                  struct coord_update *update);
@@ -454,6 +459,12 @@ int report_take(struct coord *core, const struct coord_command *command,
 bool report_makes_sense(const struct flz_receipt *receipt);
 /* Whose trouble a failure is. */
 uint32_t report_fault(const struct flz_receipt *receipt);
+
+/* notice.c: bounces, complaints, automatic replies; and what a refusal demands at once. */
+int notice_take(struct coord *core, const struct coord_command *command);
+/* What a bounce leaves in its turn: enum row_bounce. */
+uint32_t notice_bounce(const struct flz_notice *notice);
+int notice_refused(struct coord *core, uint32_t exchange, const struct flz_receipt *receipt);
 
 /* recovery.c: receipts of what a restored log has forgotten. */
 bool recovery_is_on(const struct coord *core);

@@ -80,11 +80,13 @@ void tally_turn(const struct row_turn *t, bool is_reply, struct row_tally *ret_p
     struct row_tally part = {.planned = 1};
     count_send(t, &part);
     part.replied = part.sent && is_reply;
+    part.bounced = part.sent && t->bounce == BOUNCE_HARD;
+    part.complaints = part.sent && t->complained;
     if (part.sent && t->find.state == TASK_ENDED) {
         if (t->find.outcome == FLZ_OUTCOME_FOUND)
             count_found(t, &part);
         else if (t->find.outcome == FLZ_OUTCOME_MISSING)
-            part.missing = 1;
+            part.missing = t->bounce == BOUNCE_NONE;
         else
             part.unobserved = 1;
     }

@@ -77,6 +77,7 @@ int cmd_suppress_add(struct ctl *ctl, const struct ctl_arguments *arguments)
         return code;
     ask_add(&ask, "address", arguments->words[0]);
     ask_add_option(&ask, arguments, "reason");
+    ask_add_option(&ask, arguments, "kind");
     return change(ctl, &ask);
 }
 

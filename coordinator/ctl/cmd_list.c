@@ -432,11 +432,50 @@ int cmd_suppress_ls(struct ctl *ctl, const struct ctl_arguments *arguments)
 {
     static const struct show_column columns[] = {
         {"DIGEST", "digest", SHOW_PLAIN, false}, {"ADDRESS", "address", SHOW_PLAIN, false},
-        {"SINCE", "at", SHOW_TIME, false},       {"BY", "by", SHOW_PLAIN, false},
-        {"REASON", "reason", SHOW_PLAIN, false}, {NULL, NULL, SHOW_PLAIN, false},
+        {"KIND", "kind", SHOW_PLAIN, false},     {"SINCE", "at", SHOW_TIME, false},
+        {"BY", "by", SHOW_PLAIN, false},         {"REASON", "reason", SHOW_PLAIN, false},
+        {NULL, NULL, SHOW_PLAIN, false},
     };
     struct ask ask = {.verb = "suppress ls"};
     return list(ctl, &ask, columns);
+}
+
+/* One field of CSV (RFC 4180): quoted always, quotes doubled. What a spreadsheet would take for a
+ * formula begins with a blank instead. */
+static void put_csv(struct flz_buf *buf, const char *text, bool last)
+{
+    flz_buf_add_byte(buf, '"');
+    if (text[0] && strchr("=+-@", text[0]))
+        flz_buf_add_byte(buf, ' ');
+    for (; *text; text++) {
+        if (*text == '"')
+            flz_buf_add_byte(buf, '"');
+        flz_buf_add_byte(buf, (unsigned char)*text < 0x20 || *text == 0x7f ? '?' : (uint8_t)*text);
+    }
+    flz_buf_add_str(buf, last ? "\"\r\n" : "\",");
+}
+
+int cmd_suppress_export(struct ctl *ctl, const struct ctl_arguments *arguments)
+{
+    static const char *const keys[] = {"digest", "address", "kind", "at", "by", "reason"};
+    _cleanup_(answer_deinit) struct answer answer = ANSWER_NULL;
+    _cleanup_(flz_buf_deinit) struct flz_buf csv = FLZ_BUF_NULL;
+    struct ask ask = {.verb = "suppress ls"};
+    int code = ask_do(ctl, &ask, &answer);
+    if (!answer.json)
+        return code;
+    if (ctl->output == CTL_JSON) {
+        show_json(answer.json);
+        return code;
+    }
+    flz_buf_add_str(&csv, "digest,address,kind,since,by,reason\r\n");
+    const json_t *items = json_object_get(answer.json, "items");
+    for (size_t i = 0; i < json_array_size(items); i++)
+        for (size_t k = 0; k < sizeof keys / sizeof *keys; k++)
+            put_csv(&csv, show_string(json_array_get(items, i), keys[k]),
+                    k == sizeof keys / sizeof *keys - 1);
+    (void)fputs(flz_buf_str(&csv), stdout);
+    return code;
 }
 
 /* 21600000 ms are easier read as 6h. */

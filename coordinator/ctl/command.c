@@ -209,6 +209,12 @@ static const struct ctl_option ack_options[] = {
 
 static const struct ctl_option reason_options[] = {{"reason", "TEXT", "why; shown to others"}, END};
 
+static const struct ctl_option suppress_options[] = {
+    {"reason", "TEXT", "why; shown to others"},
+    {"kind", "operator|owner", "whose wish it is"},
+    END,
+};
+
 static const struct ctl_option certify_options[] = {
     {"root", "DIR", "folder of the root key (root.sign)"},
     {"role", "admin|operator|viewer", "what its holder may do"},
@@ -430,9 +436,19 @@ static const struct ctl_command commands[] = {
      pause_options, cmd_pause},
     {"pause ls", "", 0, 0, "pauses in force", "", NULL, cmd_pause_ls},
     {"resume", "TARGET", 1, 1, "end a pause", TARGETS, reason_options, cmd_resume},
-    {"suppress ls", "", 0, 0, "addresses that are not written to", "", NULL, cmd_suppress_ls},
-    {"suppress add", "ADDRESS", 1, 1, "never write to an address", "", reason_options,
+    {"suppress ls", "", 0, 0, "addresses that are not written to",
+     "KIND says who put it there: operator or owner, by 'suppress add'; hard-bounce: a server "
+     "said\n"
+     "that the mailbox is not there; complaint: its user called a message spam.\n",
+     NULL, cmd_suppress_ls},
+    {"suppress add", "ADDRESS", 1, 1, "never write to an address", "", suppress_options,
      cmd_suppress_add},
+    {"suppress export", "", 0, 0, "the list as CSV",
+     "Addresses of members, and the digest of each: BLAKE2b-256 of an address, by which others "
+     "can\n"
+     "hold their own list against it. With -o json: the document of 'suppress ls'.\n\n"
+     "  fluenzrctl suppress export >suppressed.csv\n",
+     NULL, cmd_suppress_export},
     {"suppress rm", "ADDRESS", 1, 1, "take an address (or digest) off the list", "", NULL,
      cmd_suppress_rm},
     {"clock confirm", "", 0, 0, "the coordinator's clock is right: network time follows it",

@@ -276,6 +276,7 @@ int cmd_pause(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_pause_ls(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_resume(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_suppress_ls(struct ctl *ctl, const struct ctl_arguments *arguments);
+int cmd_suppress_export(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_suppress_add(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_suppress_rm(struct ctl *ctl, const struct ctl_arguments *arguments);
 int cmd_clock_confirm(struct ctl *ctl, const struct ctl_arguments *arguments);

@@ -269,6 +269,23 @@ cleo@gamma.test" ]
     run -64 ctl suppress add nobody --reason x
 }
 
+@test "suppress: whose wish it is, and the list as CSV" {
+    start_desk
+    run -64 ctl suppress add ann@alpha.test --reason x --kind bounce
+    run -0 ctl suppress add ann@alpha.test --reason '=said "stop"' --kind owner
+    run -0 ctl suppress add else@else.test --reason 'a trap, we think'
+    run -0 ctl suppress ls
+    [[ $output == *owner* && $output == *operator* ]]
+    run -0 ctl suppress export
+    [ "${lines[0]%$'\r'}" = "digest,address,kind,since,by,reason" ]
+    [[ ${lines[1]} == *',"ann@alpha.test","owner",'*'," =said ""stop"""'* ]]
+    [[ ${lines[2]} == *',"","operator",'*'"a trap, we think"'* ]]
+    run -0 ctl -o json suppress export
+    [ "$(jq -r '.items[0].kind' <<< "$output")" = owner ]
+    run -0 ctl account why ann@alpha.test
+    [[ $output == *"by its owner: =said"* && $output == *"suppress rm"* ]]
+}
+
 @test "invite: the token comes out once, private, and the coordinator records its digest only" {
     start_desk
     run --separate-stderr -0 ctl node invite n3 --out "$D/token"

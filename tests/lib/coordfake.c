@@ -195,6 +195,11 @@ static void on_reports(struct coordfake *fake, struct flz_view payload)
             break;
         case FLZ_REPORT_ACCOUNT: take_account(fake, report, &verdicts[ack.verdicts_count++]); break;
         case FLZ_REPORT_PROBE: take_probe(fake, &report->probe); break;
+        case FLZ_REPORT_BOUNCE:
+        case FLZ_REPORT_COMPLAINT:
+        case FLZ_REPORT_AUTOREPLY:
+            fake->notices[fake->notices_count++ % COORDFAKE_NOTICES_MAX] = *report;
+            break;
         case FLZ_REPORT_RELEASE: fake->releases++; break;
         }
     }

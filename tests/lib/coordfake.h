@@ -13,6 +13,7 @@
 
 #include <uv.h>
 
+#define COORDFAKE_NOTICES_MAX 32
 #define COORDFAKE_RECEIPTS_MAX 20000
 #define COORDFAKE_ACCOUNTS_MAX 20000
 #define COORDFAKE_NETWORK_START INT64_C(1803880800000) /* 2027-03-01T06:00:00Z, a Monday */
@@ -64,6 +65,8 @@ struct coordfake {
     struct flz_map accounts_by_address;
     unsigned probes_count;
     unsigned releases;
+    struct flz_report notices[COORDFAKE_NOTICES_MAX]; /* the newest ones; their notices alone */
+    unsigned notices_count;
 };
 
 /* Makes keys, listens on loopback. Aborts the test on failure. */

@@ -28,14 +28,22 @@
 #define GOLDEN "tests/data/golden/"
 
 static const struct flz_codec *const messages[] = {
-    &flz_codec_signed,      &flz_codec_certificate, &flz_codec_invite,  &flz_codec_node_certificate,
-    &flz_codec_attestation, &flz_codec_task,        &flz_codec_receipt, &flz_codec_account,
-    &flz_codec_probe,       &flz_codec_report,      &flz_codec_hello,   &flz_codec_welcome,
-    &flz_codec_heartbeat,   &flz_codec_pulse,       &flz_codec_tasks,   &flz_codec_reports,
-    &flz_codec_ack,         &flz_codec_join,        &flz_codec_joined,  &flz_codec_admin_request,
-    &flz_codec_admin_reply, &flz_codec_job,         &flz_codec_member,  &flz_codec_day_count,
-    &flz_codec_event_shell, &flz_codec_row_shell,   &flz_codec_revocation,
-    &flz_codec_revocations, &flz_codec_log_head,    &flz_codec_voucher,
+    &flz_codec_signed,      &flz_codec_certificate,
+    &flz_codec_invite,      &flz_codec_node_certificate,
+    &flz_codec_attestation, &flz_codec_task,
+    &flz_codec_receipt,     &flz_codec_account,
+    &flz_codec_probe,       &flz_codec_report,
+    &flz_codec_hello,       &flz_codec_welcome,
+    &flz_codec_heartbeat,   &flz_codec_pulse,
+    &flz_codec_tasks,       &flz_codec_reports,
+    &flz_codec_ack,         &flz_codec_join,
+    &flz_codec_joined,      &flz_codec_admin_request,
+    &flz_codec_admin_reply, &flz_codec_job,
+    &flz_codec_member,      &flz_codec_day_count,
+    &flz_codec_event_shell, &flz_codec_row_shell,
+    &flz_codec_revocation,  &flz_codec_revocations,
+    &flz_codec_log_head,    &flz_codec_voucher,
+    &flz_codec_notice,
 };
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
