@@ -29,6 +29,7 @@ struct queue {
 struct errand {
     struct job *job; /* NULL: the probe, the sweep, or settled */
     bool sweep;
+    bool reports;
     size_t first;
     size_t n;
     size_t settled;
@@ -73,6 +74,8 @@ struct desk {
     bool probing;         /* the visit ends with a look at the account itself */
     int64_t sweep_before; /* what is older is removed by this visit */
     int32_t sweep_today;
+    int64_t reports_boot; /* boot time from which reports are looked for again */
+    struct visit_mark marks[VISIT_PLACES]; /* what was read of INBOX and Junk in this process */
     int32_t sweep_date; /* the local date on which our folder was swept last, in this process */
 
     struct line smtp;
@@ -218,6 +221,18 @@ void desk_rate_recall(struct desk *desk, const struct member *member, int64_t ne
 /* ---- Sending (desk_send.c) ---- */
 
 void desk_open_session(struct desk *desk, const struct member *member);
+
+/* An account that was told to stop begins nothing more, until the pause that follows from what is
+ * reported comes with a pulse. */
+void desk_stop(struct worker *worker, const struct flz_id *account, const char *rule,
+               const char *text);
+
+/* ---- What others said of our messages (desk_report.c) ---- */
+
+/* A message that may be a report, and the named fields of one that a machine wrote in answer to
+ * another. `account`: in whose mailbox; NULL: in the node's own. */
+void desk_take_report(struct worker *worker, const struct flz_id *account, struct flz_view message);
+void desk_take_answer(struct worker *worker, const struct flz_id *account, struct flz_view block);
 
 /* ---- Visiting (desk_visit.c) ---- */
 

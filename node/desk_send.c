@@ -248,18 +248,24 @@ static void on_dot(struct sender *sender, void *userdata)
     journal_sync(worker->parts.journal, on_dot_durable, wait);
 }
 
-/* An account that was told to stop begins nothing more: the pause that follows from its receipt
- * comes with a pulse, and until then it holds by itself. */
+void desk_stop(struct worker *worker, const struct flz_id *account, const char *rule,
+               const char *text)
+{
+    struct desk *desk = desk_find(worker, *account);
+    if (!desk)
+        return;
+    desk->stop_boot = flz_boottime_ms() + STOP_MS;
+    flz_log(worker->parts.log, FLZ_LOG_WARNING, "account_stopped", "account=%s rule=%s text=%s",
+            flz_id_str(*account), rule, text);
+}
+
 static void refused(struct desk *desk, const struct classify_verdict *verdict,
                     struct flz_receipt *receipt)
 {
     receipt->refusal = classify_refusal(verdict);
     (void)flz_text_copy(receipt->rule, sizeof receipt->rule, verdict->rule);
-    if (receipt->refusal != FLZ_REFUSAL_STOP)
-        return;
-    desk->stop_boot = flz_boottime_ms() + STOP_MS;
-    flz_log(desk->worker->parts.log, FLZ_LOG_WARNING, "account_stopped",
-            "account=%s rule=%s text=%s", flz_id_str(desk->account), receipt->rule, receipt->text);
+    if (receipt->refusal == FLZ_REFUSAL_STOP)
+        desk_stop(desk->worker, &desk->account, receipt->rule, receipt->text);
 }
 
 static void on_result(struct sender *sender, const struct smtp_result *result, void *userdata)

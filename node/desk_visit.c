@@ -6,7 +6,10 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
+#define REPORTS_FLOOR_MS 2000 /* real time between looks for reports, however fast a lab is */
+#define REPORTS_AGE_MS (3 * FLZ_DAY_MS) /* real time; older mail is no news */
 #define RETENTION_MS (14 * FLZ_DAY_MS) /* filed messages; then they go, if the owner agreed */
 
 void desk_free_errands(struct desk *desk)
@@ -91,6 +94,11 @@ static void on_outcome(struct visitor *visitor, const struct visit_outcome *outc
         swept(desk, outcome);
         return;
     }
+    if (errand->reports) {
+        if (outcome->reason != VISIT_REASON_SESSION)
+            memcpy(desk->marks, outcome->marks, sizeof desk->marks);
+        return;
+    }
     if (!errand->job) {
         if (outcome->reason != VISIT_REASON_SESSION) {
             desk->probing = false;
@@ -161,9 +169,19 @@ static int on_visitor_secret(struct visitor *visitor, struct flz_secret *ret_sec
     return desk_secret(userdata, ret_secret);
 }
 
+static void on_report(struct visitor *visitor, bool whole, struct flz_view bytes, void *userdata)
+{
+    struct desk *desk = userdata;
+    if (whole)
+        desk_take_report(desk->worker, &desk->account, bytes);
+    else
+        desk_take_answer(desk->worker, &desk->account, bytes);
+}
+
 static const struct visitor_events visitor_events = {
     .on_secret = on_visitor_secret,
     .on_verify = on_verify,
+    .on_report = on_report,
     .on_outcome = on_outcome,
     .on_end = on_visitor_end,
 };
@@ -223,6 +241,17 @@ static bool wants_sweep(struct desk *desk, const struct member *member, struct j
     return today != desk->sweep_date;
 }
 
+/* Once an hour of network time, in a visit that is made anyway; while its owner's consent lives. */
+static bool wants_reports(struct desk *desk, const struct member *member, struct job_clock clock)
+{
+    if (member->record.released || member->record.account.consent.until <= clock.network_now ||
+        clock.boot_now < desk->reports_boot)
+        return false;
+    desk->reports_boot =
+        clock.boot_now + worker_real_ms(desk->worker, FLZ_HOUR_MS, REPORTS_FLOOR_MS);
+    return true;
+}
+
 static size_t gather_errands(struct desk *desk, const struct member *member, struct visit_job *jobs,
                              bool probe)
 {
@@ -231,8 +260,9 @@ static size_t gather_errands(struct desk *desk, const struct member *member, str
     desk->errands = calloc(VISIT_JOBS_MAX, sizeof *desk->errands);
     if (!desk->errands)
         return 0;
-    /* Five visit jobs are the most that one task has; two places are for probe and sweep. */
-    while (desk->visit.count > 0 && count + FLZ_TURNS_MAX + 2 <= VISIT_JOBS_MAX)
+    /* Five visit jobs are the most that one task has; three places are for probe, sweep and
+     * reports. */
+    while (desk->visit.count > 0 && count + FLZ_TURNS_MAX + 3 <= VISIT_JOBS_MAX)
         add_errand(desk, desk_dequeue(&desk->visit), clock, jobs, &count);
     if (probe) {
         jobs[count] = (struct visit_job){.kind = VISIT_PROBE};
@@ -243,6 +273,13 @@ static size_t gather_errands(struct desk *desk, const struct member *member, str
         jobs[count] = (struct visit_job){.kind = VISIT_SWEEP, .before_ms = desk->sweep_before};
         desk->errands[desk->errands_count++] =
             (struct errand){.sweep = true, .first = count++, .n = 1};
+    }
+    if (count > 0 && wants_reports(desk, member, clock)) {
+        jobs[count] = (struct visit_job){
+            .kind = VISIT_REPORTS, .look.arrived_after_ms = flz_realtime_ms() - REPORTS_AGE_MS};
+        memcpy(jobs[count].marks, desk->marks, sizeof desk->marks);
+        desk->errands[desk->errands_count++] =
+            (struct errand){.reports = true, .first = count++, .n = 1};
     }
     return count;
 }

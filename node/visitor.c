@@ -61,6 +61,10 @@ static void drain(struct visitor *visitor)
                            visitor->events->on_verify(visitor, event.verify.job,
                                                       event.verify.header, visitor->userdata));
             break;
+        case VISIT_E_REPORT:
+            visitor->events->on_report(visitor, event.report.whole, event.report.bytes,
+                                       visitor->userdata);
+            break;
         case VISIT_E_OUTCOME:
             visitor->events->on_outcome(visitor, &event.outcome, visitor->userdata);
             break;

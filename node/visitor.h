@@ -18,6 +18,8 @@ struct visitor_events {
     /* A message that looks like the one job `job` seeks: true when it is truly ours (V1). */
     bool (*on_verify)(struct visitor *visitor, size_t job, const struct header *header,
                       void *userdata);
+    /* A message that may be a report (VISIT_E_REPORT); borrowed. */
+    void (*on_report)(struct visitor *visitor, bool whole, struct flz_view bytes, void *userdata);
     /* A job is settled; borrowed. */
     void (*on_outcome)(struct visitor *visitor, const struct visit_outcome *outcome,
                        void *userdata);

@@ -343,6 +343,7 @@ void worker_account_changed(struct worker *worker, struct flz_id account)
         shaping_urge(&desk->smtp.shape);
         shaping_urge(&desk->imap.shape);
         desk->stop_boot = 0;
+        desk->reports_boot = 0;
         desk->probe_boot = 0;
         desk->probes_failed = 0;
         desk->worked = false;

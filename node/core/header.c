@@ -356,6 +356,34 @@ static void take_address(struct header *header, bool *seen, char *field, struct 
     *seen = true;
 }
 
+/* The first one only: some write several, or words behind it. */
+static void take_first_id(char *field, struct flz_view value)
+{
+    const uint8_t *end = value.len ? memchr(value.data, '>', value.len) : NULL;
+    if (end)
+        value.len = (size_t)(end - value.data) + 1;
+    (void)header_parse_message_id(value, field);
+}
+
+/* Auto-Submitted but "no" (RFC 3834 5), Precedence of lists and answering machines, and the fields
+ * that some of these add. */
+static void take_automatic(struct header *header, struct flz_view name, struct flz_view value)
+{
+    static const char *const precedences[] = {"bulk", "junk", "auto_reply", "auto-reply"};
+    char text[32];
+    (void)header_unfold(value, text, sizeof text);
+    flz_ascii_lower_str(text);
+    text[strcspn(text, " ;(")] = '\0';
+    bool says = header_name_is(name, "X-Autoreply") || header_name_is(name, "X-Autorespond");
+    if (header_name_is(name, "Auto-Submitted"))
+        says = text[0] && strcmp(text, "no") != 0;
+    for (size_t i = 0; i < 4 && header_name_is(name, "Precedence"); i++)
+        says |= strcmp(text, precedences[i]) == 0;
+    if (says && !header->automatic[0])
+        (void)snprintf(header->automatic, sizeof header->automatic, "%.*s: %s", (int)name.len,
+                       (const char *)name.data, text);
+}
+
 /* What was met while a block is read. */
 struct progress {
     struct header *header;
@@ -367,6 +395,7 @@ struct progress {
 static void take_field(struct progress *progress, struct flz_view name, struct flz_view value)
 {
     struct header *header = progress->header;
+    take_automatic(header, name, value);
     if (header_name_is(name, "Message-ID")) {
         take_id(header, header->message_id, value, true);
     } else if (header_name_is(name, "X-Microsoft-Original-Message-ID")) {
@@ -384,6 +413,10 @@ static void take_field(struct progress *progress, struct flz_view name, struct f
         (void)header_unfold(value, header->subject, sizeof header->subject);
     } else if (header_name_is(name, "Date") && !header->has_date) {
         header->has_date = header_parse_date(value, &header->date_ms) == 0;
+    } else if (header_name_is(name, "Content-Type") && !header->content_type[0]) {
+        (void)header_unfold(value, header->content_type, sizeof header->content_type);
+    } else if (header_name_is(name, "In-Reply-To") && !header->in_reply_to[0]) {
+        take_first_id(header->in_reply_to, value);
     } else if (header_name_is(name, "Authentication-Results") && !header->authentication[0]) {
         (void)header_unfold(value, header->authentication, sizeof header->authentication);
     } else if (header_name_is(name, "Auto-Submitted") && !header->auto_submitted[0]) {

@@ -16,6 +16,7 @@
 #define HEADER_X_MAX 1024              /* X-FluenzR; longer ones count as absent */
 #define HEADER_AUTHENTICATION_MAX 1024 /* Authentication-Results; longer ones are cut */
 #define HEADER_TOKEN_MAX 64
+#define HEADER_TYPE_MAX 256 /* Content-Type */
 #define HEADER_FIELDS_MAX 2000 /* later ones are not read */
 
 /*
@@ -31,6 +32,11 @@ struct header {
     bool has_date;
     int64_t date_ms;
     char auto_submitted[HEADER_TOKEN_MAX]; /* first word, lower case */
+    char content_type[HEADER_TYPE_MAX]; /* as written; longer ones are cut */
+    char in_reply_to[HEADER_MESSAGE_ID_MAX]; /* the first of them, likewise without brackets */
+    /* The field that says that a machine wrote it (RFC 3834, and those before it), "Precedence:
+     * auto_reply"; "" = none does. */
+    char automatic[HEADER_TOKEN_MAX];
     char x_fluenzr[HEADER_X_MAX];
     char authentication[HEADER_AUTHENTICATION_MAX]; /* the topmost: the last server's own */
     bool doubled;
@@ -44,6 +50,10 @@ struct header {
 /* Enough to recognise a message without reading more of a stranger's than that. */
 #define HEADER_FIELDS_NARROW                                                                       \
     "Message-ID X-Microsoft-Original-Message-ID X-FluenzR From Subject Date"
+
+/* What a report, or an automatic answer, is known by: all that is read of a stranger's mail. */
+#define HEADER_FIELDS_REPORT                                                                       \
+    "Content-Type In-Reply-To X-FluenzR Auto-Submitted Precedence X-Autoreply X-Autorespond"
 
 /* Fills *ret_header from any bytes. */
 void header_parse(struct flz_view block, struct header *ret_header);

@@ -449,6 +449,13 @@ int imap_fetch_uids(struct imap *imap, const uint32_t *uids, size_t n, const cha
     return put_items(imap, fields);
 }
 
+int imap_fetch_body(struct imap *imap, uint32_t uid, uint32_t size)
+{
+    command_begin(imap);
+    flz_buf_printf(&imap->command, "UID FETCH %u (UID BODY.PEEK[]<0.%u>)\r\n", uid, size);
+    return command_send(imap, VERB_OTHER);
+}
+
 int imap_fetch_range(struct imap *imap, uint32_t first, uint32_t last, const char *fields)
 {
     command_begin(imap);

@@ -324,6 +324,10 @@ int imap_search_since(struct imap *imap, int32_t day);
 int imap_fetch_uids(struct imap *imap, const uint32_t *uids, size_t n, const char *fields);
 int imap_fetch_range(struct imap *imap, uint32_t first, uint32_t last, const char *fields);
 
+/* UID FETCH uid (UID BODY.PEEK[]<0.size>): the message itself, at most `size` bytes of it, shows as
+ * imap_fetch.header. */
+int imap_fetch_body(struct imap *imap, uint32_t uid, uint32_t size);
+
 /* UID STORE uid ±FLAGS (flags). */
 int imap_store_add(struct imap *imap, uint32_t uid, uint32_t flags);
 int imap_store_remove(struct imap *imap, uint32_t uid, uint32_t flags);

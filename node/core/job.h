@@ -38,6 +38,7 @@ struct job {
     struct flz_arena arena; /* holds what the task points to */
     bool active;            /* a session or visit has it */
     bool reported;          /* its newest receipt is in the outbox */
+    uint32_t noticed;       /* SEND, REPLY: what others said of it and was told (desk_report.c) */
     uint32_t looks;         /* FIND, AMBIGUOUS: looks that saw nothing */
     int64_t since_boot;     /* boot time from which this process has held it */
     int64_t wait_boot;      /* boot time before which it is left alone (back-off between looks) */

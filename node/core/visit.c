@@ -45,7 +45,11 @@ static void add_job(struct visit *visit, size_t i)
     visit->job_targets[i] = FOLDER_NONE;
     if (job->kind == VISIT_SWEEP)
         visit->sweep = i;
-    if (job->kind == VISIT_PROBE || job->kind == VISIT_SWEEP)
+    if (job->kind == VISIT_REPORTS) {
+        visit->reports = i;
+        memcpy(visit->marks, job->marks, sizeof visit->marks);
+    }
+    if (job->kind == VISIT_PROBE || job->kind == VISIT_SWEEP || job->kind == VISIT_REPORTS)
         return;
     struct target *target = target_of(visit, i, job->in_sent || job->kind == VISIT_SENTFIND);
     visit->job_targets[i] = (uint32_t)(target - visit->targets);
@@ -120,7 +124,7 @@ struct visit *visit_new(const struct visit_options *options, const struct visit_
         !visit->settled)
         return visit_free(visit);
     memcpy(visit->jobs, jobs, n * sizeof *jobs);
-    visit->n_jobs = visit->sweep = visit->targets_capacity = n;
+    visit->n_jobs = visit->sweep = visit->reports = visit->targets_capacity = n;
     if (take_options(visit, options) < 0)
         return visit_free(visit);
     for (size_t i = 0; i < n; i++)
@@ -136,6 +140,7 @@ struct visit *visit_free(struct visit *visit)
         return NULL;
     look_forget(visit);
     folder_list_deinit(&visit->folders);
+    free((void *)visit->report.data);
     (void)imap_free(visit->imap);
     free(visit->jobs);
     free(visit->job_targets);
@@ -257,6 +262,7 @@ static void conclude(struct visit *visit, struct target *target, struct visit_ou
                       outcome);
         break;
     case VISIT_SWEEP:
+    case VISIT_REPORTS:
     case VISIT_PROBE: break;
     }
     if (outcome->result != VISIT_FAILED)
@@ -290,6 +296,14 @@ static void settle_sweep(struct visit *visit)
 {
     if (visit->sweep < visit->n_jobs && !visit->settled[visit->sweep])
         sweep_conclude(visit, outcome_of(visit, visit->sweep));
+}
+
+static void settle_reports(struct visit *visit)
+{
+    if (visit->reports == visit->n_jobs || visit->settled[visit->reports])
+        return;
+    struct visit_outcome *outcome = outcome_of(visit, visit->reports);
+    memcpy(outcome->marks, visit->marks, sizeof outcome->marks);
 }
 
 static void copy_folder(const struct visit *visit, enum folder_role role,
@@ -401,8 +415,14 @@ static bool plan(struct visit *visit)
         enter(visit, PHASE_TIDY);
         sweep_plan(visit);
         return true;
-    case PHASE_PROBE:
+    case PHASE_REPORTS:
         settle_sweep(visit);
+        if (!report_plan(visit)) {
+            settle_reports(visit);
+            enter(visit, PHASE_PROBE);
+        }
+        return true;
+    case PHASE_PROBE:
         if (wants_probe(visit) && visit->cursor++ == 0) {
             visit_push(visit, (struct op){.kind = OP_QUOTA});
             return true;
@@ -447,6 +467,8 @@ static int op_begin(struct visit *visit, struct op *op)
     case OP_FETCH: return look_fetch(visit, op);
     case OP_VERIFY: return look_verify(visit, op);
     case OP_SWEEP: return sweep_begin(visit, op);
+    case OP_REPORTS: return report_scan(visit, op);
+    case OP_READ: return report_read(visit, op);
     case OP_LOOK:
     case OP_CREATE:
     case OP_SUBSCRIBE:
@@ -506,6 +528,8 @@ static void op_ended(struct visit *visit, const struct imap_result *result)
         look_ended(visit, &op, result);
     else if (op.kind == OP_SWEEP)
         sweep_ended(visit, &op, result);
+    else if (op.kind == OP_REPORTS || op.kind == OP_READ)
+        report_ended(visit, &op, result);
     else if (op.kind != OP_ID && op.kind != OP_NAMESPACE)
         act_ended(visit, &op, result);
 }
@@ -598,6 +622,9 @@ static void heard(struct visit *visit, const struct imap_event *event)
     }
     if (event->type == IMAP_EVENT_FETCH && visit->current.kind == OP_SWEEP)
         sweep_heard(visit, &event->fetch);
+    if (event->type == IMAP_EVENT_FETCH &&
+        (visit->current.kind == OP_REPORTS || visit->current.kind == OP_READ))
+        report_heard(visit, &visit->current, &event->fetch);
     look_heard(visit, &visit->current, event);
     act_heard(visit, &visit->current, event);
 }
@@ -678,7 +705,12 @@ static void tell_verify(struct visit *visit, struct visit_event *event)
 /* What there is to tell before anything else may happen. */
 static bool tell(struct visit *visit, struct visit_event *event)
 {
-    if (visit->n_outcomes_told < visit->n_outcomes) {
+    if (visit->has_report) {
+        visit->has_report = false;
+        event->type = VISIT_E_REPORT;
+        event->report.whole = visit->report_whole;
+        event->report.bytes = visit->report;
+    } else if (visit->n_outcomes_told < visit->n_outcomes) {
         event->type = VISIT_E_OUTCOME;
         event->outcome = visit->outcomes[visit->n_outcomes_told++];
     } else if (visit->has_alert) {

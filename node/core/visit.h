@@ -14,11 +14,11 @@
  *          (NAMESPACE,  INBOX, Junk,    the newest    (final looks)      │
  *           LIST)       own folder      headers                          └ unspam, open, answered,
  *                                                                          sweep, tidy; each is
- *                                                                          re-read
+ *                                                                          re-read; then reports
  * Invariants
  *  V1  A message is acted on only when the caller said yes to its header block in this visit.
  *  V2  Foreign mail is seen by PEEK of the named header fields, in a folder opened by EXAMINE (or
- *      open already for an action), and in no other way.
+ *      open already for an action), and in no other way; a multipart/report by PEEK of the whole.
  *  V3  A UID is used only under the UIDVALIDITY it was found with, in this visit; when the validity
  *      changed the message is looked for again.
  *  V4  On one message: out of Junk, \Seen, \Answered, and the filing move last.
@@ -59,6 +59,8 @@ enum visit_job_kind {
     VISIT_EXPIRE,   /* out of our own folder: into Trash, or removed when `may_delete` */
     VISIT_SWEEP,    /* removes the old messages of the network that were filed into our folder, with
                        the owner's consent; one of a visit. Without UIDPLUS nothing is removed */
+    VISIT_REPORTS,  /* what came since the last look and is a report, or a machine's answer, is told
+                       of (VISIT_E_REPORT); one of a visit, changes nothing */
     VISIT_PROBE,    /* login, folders, capabilities, quota; needs no message */
 };
 
@@ -76,14 +78,26 @@ struct visit_look {
                                  0 = not known */
 };
 
+/* INBOX and Junk, up to which UID each was read. */
+#define VISIT_PLACES 2
+#define VISIT_REPORTS_MAX 50 /* read whole in one folder and visit; more of them are passed over */
+
+struct visit_mark {
+    uint32_t uidvalidity;
+    uint32_t uid; /* 0 = none */
+};
+
 struct visit_job {
     struct flz_id id; /* the task's; copied into the outcome */
     enum visit_job_kind kind;
-    struct visit_look look;        /* unused by SWEEP and PROBE */
+    struct visit_look look;        /* unused by SWEEP and PROBE; REPORTS: arrived_after_ms alone, to
+                                      the point */
+    struct visit_mark marks[VISIT_PLACES]; /* REPORTS: what is not above these was read before */
     int64_t before_ms;             /* SWEEP: what is older, by the t= of X-FluenzR, goes */
     char folder[VISIT_FOLDER_MAX]; /* where an earlier look saw it, or "": looked at as well */
     bool in_sent;                  /* TIDY, EXPIRE: the sender's own copy, in the Sent folder */
-    bool search_all;               /* FIND: the final look, past the deadline: all folders */
+    bool search_all;               /* FIND: the final look, past the deadline: all folders.
+                                      REPORTS: every message is read whole (a mailbox of ours) */
     bool may_delete;               /* EXPIRE: the owner's consent covers removal */
 };
 
@@ -147,6 +161,7 @@ struct visit_outcome {
     struct visit_probe probe;                       /* PROBE only */
     uint32_t removed;                               /* SWEEP: messages, re-read and gone */
     bool more;                                      /* SWEEP: more of them may be there */
+    struct visit_mark marks[VISIT_PLACES];          /* REPORTS: for the next look */
 };
 
 /* How the visit ended. Worse ones come with jobs failed for VISIT_REASON_SESSION. */
@@ -168,6 +183,7 @@ enum visit_event_type {
     VISIT_E_NONE,    /* send, receive, wait at most visit_timeout_ms() */
     VISIT_E_SECRET,  /* visit_secret() now */
     VISIT_E_VERIFY,  /* visit_verified() now */
+    VISIT_E_REPORT,  /* a message that may be a report; no answer is waited for */
     VISIT_E_OUTCOME, /* a job is settled */
     VISIT_E_ALERT,   /* words the server wants a person to see */
     VISIT_E_END,     /* all outcomes were given; nothing follows */
@@ -190,6 +206,11 @@ struct visit_event {
             const struct header *header; /* parsed; borrowed until visit_verified() */
             struct flz_view block;       /* as fetched (named fields only); borrowed as well */
         } verify;
+        struct {
+            bool whole; /* the message itself, or as much of it as is read; else the named
+                           fields of one that a machine wrote in answer to another */
+            struct flz_view bytes; /* borrowed until the next call */
+        } report;
         struct visit_outcome outcome;
         struct {
             enum visit_end end;

@@ -220,6 +220,7 @@ static bool concerns(const struct target *target, enum phase phase)
     case PHASE_ALL:
     case PHASE_FOUND:
     case PHASE_SWEEP:
+    case PHASE_REPORTS:
     case PHASE_PROBE:
     case PHASE_END: break;
     }
@@ -418,6 +419,8 @@ int act_begin(struct visit *visit, struct op *op)
     case OP_SCAN:
     case OP_FETCH:
     case OP_SWEEP:
+    case OP_REPORTS:
+    case OP_READ:
     case OP_VERIFY: break;
     }
     assert(!"an operation of another file");

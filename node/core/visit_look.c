@@ -56,6 +56,7 @@ static bool wants_look(enum phase phase, struct target *target, const struct fol
     case PHASE_UNSPAMMED:
     case PHASE_MARK:
     case PHASE_SWEEP:
+    case PHASE_REPORTS:
     case PHASE_TIDY:
     case PHASE_TIDIED:
     case PHASE_PROBE:

@@ -1,6 +1,7 @@
 /*
  * What the files of a visit share: visit.c (session, jobs, outcomes), visit_look.c (finding
- * messages), visit_act.c (changing them), visit_sweep.c (old ones of our folder become targets).
+ * messages), visit_act.c (changing them), visit_sweep.c (old ones of our folder become targets),
+ * visit_report.c (what others say of messages).
  * Nobody else includes this.
  *
  * A visit keeps a small stack of operations. The top one begins (gives a command, or finds that
@@ -30,6 +31,8 @@ enum op_kind {
     OP_FETCH,     /* the headers of the UIDs gathered, from index `number` on */
     OP_VERIFY,    /* the candidates gathered */
     OP_SWEEP,     /* our folder's headers, by sequence numbers from `number` on */
+    OP_REPORTS,   /* headers of what came since the last look, up to `number`; 0 = from the end */
+    OP_READ,      /* the reports gathered, whole, from index `number` on */
     OP_LOOK,      /* for target in `folder`, anew */
     OP_CREATE,    /* our folder */
     OP_SUBSCRIBE, /* our folder */
@@ -119,6 +122,7 @@ enum phase {
     PHASE_SWEEP, /* finds what PHASE_TIDY removes */
     PHASE_TIDY,
     PHASE_TIDIED,
+    PHASE_REPORTS,
     PHASE_PROBE,
     PHASE_END,
 };
@@ -155,6 +159,15 @@ struct visit {
     bool sweep_young;   /* … and something of ours that stays */
     bool sweep_more;
     bool sweep_refused; /* our folder cannot be read */
+
+    size_t reports; /* the job that looks for reports, or n_jobs */
+    struct visit_mark marks[VISIT_PLACES];
+    uint32_t report_place;  /* of the folder that is being read */
+    uint32_t report_newest; /* UID seen in it */
+    bool report_old;        /* the batch has shown what was read before, or is too old */
+    bool has_report;        /* to be told: */
+    bool report_whole;
+    struct flz_view report; /* owned */
 
     enum session session;
     enum visit_end end;
@@ -237,6 +250,14 @@ void sweep_heard(struct visit *visit, const struct imap_fetch *fetch);
 void sweep_ended(struct visit *visit, const struct op *op, const struct imap_result *result);
 /* What became of it, once its targets were removed. */
 void sweep_conclude(struct visit *visit, struct visit_outcome *outcome);
+
+/* visit_report.c */
+/* Pushes the look into the next folder; false when there is none. */
+bool report_plan(struct visit *visit);
+int report_scan(struct visit *visit, struct op *op);
+int report_read(struct visit *visit, struct op *op);
+void report_heard(struct visit *visit, const struct op *op, const struct imap_fetch *fetch);
+void report_ended(struct visit *visit, const struct op *op, const struct imap_result *result);
 
 /* visit_act.c */
 bool act_plan(struct visit *visit);

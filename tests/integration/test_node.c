@@ -9,6 +9,7 @@
 #include "common/sys/clock.h"
 #include "common/sys/config.h"
 #include "common/sys/fsutil.h"
+#include "proto/xheader.h"
 #include "tests/lib/coordfake.h"
 #include "tests/lib/imapfake.h"
 #include "tests/lib/mailworld.h"
@@ -1617,6 +1618,137 @@ static void filed_messages_go_after_14_days_if_the_owner_agreed(void **state)
     stop_node(fx);
 }
 
+/* A delivery report into an account's INBOX: by these ids, of this recipient. */
+static void put_bounce(struct fx *fx, size_t account, const char *envelope_id, const char *header,
+                       const char *recipient, const char *words)
+{
+    char text[4096];
+    (void)snprintf(text, sizeof text,
+                   "From: MAILER-DAEMON@a.test\r\nSubject: Undelivered\r\n"
+                   "Content-Type: multipart/report; report-type=delivery-status;\r\n"
+                   "\tboundary=\"b\"\r\n\r\n--b\r\nContent-Type: message/delivery-status\r\n\r\n"
+                   "Reporting-MTA: dns; mx.a.test\r\n%s%s%s\r\n"
+                   "Final-Recipient: rfc822; %s\r\nAction: failed\r\nStatus: 5.0.0\r\n"
+                   "Diagnostic-Code: smtp; %s\r\n\r\n--b\r\n"
+                   "Content-Type: text/rfc822-headers\r\n\r\n%s\r\n--b--\r\n",
+                   envelope_id[0] ? "Original-Envelope-Id: " : "", envelope_id,
+                   envelope_id[0] ? "\r\n" : "", recipient, words, header);
+    mailworld_deliver(fx->world, account, "INBOX", text);
+}
+
+/* The X-FluenzR that a message left with; `forged`: with another signature. */
+static void header_of(const struct fx *fx, const struct flz_task *task, bool forged,
+                      char *ret_header, size_t size)
+{
+    char value[XHEADER_VALUE_MAX];
+    struct xheader x = {.network = fx->coord->network,
+                        .exchange = task->exchange,
+                        .step = task->turn,
+                        .time_ms = task->mail_time,
+                        .expiry_ms = task->expires,
+                        .key = task->mail_key,
+                        .signature = task->mail_signature};
+    assert_int_equal(flz_text_copy(x.message_id, sizeof x.message_id, task->message_id), 0);
+    x.signature.b[0] ^= forged;
+    assert_int_equal(xheader_format(&x, value), 0);
+    (void)snprintf(ret_header, size, "X-FluenzR: %s\r\n", value);
+}
+
+static const struct flz_notice *notice(const struct fx *fx, unsigned n, uint32_t kind)
+{
+    const struct flz_report *report = &fx->coord->notices[n];
+    assert_true(fx->coord->notices_count > n);
+    assert_int_equal(report->kind, kind);
+    return &report->notice;
+}
+
+static void only_reports_of_messages_that_were_ordered_are_heeded(void **state)
+{
+    struct fx *fx = *state;
+    char header[2048];
+    settle_in(fx);
+    struct flz_id x = coordfake_id();
+    struct flz_task send = task(fx, FLZ_TASK_SEND, x, 0, ADA, BOB);
+    expect(fx, do_task(fx, send), FLZ_OUTCOME_SENT, FLZ_REASON_NONE);
+    /* Forged: ids of nobody, another network's header; and the right one in another's mailbox. */
+    put_bounce(fx, fx->ada, flz_id_str(coordfake_id()), "Message-ID: <forged@a.test>\r\n", BOB,
+               "550 5.1.1 no such user");
+    put_bounce(fx, fx->ada, "",
+               "X-FluenzR: v=1; net=000102030405060708090a0b0c0d0e0f;\r\n"
+               " x=101112131415161718191a1b1c1d1e1f; n=0; t=1; e=2; m=a@a.test; k=0011223344556677;"
+               "\r\n s=AAAA\r\nMessage-ID: <a@a.test>\r\n", BOB, "550 5.1.1 no such user");
+    header_of(fx, &send, true, header, sizeof header);
+    put_bounce(fx, fx->ada, "", header, BOB, "550 5.1.1 no such user");
+    put_bounce(fx, fx->bob, flz_id_str(send.id), "", BOB, "550 5.1.1 no such user");
+    mailworld_deliver(fx->world, fx->ada, "INBOX",
+                      "From: a@x.test\r\nContent-Type: text/plain\r\nSubject: private\r\n\r\n");
+    visit_both(fx);
+    coordfake_run(fx->coord, 300);
+    assert_int_equal(fx->coord->notices_count, 0);
+
+    (void)snprintf(header, sizeof header, "Message-ID: <%s>\r\n", send.message_id);
+    put_bounce(fx, fx->ada, "", header, "BOB@b.test",
+               "550 5.1.1 <bob@b.test>: User unknown in virtual mailbox table");
+    visit_both(fx);
+    WAIT_FOR(fx, 5000, fx->coord->notices_count == 1);
+    const struct flz_notice *got = notice(fx, 0, FLZ_REPORT_BOUNCE);
+    assert_true(flz_id_equal(got->exchange, x));
+    assert_true(flz_id_equal(got->account, send.account));
+    assert_true(flz_id_equal(got->peer, send.peer_account));
+    assert_int_equal(got->refusal, FLZ_REFUSAL_SUSPEND);
+    assert_int_equal(got->reason, FLZ_REASON_RECIPIENT);
+    assert_int_equal(got->reply_code, 550);
+    assert_string_equal(got->enhanced, "5.1.1");
+    assert_string_equal(got->rule, "no-mailbox");
+    assert_null(strstr(got->text, "bob@"));
+    /* The same again, by another id of it: known. */
+    put_bounce(fx, fx->ada, flz_id_str(send.id), "", BOB, "550 5.1.1 no such user");
+    /* A machine answers it; a person does not count. */
+    (void)snprintf(header, sizeof header,
+                   "From: bob@b.test\r\nIn-Reply-To: <%s>\r\nSubject: Re\r\n\r\n", send.message_id);
+    mailworld_deliver(fx->world, fx->ada, "INBOX", header);
+    visit_both(fx);
+    coordfake_run(fx->coord, 300);
+    assert_int_equal(fx->coord->notices_count, 1);
+    (void)snprintf(header, sizeof header,
+                   "From: bob@b.test\r\nIn-Reply-To: <%s>\r\nAuto-Submitted: auto-replied\r\n"
+                   "Subject: I am away\r\n\r\n",
+                   send.message_id);
+    mailworld_deliver(fx->world, fx->ada, "INBOX", header);
+    visit_both(fx);
+    WAIT_FOR(fx, 5000, fx->coord->notices_count == 2);
+    got = notice(fx, 1, FLZ_REPORT_AUTOREPLY);
+    assert_string_equal(got->text, "Auto-Submitted: auto-replied");
+    assert_true(flz_id_equal(got->peer, send.peer_account));
+    assert_int_equal(mailworld_count(fx->world, fx->ada, "INBOX", "Undelivered"), 5);
+    no_violation(fx);
+    stop_node(fx);
+}
+
+static void bounce_that_means_stop_stops_the_account(void **state)
+{
+    struct fx *fx = *state;
+    settle_in(fx);
+    struct flz_task send = task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB);
+    expect(fx, do_task(fx, send), FLZ_OUTCOME_SENT, FLZ_REASON_NONE);
+    put_bounce(fx, fx->ada, flz_id_str(send.id), "", BOB,
+               "550 5.7.515 Access denied, sending domain does not meet the requirements");
+    visit_both(fx);
+    WAIT_FOR(fx, 5000, fx->coord->notices_count == 1);
+    assert_int_equal(notice(fx, 0, FLZ_REPORT_BOUNCE)->refusal, FLZ_REFUSAL_STOP);
+    assert_true(log_has(fx, "account_stopped"));
+    /* Of an address behind a forwarding nothing is learnt of the recipient's own. */
+    send = task(fx, FLZ_TASK_SEND, coordfake_id(), 0, BOB, ADA);
+    expect(fx, do_task(fx, send), FLZ_OUTCOME_SENT, FLZ_REASON_NONE);
+    char header[2048];
+    header_of(fx, &send, false, header, sizeof header);
+    put_bounce(fx, fx->bob, "", header, "elsewhere@c.test", "550 5.1.1 no such user");
+    visit_both(fx);
+    WAIT_FOR(fx, 5000, fx->coord->notices_count == 2);
+    assert_int_equal(notice(fx, 1, FLZ_REPORT_BOUNCE)->refusal, FLZ_REFUSAL_SOFT);
+    stop_node(fx);
+}
+
 static void a_paused_mailbox_is_not_swept(void **state)
 {
     struct fx *fx = *state;
@@ -2183,6 +2315,8 @@ int main(int argc, char **argv)
         TEST(refusals_are_told_apart),
         TEST(whatever_the_server_does_a_dot_leaves_once),
         TEST(account_told_to_stop_stops_at_once),
+        TEST(only_reports_of_messages_that_were_ordered_are_heeded),
+        TEST(bounce_that_means_stop_stops_the_account),
         TEST(a_refused_login_is_told_at_once_and_tried_thrice),
         cmocka_unit_test_setup_teardown(googles_servers_get_no_password_whatever_they_are_called,
                                         setup_google, teardown),

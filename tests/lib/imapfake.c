@@ -620,6 +620,19 @@ static void add_section(struct imapfake *fake, const struct message *m, const ch
     flz_buf_add_view(&fake->out, flz_buf_view(&block));
 }
 
+/* In others' mail only what calls itself a report may be read, and only by EXAMINE. */
+static void add_whole(struct imapfake *fake, const struct message *m, size_t max)
+{
+    size_t len = strlen(m->header);
+    if (!header_contains(m->header, "Content-Type", "multipart/report") && !fake->options.no_others)
+        violate(fake, "reads what is no report", m->header);
+    if (!fake->read_only)
+        violate(fake, "reads a report in a folder open for writing", m->header);
+    len = len < max ? len : max;
+    flz_buf_printf(&fake->out, " BODY[]<0> {%zu}\r\n", len);
+    flz_buf_add(&fake->out, m->header, len);
+}
+
 static void date_text(int64_t ms, char ret_text[static 64])
 {
     static const char *const months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
@@ -648,6 +661,8 @@ static void fetch_one(struct imapfake *fake, size_t i, struct tokens *tokens)
             flz_buf_printf(&fake->out, " RFC822.SIZE %zu", strlen(m->header) + 100);
         else if (strncasecmp(word, "BODY.PEEK[HEADER.FIELDS", 23) == 0)
             add_section(fake, m, word);
+        else if (strncasecmp(word, "BODY.PEEK[]<0.", 14) == 0)
+            add_whole(fake, m, (size_t)strtoul(word + 14, NULL, 10));
         else if (strncasecmp(word, "BODY", 4) == 0 || strncasecmp(word, "RFC822", 6) == 0)
             violate(fake, "reads more than named fields by PEEK", word);
     }

@@ -39,6 +39,7 @@ struct imapfake_options {
     bool literals;            /* strings as literals where they may be */
     bool empty_words;         /* says OK to STORE and MOVE and does nothing */
     bool hides_mail;          /* SEARCH finds nothing, FETCH by number leaves out what is ours */
+    bool no_others;           /* a mailbox of the client's own: all of it may be read */
     bool lying_search;        /* SEARCH finds the wrong ones */
     bool capability_in_login; /* the code in the OK to the login */
     char delimiter;           /* 0 = '/' */

@@ -174,6 +174,11 @@ struct run {
     size_t n_outcomes;
     enum visit_end end;
     char end_text[VISIT_TEXT_MAX];
+    struct {
+        bool whole;
+        char text[2048];
+    } reports[JOBS_MAX];
+    size_t n_reports;
     unsigned verified;
     unsigned alerts;
     bool keep;
@@ -203,6 +208,12 @@ static void take(struct run *run, struct visit *visit, const struct visit_event 
     case VISIT_E_OUTCOME:
         assert_true(run->n_outcomes < JOBS_MAX);
         run->outcomes[run->n_outcomes++] = event->outcome;
+        break;
+    case VISIT_E_REPORT:
+        assert_true(run->n_reports < JOBS_MAX);
+        run->reports[run->n_reports].whole = event->report.whole;
+        (void)snprintf(run->reports[run->n_reports++].text, sizeof run->reports[0].text, "%.*s",
+                       (int)event->report.bytes.len, (const char *)event->report.bytes.data);
         break;
     case VISIT_E_ALERT: run->alerts++; break;
     case VISIT_E_END:
@@ -267,7 +278,7 @@ static void go(struct run *run, struct imapfake *fake, const struct visit_job *j
     if (!run->kept)
         imapfake_connect(fake);
     run->kept = NULL;
-    run->n_outcomes = 0;
+    run->n_outcomes = run->n_reports = 0;
     if (run->greeted)
         imapfake_sent(fake, imapfake_output(fake).len);
     unsigned begun = imapfake_commands(fake);
@@ -1224,6 +1235,107 @@ static void many_messages_are_served_in_one_visit(void **state)
     (void)imapfake_free(fake);
 }
 
+/* ---- Reports ---- */
+
+#define REPORT_TYPE "Content-Type: multipart/report; report-type=delivery-status; boundary=b\r\n"
+
+static void put(struct imapfake *fake, const char *folder, const char *header)
+{
+    (void)imapfake_deliver(fake, folder, header, 0, NOW);
+}
+
+static struct visit_job reports_job(void)
+{
+    return (struct visit_job){.kind = VISIT_REPORTS, .look.arrived_after_ms = NOW - FLZ_DAY_MS};
+}
+
+static void only_reports_are_read_and_only_what_is_new(void **state)
+{
+    for (size_t i = 0; i < N_SERVERS; i++) {
+        struct run run = {.split = i};
+        struct imapfake *fake = account(&servers[i]);
+        const char *junk = in_prefix(&servers[i], "Spam");
+        struct visit_job job = reports_job();
+        _cleanup_(flz_buf_deinit) struct flz_buf before = FLZ_BUF_NULL, after = FLZ_BUF_NULL;
+        put(fake, "INBOX", REPORT_TYPE "Subject: one\r\n\r\n--b\r\n");
+        put(fake, junk, REPORT_TYPE "Subject: two\r\n\r\n--b\r\n");
+        put(fake, "INBOX", "Content-Type: text/plain\r\nSubject: private\r\n\r\nsecret\r\n");
+        (void)imapfake_deliver(fake, "INBOX", REPORT_TYPE "Subject: old\r\n\r\n", 0,
+                               NOW - 2 * FLZ_DAY_MS);
+        imapfake_dump(fake, &before);
+        go(&run, fake, &job, 1);
+        assert_int_equal(run.end, VISIT_END_DONE);
+        expect(&run, 0, VISIT_DONE, VISIT_REASON_NONE);
+        imapfake_dump(fake, &after);
+        assert_string_equal(flz_buf_str(&before), flz_buf_str(&after));
+        assert_int_equal(run.n_reports, 2);
+        assert_true(run.reports[0].whole && strstr(run.reports[0].text, "Subject: one"));
+        assert_true(run.reports[1].whole && strstr(run.reports[1].text, "Subject: two"));
+
+        /* What was read is not read again; what came since is. */
+        memcpy(job.marks, outcome(&run, 0)->marks, sizeof job.marks);
+        go(&run, fake, &job, 1);
+        assert_int_equal(run.n_reports, 0);
+        put(fake, "INBOX", REPORT_TYPE "Subject: three\r\n\r\n--b\r\n");
+        go(&run, fake, &job, 1);
+        assert_int_equal(run.n_reports, 1);
+        assert_non_null(strstr(run.reports[0].text, "Subject: three"));
+        /* Other numbers: everything is new. */
+        imapfake_renumber(fake, "INBOX");
+        go(&run, fake, &job, 1);
+        assert_int_equal(run.n_reports, 2);
+        fake = imapfake_free(fake);
+    }
+}
+
+static void machines_that_answer_are_told_by_their_header_alone(void **state)
+{
+    static const struct {
+        const char *header;
+        bool told;
+    } rows[] = {
+        {"In-Reply-To: <a@a.test>\r\nAuto-Submitted: auto-replied\r\n", true},
+        {"In-Reply-To: <a@a.test> (yours)\r\nPrecedence: bulk\r\n", true},
+        {"In-Reply-To: <a@a.test>\r\nX-Autoreply: yes\r\n", true},
+        {"In-Reply-To: <a@a.test>\r\nAuto-Submitted: no\r\n", false},
+        {"In-Reply-To: <a@a.test>\r\n", false},                        /* a person */
+        {"Auto-Submitted: auto-generated\r\n", false},                 /* in answer to nothing */
+        {"In-Reply-To: <a@a.test>\r\nAuto-Submitted: auto-replied\r\nX-FluenzR: v=1\r\n",
+         false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct run run = {.split = 0};
+        struct imapfake *fake = account(&servers[0]);
+        struct visit_job job = reports_job();
+        char text[512];
+        (void)snprintf(text, sizeof text, "%sSubject: away\r\n\r\nI am away.\r\n",
+                       rows[i].header);
+        put(fake, "INBOX", text);
+        go(&run, fake, &job, 1);
+        assert_int_equal(run.n_reports, rows[i].told);
+        if (rows[i].told) {
+            assert_false(run.reports[0].whole);
+            assert_null(strstr(run.reports[0].text, "away"));
+        }
+        fake = imapfake_free(fake);
+    }
+}
+
+static void ten_thousand_reports_are_read_in_part(void **state)
+{
+    struct run run = {.split = 0};
+    struct imapfake *fake = account(&servers[0]);
+    struct visit_job job = reports_job();
+    for (int i = 0; i < 1000; i++)
+        put(fake, "INBOX", "Content-Type: text/plain\r\n\r\n");
+    put(fake, "INBOX", REPORT_TYPE "Subject: newest\r\n\r\n--b\r\n");
+    unsigned commands = imapfake_commands(fake);
+    go(&run, fake, &job, 1);
+    assert_int_equal(run.n_reports, 1);
+    assert_true(imapfake_commands(fake) - commands < 20);
+    fake = imapfake_free(fake);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1265,6 +1377,9 @@ int main(void)
         cmocka_unit_test(a_kept_connection_serves_the_next_visit_without_login),
         cmocka_unit_test(a_silent_server_fails_what_is_left),
         cmocka_unit_test(many_messages_are_served_in_one_visit),
+        cmocka_unit_test(only_reports_are_read_and_only_what_is_new),
+        cmocka_unit_test(machines_that_answer_are_told_by_their_header_alone),
+        cmocka_unit_test(ten_thousand_reports_are_read_in_part),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
