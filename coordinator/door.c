@@ -383,6 +383,7 @@ static const char *on_heartbeat(struct door *door, uint32_t node,
     send_revocations(door, node);
 
     static struct flz_pause pauses[4096];
+    static struct flz_id suppressed[FLZ_SUPPRESSED_MAX];
     int64_t now = server_now(server);
     int64_t rate = server_rate_milli(server);
     /* At the world's pace the lease bounds everything; a lab's clock runs away within seconds, so
@@ -403,6 +404,9 @@ static const char *on_heartbeat(struct door *door, uint32_t node,
         .pauses = pauses,
         .pauses_count = coord_node_pauses(server->core, node, now, pauses,
                                           sizeof pauses / sizeof *pauses),
+        .suppressed = suppressed,
+        .suppressed_count =
+            coord_suppressed_accounts(server->core, suppressed, FLZ_SUPPRESSED_MAX),
     };
     (void)send_frame(door, node, FLZ_KIND_PULSE, &flz_codec_pulse, &pulse);
     metrics_add(server->metrics, METER_LEASES, METRICS_LABELS("renew"), 1);

@@ -2,8 +2,10 @@
 
 #include "common/base/time.h"
 #include "common/sys/seal.h"
+#include "node/endpoint.h"
 #include "node/grant.h"
 
+#include <errno.h>
 #include <stddef.h>
 
 const struct config_key node_config_keys[] = {
@@ -41,6 +43,14 @@ const struct config_key node_config_keys[] = {
     {"mail.probe_age", CONFIG_DURATION, offsetof(struct config, probe_age_ms), .fallback = "1d",
      .min = FLZ_MINUTE_MS, .max = FLZ_DAY_MS,
      .help = "accounts are looked at again after half of it"},
+    {"feedback.imap", CONFIG_TEXT, offsetof(struct config, feedback_imap), .fallback = "",
+     .help = "imaps://HOST:993 of this node's own mailbox of complaints and bounces; empty: none"},
+    {"feedback.user", CONFIG_TEXT, offsetof(struct config, feedback_user), .fallback = "",
+     .help = "who logs in there"},
+    {"feedback.password_file", CONFIG_PATH, offsetof(struct config, feedback_password_file),
+     .fallback = "", .help = "one line, mode 0600"},
+    {"feedback.every", CONFIG_DURATION, offsetof(struct config, feedback_every_ms),
+     .fallback = "15m", .min = 100, .max = FLZ_DAY_MS, .help = "how often it is looked into"},
     {"credit", CONFIG_INT, offsetof(struct config, credit), .fallback = "5000", .min = 1,
      .max = 20000, .help = "open tasks this node takes at most"},
     {"oauth.microsoft.client_id", CONFIG_TEXT, offsetof(struct config, oauth_client_id),
@@ -61,8 +71,30 @@ struct grant_settings node_config_grant(const struct config *config)
                                    .authority = config->oauth_authority};
 }
 
+static int check_feedback(const struct config *config, struct flz_msg *msg)
+{
+    struct endpoint endpoint;
+    if (!config->feedback_imap[0])
+        return 0;
+    int r = endpoint_parse(config->feedback_imap, &endpoint, msg);
+    if (r < 0) {
+        flz_msg_wrap(msg, "feedback.imap");
+        return r;
+    }
+    if (endpoint.scheme != CONN_IMAP && endpoint.scheme != CONN_IMAPS)
+        flz_msg_set(msg, "feedback.imap: imaps://HOST:993 or imap://HOST:143 is wanted");
+    else if (!config->feedback_user[0] || !config->feedback_password_file[0])
+        flz_msg_set(msg, "feedback.imap needs feedback.user and feedback.password_file");
+    else
+        return 0;
+    return flz_fail(-EINVAL);
+}
+
 int node_config_check(const struct config *config, struct flz_msg *msg)
 {
+    int r = check_feedback(config, msg);
+    if (r < 0)
+        return r;
     struct grant_settings settings = node_config_grant(config);
     return grant_settings_check(&settings, msg);
 }

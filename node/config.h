@@ -23,6 +23,10 @@ struct config {
     int64_t connect_timeout_ms;
     int64_t reply_timeout_ms;
     int64_t probe_age_ms;
+    char feedback_imap[CONFIG_TEXT_MAX]; /* URL of the node's own mailbox of reports; "": none */
+    char feedback_user[CONFIG_TEXT_MAX];
+    char feedback_password_file[CONFIG_TEXT_MAX];
+    int64_t feedback_every_ms;
     int64_t credit;
     char oauth_client_id[CONFIG_TEXT_MAX]; /* of the app registration; "": nobody signs in */
     char oauth_tenant[CONFIG_TEXT_MAX];

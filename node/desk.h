@@ -1,8 +1,8 @@
 /*
  * What the files of the worker share: worker.c (time, accepting, the loop), worker_records.c (what
  * is kept and reported), worker_gate.c (what a job may do), and those of a desk, which serves one
- * account: desk.c, desk_line.c (its servers), desk_rate.c, desk_send.c, desk_visit.c, desk_probe.c.
- * Nobody else includes this.
+ * account: desk.c, desk_line.c (its servers), desk_rate.c, desk_send.c, desk_visit.c, desk_probe.c,
+ * desk_report.c. feedback.c looks into the node's own mailbox. Nobody else includes this.
  */
 #pragma once
 

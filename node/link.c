@@ -52,6 +52,8 @@ struct link {
     int64_t lease_end_boot;
     struct flz_pause *pauses; /* owned */
     size_t pauses_count;
+    struct flz_id *suppressed; /* owned */
+    size_t suppressed_count;
     uint64_t revocations_all; /* how many there are, by the newest pulse */
 };
 
@@ -328,16 +330,23 @@ static const char *on_welcome(struct link *link, struct flz_view payload, struct
 
 static int keep_pauses(struct link *link, const struct flz_pulse *pulse)
 {
-    struct flz_pause *pauses = NULL;
-    if (pulse->pauses_count > 0) {
-        pauses = calloc(pulse->pauses_count, sizeof *pauses);
-        if (!pauses)
-            return flz_fail(-ENOMEM);
-        memcpy(pauses, pulse->pauses, pulse->pauses_count * sizeof *pauses);
+    _cleanup_(flz_freep) struct flz_pause *copy = calloc(pulse->pauses_count + 1, sizeof *copy);
+    struct flz_id *suppressed = calloc(pulse->suppressed_count + 1, sizeof *suppressed);
+    if (!copy || !suppressed) {
+        free(suppressed);
+        return flz_fail(-ENOMEM);
     }
+    struct flz_pause *pauses = steal_ptr(&copy);
+    if (pulse->pauses_count > 0)
+        memcpy(pauses, pulse->pauses, pulse->pauses_count * sizeof *pauses);
+    if (pulse->suppressed_count > 0)
+        memcpy(suppressed, pulse->suppressed, pulse->suppressed_count * sizeof *suppressed);
     free(link->pauses);
     link->pauses = pauses;
     link->pauses_count = pulse->pauses_count;
+    free(link->suppressed);
+    link->suppressed = suppressed;
+    link->suppressed_count = pulse->suppressed_count;
     return 0;
 }
 
@@ -542,6 +551,7 @@ struct link *link_free(struct link *link)
         (void)bus_close(link->socket);
     if (link->beat)
         uv_close((uv_handle_t *)link->beat, free_timer);
+    free(link->suppressed);
     free(link->pauses);
     (void)revocations_free(link->revocations);
     free(link);
@@ -608,6 +618,14 @@ bool link_paused(const struct link *link, struct flz_id account, const char *pro
         default: return true;
         }
     }
+    return false;
+}
+
+bool link_suppressed(const struct link *link, struct flz_id account)
+{
+    for (size_t i = 0; i < link->suppressed_count; i++)
+        if (flz_id_equal(link->suppressed[i], account))
+            return true;
     return false;
 }
 

@@ -79,5 +79,8 @@ int64_t link_lease_end_boot(const struct link *link);
 bool link_paused(const struct link *link, struct flz_id account, const char *provider,
                  const char *domain);
 
+/* True when nobody writes to this account any more, as the newest pulse says. */
+bool link_suppressed(const struct link *link, struct flz_id account);
+
 /* For status: words on how it stands ("welcomed", "connecting", why it was refused). */
 const char *link_state_text(const struct link *link);

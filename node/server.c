@@ -13,6 +13,7 @@
 #include "node/control.h"
 #include "node/domains.h"
 #include "node/enrol.h"
+#include "node/feedback.h"
 #include "node/identity.h"
 #include "node/import.h"
 #include "node/io/conn.h"
@@ -66,6 +67,7 @@ struct server {
     struct tokens *tokens;
     struct signins *signins;
     struct worker *worker;
+    struct feedback *feedback;
     struct bus *bus;
     struct link *link;
     struct control *control;
@@ -467,6 +469,14 @@ static int open_doors(struct server *server, struct flz_msg *msg)
     if (r < 0)
         return r;
     worker_set_link(server->worker, server->link);
+    struct feedback_parts feedback = {.loop = &server->loop,
+                                      .log = server->log,
+                                      .pool = server->pool,
+                                      .worker = server->worker,
+                                      .config = config};
+    r = feedback_open(&feedback, &server->feedback, msg);
+    if (r < 0)
+        return r;
     struct control_parts control = {
         .loop = &server->loop,
         .log = server->log,
@@ -526,6 +536,7 @@ static void server_deinit(struct server *server)
     /* Closing the journal runs the loop: what it may call back is gone and forgotten by then. */
     server->control = control_close(server->control);
     server->signins = signins_free(server->signins);
+    server->feedback = feedback_free(server->feedback);
     server->worker = worker_free(server->worker);
     server->tokens = tokens_free(server->tokens);
     server->oauth = oauth_client_free(server->oauth);

@@ -89,6 +89,7 @@ int worker_fill_gate(struct worker *worker, const struct job *job, const struct 
         gate.consent.until = 0;
     if (is_to_send(job)) {
         gate.peer_revoked = worker_peer_is_revoked(worker, task);
+        gate.peer_suppressed = worker->link && link_suppressed(worker->link, task->peer_account);
         gate.revocations_lacking = worker->link && !link_knows_revocations(worker->link);
     }
     int r = worker_domain_refuses(worker, account->address, &gate.own_refused);

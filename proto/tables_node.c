@@ -180,7 +180,8 @@ CODEC(pulse, flz__pulse, flz_pulse,
       MESSAGE_REQUIRED(flz_pulse, header, codec_frame_header), S64(flz_pulse, echo_boot_ms),
       S64(flz_pulse, lease_ms), S64(flz_pulse, network_now), S64(flz_pulse, rate_milli),
       S64(flz_pulse, horizon), U64(flz_pulse, revocation_version),
-      MESSAGES(flz_pulse, pauses, PAUSES_MAX, codec_pause));
+      MESSAGES(flz_pulse, pauses, PAUSES_MAX, codec_pause),
+      FIXEDS(flz_pulse, suppressed, FLZ_SUPPRESSED_MAX));
 
 CODEC(revocations, flz__revocations, flz_revocations,
       MESSAGE_REQUIRED(flz_revocations, header, codec_frame_header), U64(flz_revocations, from),

@@ -31,6 +31,7 @@
 #define FLZ_FRAME_SIZE_MAX (256 * 1024)
 #define FLZ_OPEN_TASKS_MAX 20000 /* tasks a node may hold open, all accounts together */
 #define FLZ_PACKS_MAX 16
+#define FLZ_SUPPRESSED_MAX 2048 /* accounts in one pulse */
 #define FLZ_VOUCHER_MAX 1024 /* an encoded voucher */
 #define FLZ_MSG_BYTES_MAX 512
 #define FLZ_REVOCATION_BYTES_MAX 1024 /* one Signed(REVOCATION) */
@@ -357,7 +358,6 @@ enum flz_scope {
     FLZ_SCOPE_DOMAIN = 3,
     FLZ_SCOPE_ACCOUNT = 4,
     FLZ_SCOPE_NODE = 5,
-    FLZ_SCOPE_ADDRESS = 6, /* in pulses only: nobody writes to the account, it may do all else */
 };
 
 struct flz_pause {
@@ -377,6 +377,8 @@ struct flz_pulse {
     uint64_t revocation_version; /* how many there are */
     const struct flz_pause *pauses;
     size_t pauses_count;
+    const struct flz_id *suppressed; /* accounts nobody writes to, as of lately */
+    size_t suppressed_count;
 };
 
 /* Revocations number from + 1, from + 2 … of the network. */

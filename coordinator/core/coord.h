@@ -299,6 +299,10 @@ uint32_t coord_health_cap(const struct coord *core, uint32_t account, uint32_t p
 /* How many such are in a state that is not healthy. */
 size_t coord_standings_in(const struct coord *core, uint32_t state);
 
+/* Accounts whose address was suppressed of late, the newest first: what may have been ordered to
+ * them before is to be withdrawn. Returns how many. */
+size_t coord_suppressed_accounts(const struct coord *core, struct flz_id *ret_accounts, size_t max);
+
 /* Pauses in force at `now` that touch this node's accounts, at most `max`: what a node's pulse
  * says; a neighbour's are not its business. */
 size_t coord_node_pauses(const struct coord *core, uint32_t node, int64_t now,

@@ -191,6 +191,22 @@ size_t coord_node_pauses(const struct coord *core, uint32_t node, int64_t now,
     return n;
 }
 
+#define SUPPRESSED_TOLD_MS (8 * FLZ_DAY_MS) /* the longest slot of an order */
+
+size_t coord_suppressed_accounts(const struct coord *core, struct flz_id *ret_accounts, size_t max)
+{
+    size_t n = 0;
+    for (size_t i = core->suppressions_count; i-- > 0 && n < max;) {
+        const struct suppression_state *s = &core->suppressions[i];
+        if (s->row.at < core->clock - SUPPRESSED_TOLD_MS)
+            break; /* they stand in the order of their time */
+        uint32_t account = s->live ? coord_find_address(core, s->row.address) : COORD_NONE;
+        if (account != COORD_NONE)
+            ret_accounts[n++] = core->accounts[account].row.id;
+    }
+    return n;
+}
+
 int pause_policy(struct coord *core, const struct coord_command *command,
                  struct coord_update *update)
 {

@@ -84,6 +84,8 @@ enum flz_reason job_gate_check(const struct flz_task *task, const struct job_gat
         return FLZ_REASON_NONE;
     if (gate->peer_revoked)
         return FLZ_REASON_REVOKED;
+    if (gate->peer_suppressed)
+        return FLZ_REASON_SUPPRESSED;
     /* Who was cut off lately is not known yet: authority is not complete, and is waited for. */
     if (gate->revocations_lacking)
         return FLZ_REASON_LEASE;

@@ -65,6 +65,7 @@ struct job_gate {
     bool own_refused;         /* opt-out or provider policy of the account's own domain */
     bool peer_refused;        /* opt-out of the recipient's domain */
     bool peer_revoked;        /* the node that vouches for the recipient was cut off */
+    bool peer_suppressed;     /* nobody writes to the recipient any more */
     bool revocations_lacking; /* there are some that this node does not know yet */
     bool given_up;            /* the log that ordered it was */
 };

@@ -1725,6 +1725,58 @@ static void only_reports_of_messages_that_were_ordered_are_heeded(void **state)
     stop_node(fx);
 }
 
+/* Complaints come to a mailbox of the node's own, whose messages of no account are read. */
+static void complaints_come_to_the_feedback_mailbox(void **state)
+{
+    struct fx *fx = *state;
+    char text[4096];
+    int fd = open(path_of(fx, "node.yaml"), O_WRONLY | O_APPEND | O_CLOEXEC);
+    size_t own = mailworld_add_own(fx->world, "fbl@a.test");
+    write_file(fx, "fbl.password", IMAPFAKE_PASSWORD "\n");
+    (void)snprintf(text, sizeof text,
+                   "feedback:\n  imap: imaps://127.0.0.1:%u\n  user: " IMAPFAKE_USER "\n"
+                   "  password_file: %s\n  every: 200ms\n",
+                   mailworld_imap_port(fx->world, own), path_of(fx, "fbl.password"));
+    assert_true(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+    (void)close(fd);
+    settle_in(fx);
+    struct flz_task send = task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB);
+    expect(fx, do_task(fx, send), FLZ_OUTCOME_SENT, FLZ_REASON_NONE);
+    mailworld_deliver(fx->world, own, "INBOX", "Subject: spam\r\n\r\nbuy\r\n");
+    (void)snprintf(text, sizeof text,
+                   "Content-Type: multipart/report; report-type=feedback-report; boundary=q\r\n\r\n"
+                   "--q\r\nContent-Type: message/feedback-report\r\n\r\nFeedback-Type: abuse\r\n"
+                   "User-Agent: Loop/1.0\r\nReporting-MTA: dns; fbl.test\r\n"
+                   "Original-Rcpt-To: redacted@b.test\r\n\r\n--q\r\n"
+                   "Content-Type: text/rfc822-headers\r\n\r\nTo: [redacted]\r\n"
+                   "Message-ID: <%s>\r\n\r\n--q--\r\n",
+                   send.message_id);
+    mailworld_deliver(fx->world, own, "INBOX", text);
+    WAIT_FOR(fx, 5000, fx->coord->notices_count == 1);
+    const struct flz_notice *got = notice(fx, 0, FLZ_REPORT_COMPLAINT);
+    assert_true(flz_id_equal(got->account, send.account));
+    assert_true(flz_id_equal(got->peer, send.peer_account));
+    assert_string_equal(got->text, "abuse, told by Loop/1.0 fbl.test");
+    assert_string_equal(mailworld_violation(fx->world, own), "");
+    assert_int_equal(mailworld_count(fx->world, own, "INBOX", "Subject"), 1);
+    assert_false(log_has(fx, IMAPFAKE_PASSWORD));
+    stop_node(fx);
+}
+
+static void nobody_suppressed_is_written_to(void **state)
+{
+    struct fx *fx = *state;
+    settle_in(fx);
+    fx->coord->suppressed = coordfake_account(fx->coord, BOB)->id;
+    jump_to(fx, 0); /* some pulses later */
+    struct flz_receipt got = do_task(fx, task(fx, FLZ_TASK_SEND, coordfake_id(), 0, ADA, BOB));
+    expect(fx, got, FLZ_OUTCOME_WITHDRAWN, FLZ_REASON_SUPPRESSED);
+    assert_int_equal(dots(fx), 0);
+    got = do_task(fx, task(fx, FLZ_TASK_SEND, coordfake_id(), 0, BOB, ADA));
+    expect(fx, got, FLZ_OUTCOME_SENT, FLZ_REASON_NONE);
+    stop_node(fx);
+}
+
 static void bounce_that_means_stop_stops_the_account(void **state)
 {
     struct fx *fx = *state;
@@ -2317,6 +2369,8 @@ int main(int argc, char **argv)
         TEST(account_told_to_stop_stops_at_once),
         TEST(only_reports_of_messages_that_were_ordered_are_heeded),
         TEST(bounce_that_means_stop_stops_the_account),
+        TEST(nobody_suppressed_is_written_to),
+        TEST(complaints_come_to_the_feedback_mailbox),
         TEST(a_refused_login_is_told_at_once_and_tried_thrice),
         cmocka_unit_test_setup_teardown(googles_servers_get_no_password_whatever_they_are_called,
                                         setup_google, teardown),

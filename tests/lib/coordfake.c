@@ -121,6 +121,8 @@ static void on_heartbeat(struct coordfake *fake, struct flz_view payload)
         .revocation_version = fake->revocations,
         .pauses = &fake->pause,
         .pauses_count = fake->pause.scope ? 1 : 0,
+        .suppressed = &fake->suppressed,
+        .suppressed_count = flz_id_is_null(fake->suppressed) ? 0 : 1,
     };
     coordfake_send(fake, FLZ_KIND_PULSE, &flz_codec_pulse, &pulse, &fake->issuer);
 }

@@ -39,6 +39,7 @@ struct coordfake {
     int64_t rate_milli;
     int64_t jump_ms;        /* added to network time */
     struct flz_pause pause; /* scope 0: none */
+    struct flz_id suppressed; /* an account nobody writes to; null: none */
     uint64_t revocations;   /* how many the pulse speaks of */
     uint64_t epoch;
     struct flz_id generation;

@@ -690,6 +690,11 @@ size_t mailworld_add(struct mailworld *world, const char *address)
     return add(world, address, &(struct imapfake_options){.no_move = false});
 }
 
+size_t mailworld_add_own(struct mailworld *world, const char *address)
+{
+    return add(world, address, &(struct imapfake_options){.no_others = true});
+}
+
 size_t mailworld_add_token(struct mailworld *world, const char *address,
                            bool (*on_token)(const char *user, const char *token, void *data),
                            void *data)

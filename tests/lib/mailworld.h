@@ -69,6 +69,9 @@ struct mailworld *mailworld_stop(struct mailworld *world);
 /* An account with INBOX, Junk, Sent and Trash. Returns its index. */
 size_t mailworld_add(struct mailworld *world, const char *address);
 
+/* The node's own: all of it may be read. */
+size_t mailworld_add_own(struct mailworld *world, const char *address);
+
 /* The same, opened by access tokens in the place of a password: on_token says which are good. It is
  * asked from the threads of the world. SMTP takes tokens and passwords alike. */
 size_t mailworld_add_token(struct mailworld *world, const char *address,

@@ -104,6 +104,7 @@ static void gate_lets_a_good_task_through_and_stops_at_each_bar(void **state)
     BARRED(gate.own_refused = true, FLZ_REASON_POLICY);
     BARRED(gate.peer_refused = true, FLZ_REASON_POLICY);
     BARRED(gate.peer_revoked = true, FLZ_REASON_REVOKED);
+    BARRED(gate.peer_suppressed = true, FLZ_REASON_SUPPRESSED);
     BARRED(gate.revocations_lacking = true, FLZ_REASON_LEASE);
     BARRED(gate.in_hours = false, FLZ_REASON_SLOT);
     BARRED(gate.local_date++, FLZ_REASON_SLOT);

@@ -74,6 +74,12 @@ static void hard_bounce_suspends_the_recipient_and_blames_no_sender(void **state
     fx_say(fx, 1, FLZ_TASK_FIND, 0, FLZ_OUTCOME_MISSING);
     assert_int_equal(fx_day(fx, 0)->missing, 0);
     assert_int_equal(fx_day(fx, COORD_NONE)->bounced_hard, 1);
+    /* Nodes hear of it, for as long as something ordered before may wait there. */
+    struct flz_id told[4];
+    assert_int_equal(coord_suppressed_accounts(fx->core, told, 4), 1);
+    assert_true(flz_id_equal(told[0], coord_account(fx->core, 1)->id));
+    fx_tick(fx, fx->now + 9 * FLZ_DAY_MS);
+    assert_int_equal(coord_suppressed_accounts(fx->core, told, 4), 0);
 }
 
 static void soft_bounce_counts_and_suspends_nobody(void **state)
