@@ -4,8 +4,11 @@
  * end and the books have to agree. What must hold stands in world/watch.h, what goes wrong in
  * world/trouble.c.
  *
- *     faultsim [--first N] [--seeds N] [--hours H] [--jobs N] [--only KIND,KIND] [--verbose]
+ *     faultsim [--first N] [--seeds N] [--hours H] [--jobs N] [--only KIND,KIND]
+ *              [--dose N] [--stop] [--verbose]
  *     faultsim --kinds
+ *
+ * --dose: so many times as much of each kind; --stop: at the first seed that fails.
  *
  * Run at the top of the tree. One line a seed. The first invariant that does not hold ends its seed
  * with the last events, in words; then the exit code is 1. The same seed is the same run:
@@ -37,7 +40,9 @@ static uint64_t arg_first = 1;
 static uint64_t arg_seeds = 1;
 static uint64_t arg_hours = 24;
 static uint64_t arg_jobs = 1;
+static uint64_t arg_dose = 1;
 static const char *arg_only;
+static bool arg_stop;
 static bool arg_verbose;
 
 static void run_hours(uint64_t hours)
@@ -61,7 +66,7 @@ static void run_seed(uint64_t seed)
     stand_init();
     watch_init();
     network_begin();
-    trouble_begin(world.now + (int64_t)arg_hours * FLZ_HOUR_MS, arg_only);
+    trouble_begin(world.now + (int64_t)arg_hours * FLZ_HOUR_MS, arg_only, (uint32_t)arg_dose);
     run_hours(arg_hours);
     trouble_end();
     run_hours(CALM_HOURS);
@@ -106,7 +111,7 @@ static int reap(void)
 static int run_seeds(void)
 {
     uint64_t running = 0, failed = 0;
-    for (uint64_t i = 0; i < arg_seeds; i++) {
+    for (uint64_t i = 0; i < arg_seeds && !(arg_stop && failed); i++) {
         if (running == arg_jobs) {
             failed += (uint64_t)reap();
             running--;
@@ -143,7 +148,8 @@ int main(int argc, char **argv)
     static const struct option options[] = {
         {"first", required_argument, NULL, 'f'}, {"seeds", required_argument, NULL, 's'},
         {"hours", required_argument, NULL, 'h'}, {"jobs", required_argument, NULL, 'j'},
-        {"only", required_argument, NULL, 'o'},  {"verbose", no_argument, NULL, 'v'},
+        {"only", required_argument, NULL, 'o'},  {"dose", required_argument, NULL, 'd'},
+        {"stop", no_argument, NULL, 't'},        {"verbose", no_argument, NULL, 'v'},
         {"kinds", no_argument, NULL, 'k'},       {0},
     };
     int r = 0, option;
@@ -154,6 +160,8 @@ int main(int argc, char **argv)
         case 'h': r = flz_parse_u64(optarg, 1000, &arg_hours); break;
         case 'j': r = flz_parse_u64(optarg, JOBS_MAX, &arg_jobs); break;
         case 'o': arg_only = optarg; break;
+        case 'd': r = flz_parse_u64(optarg, 100, &arg_dose); break;
+        case 't': arg_stop = true; break;
         case 'v': arg_verbose = true; break;
         case 'k': return tell_kinds();
         default: r = -EINVAL;

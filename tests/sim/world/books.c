@@ -57,8 +57,13 @@ static struct words *words_on(struct flz_id exchange, uint32_t turn)
     return &words[words_count++];
 }
 
+/* Only the word of a node on a task that it was given counts. */
 static void take_receipt(uint32_t node, const struct flz_receipt *receipt)
 {
+    const struct watch_order *order = watch_task(receipt->task);
+    if (!order || order->kind != receipt->kind || order->turn != receipt->turn ||
+        !flz_id_equal(order->exchange, receipt->exchange))
+        return;
     struct words *on = words_on(receipt->exchange, receipt->turn);
     bool sent = receipt->outcome == FLZ_OUTCOME_SENT || receipt->outcome == FLZ_OUTCOME_AMBIGUOUS ||
                 receipt->outcome == FLZ_OUTCOME_INDETERMINATE;
@@ -229,6 +234,19 @@ static void check_turn(const struct row_exchange *x, uint32_t turn)
         world_fail("I2", "found, says the ledger, what was never delivered");
 }
 
+/* Where nothing but mail is lost, whoever could look has looked: it is missing, not unobserved. */
+static void check_missing(const struct row_exchange *x, uint32_t turn)
+{
+    const struct row_turn *t = &x->turns[turn];
+    const struct watch_order *order = watch_message(x->id, turn);
+    const struct post_mail *mail = order ? post_find(order->message_id) : NULL;
+    if (strcmp(world.drawn, "mail-swallowed") != 0 || !mail || mail->accepted == 0 ||
+        mail->lies_there)
+        return;
+    if (t->find.state != TASK_ENDED || t->find.outcome != FLZ_OUTCOME_MISSING)
+        world_fail("I2", "a lost message is not told as missing (outcome %u)", t->find.outcome);
+}
+
 static void check_credit(const struct row_exchange *x, uint32_t turn)
 {
     const struct row_turn *t = &x->turns[turn];
@@ -236,7 +254,11 @@ static void check_credit(const struct row_exchange *x, uint32_t turn)
         return;
     const struct words *on = words_on(x->id, turn);
     if (!on->sender || !on->finder || on->sender_node == on->finder_node)
-        world_fail("I18", "credit without two nodes' words");
+        world_fail("I18",
+                   "credit without two nodes' words (exchange %s, turn %u: sender %d of node %u, "
+                   "finder %d of node %u)",
+                   flz_id_str(x->id), turn, on->sender, on->sender_node, on->finder,
+                   on->finder_node);
     books_counts.credited++;
 }
 
@@ -250,6 +272,7 @@ static void on_exchange(struct flz_view key, struct flz_view value, void *data)
     WORLD_MUST(flz_decode_row(key.data[0], value, &arena, &row) == 0, "row");
     for (uint32_t i = 0; i < row.exchange.turns_count; i++) {
         check_turn(&row.exchange, i);
+        check_missing(&row.exchange, i);
         check_credit(&row.exchange, i);
     }
     sum_exchange(&row.exchange);

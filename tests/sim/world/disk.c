@@ -42,6 +42,7 @@ struct disk {
     uint64_t free_bytes;
     bool full;
     bool fails;
+    bool broken;
 };
 
 struct store {
@@ -192,6 +193,12 @@ bool disk_is_full(const struct proc *proc)
     return disk && disk->full;
 }
 
+bool disk_is_broken(const struct proc *proc)
+{
+    const struct disk *disk = disk_of(proc);
+    return disk && disk->broken;
+}
+
 void disk_fail_next(struct proc *proc)
 {
     own_disk(proc)->fails = true;
@@ -292,6 +299,7 @@ int store_open(const char *path, const struct store_options *options, struct sto
 {
     (void)path, (void)msg;
     struct disk *disk = own_disk(world.current);
+    disk->broken = false;
     struct store *store = calloc(1, sizeof *store);
     if (!store)
         return flz_fail(-ENOMEM);
@@ -448,7 +456,7 @@ int store_write(struct store *store, const struct store_batch *batch, bool sync)
         return STORE_E_FULL;
     if (disk->fails) {
         disk->fails = false;
-        store->broken = true;
+        store->broken = disk->broken = true;
         bool happened = world_chance(500);
         if (happened)
             apply(disk, batch, true);

@@ -17,6 +17,8 @@ struct disk *disk_of(const struct proc *proc);
 /* Bytes free that the programs see. Below `full` no write is taken. */
 void disk_set_free(struct proc *proc, uint64_t bytes, bool full);
 bool disk_is_full(const struct proc *proc);
+/* A write has failed in this life. */
+bool disk_is_broken(const struct proc *proc);
 
 /* The next write fails; it may have happened or not. */
 void disk_fail_next(struct proc *proc);

@@ -112,12 +112,11 @@ static void fence(void)
 static void jump_clock(void)
 {
     struct proc *proc = any_proc();
-    int64_t by = world_chance(700) ? world_between(-50, 50) * FLZ_MINUTE_MS
-                                   : world_between(-30, 30) * FLZ_HOUR_MS;
-    /* The coordinator's clock is the network's: it may be wrong by a little only, or it is noticed
-     * and refused. */
-    if (proc == network.coordinator && by > -FLZ_HOUR_MS && by < FLZ_HOUR_MS)
-        by /= 60;
+    int64_t by = world_between(-50, 50) * FLZ_MINUTE_MS;
+    /* The coordinator's clock is the network's: it may be wrong by a little, or by so much that the
+     * step is refused; but not so early that its own certificate has not begun. */
+    if (proc == network.coordinator)
+        by = world_chance(700) ? by / 60 : world_between(2, 30) * FLZ_HOUR_MS;
     world_say("the clock of %s jumps by %lld s", proc->name, (long long)by / 1000);
     proc->skew_ms += by;
 }
@@ -214,7 +213,8 @@ static void on_import(void *data)
 
 static void lose_journal(void)
 {
-    struct proc *node = sound_node();
+    /* What a restored log forgot is told by the journals: both at once is lost for good. */
+    struct proc *node = backed_up ? NULL : sound_node();
     if (!node)
         return;
     world_say("%s loses its journal", node->name);
@@ -229,7 +229,7 @@ static void lose_journal(void)
 static void on_set_back(void *data)
 {
     struct backup *backup = data;
-    if (world.now >= end_at || backup->proc->ordered_down)
+    if (world.now >= end_at || backup->proc->ordered_down || backed_up)
         return;
     world_say("the journal of %s is set back", backup->proc->name);
     watch_lost(network_index_of(backup->proc));
@@ -438,7 +438,7 @@ static void note(const char *name)
     (void)snprintf(drawn + len, sizeof drawn - len, "%s%s", len ? "," : "", name);
 }
 
-void trouble_begin(int64_t end, const char *only)
+void trouble_begin(int64_t end, const char *only, uint32_t dose)
 {
     end_at = end;
     world.drawn = drawn;
@@ -449,8 +449,9 @@ void trouble_begin(int64_t end, const char *only)
             continue;
         note(kind->name);
         if (kind->rate)
-            *kind->rate = (uint32_t)world_between(kind->most / 20, kind->most);
-        for (int64_t n = kind->rate ? 0 : world_between(1, kind->times); n > 0; n--)
+            *kind->rate = dose * (uint32_t)world_between(kind->most / 20, kind->most);
+        int64_t times = kind->rate ? 0 : world_between(1, kind->times);
+        for (int64_t n = kind->times > 1 ? times * dose : times; n > 0; n--)
             world_at(world_between(world.now, end - 1), on_strike, (void *)(uintptr_t)kind);
     }
     if (!is_wanted("clocks-drift", only))
@@ -474,6 +475,7 @@ void trouble_end(void)
         if (proc != network.coordinator)
             wire_cut(proc, world.now, false);
         proc->frozen_until = world.now;
+        proc->skew_ms = 0;
     }
     for (size_t i = 0; i < NETWORK_ACCOUNTS; i++)
         network_retry(i);

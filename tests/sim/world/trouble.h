@@ -12,8 +12,8 @@ size_t trouble_kinds(void);
 const char *trouble_name(size_t kind);
 
 /* Draws this seed's kinds, and lets them begin: until `end`. `only` NULL: as drawn; else the kinds
- * named in it, comma-separated. */
-void trouble_begin(int64_t end, const char *only);
+ * named in it, comma-separated. `dose` times as much of each; 1 as usual. */
+void trouble_begin(int64_t end, const char *only, uint32_t dose);
 
 /* The names of those drawn, for the summary. */
 const char *trouble_drawn(void);

@@ -17,10 +17,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 
 #define ORDERS_MAX 40000
 #define PAUSES_MAX 16
 #define TOLERANCE_MS 60000 /* of a node's network time against the one reckoned here */
+/* The quiet day is counted by the coordinator's clock, which may be wrong by a little. */
+#define QUIET_TOLERANCE_MS (2 * FLZ_HOUR_MS)
 #define SPACING_MS (10 * FLZ_MINUTE_MS)
 #define READY_MS 10000
 #define OPEN_MINUTE (9 * 60)
@@ -65,6 +68,12 @@ static struct flz_id message_key(struct flz_id exchange, uint32_t turn)
 {
     exchange.b[15] ^= (uint8_t)(turn + 1);
     return exchange;
+}
+
+const struct watch_order *watch_task(struct flz_id task)
+{
+    uint32_t i = flz_map_get(&order_of_task, task);
+    return i == FLZ_MAP_NONE ? NULL : &orders[i];
 }
 
 const struct watch_order *watch_message(struct flz_id exchange, uint32_t turn)
@@ -246,7 +255,11 @@ static void check_task(size_t node, const struct flz_task *task)
     const struct row_task *row = row_task_of(&x, task);
     if (!row || row->attempt < task->attempt ||
         (row->attempt == task->attempt && row->state == TASK_WAITS))
-        world_fail("I5", "a task leaves before its order is on the disk (kind %u)", task->kind);
+        world_fail("I5",
+                   "task %s leaves before its order is on the disk (kind %u, attempt %u; "
+                   "there: state %u, attempt %u)",
+                   flz_id_str(task->id), task->kind, task->attempt, row ? row->state : 9,
+                   row ? row->attempt : 0);
     if (flz_map_get(&order_of_task, task->id) != FLZ_MAP_NONE)
         return; /* ordered again */
     take_order(node, task);
@@ -499,7 +512,7 @@ static void check_authority(const struct mind *mind, const struct proc *proc,
         if (flz_id_equal(mind->revoked[i], network.node_ids[order->to % NETWORK_NODES]))
             world_fail("I11", "a dot to an account of a revoked node");
     if (!flz_id_is_null(new_generation) && flz_id_equal(mind->generation, new_generation) &&
-        now + TOLERANCE_MS < quiet_until)
+        now + QUIET_TOLERANCE_MS < quiet_until)
         world_fail("I20", "a dot on the day of a restored log");
 }
 
@@ -590,6 +603,17 @@ static void check_starts(void)
                            (long long)(proc->ready_at - proc->started_at) / 1000);
         }
     }
+}
+
+/* A program ends of a broken disk, a lost office or its own start; never of its own decisions, nor
+ * of a disk that is merely full. */
+static void on_exit_of(struct proc *proc)
+{
+    if (proc->exit_code == EX_SOFTWARE || proc->exit_code == EX_CONFIG)
+        world_fail("I10", "%s gives up, with %d", proc->name, proc->exit_code);
+    if (proc->ready_at > 0 && disk_is_full(proc) && !disk_is_broken(proc) &&
+        proc->exit_code == EX_IOERR)
+        world_fail("I19", "%s ends because its disk is full", proc->name);
 }
 
 void watch_hour(void)
@@ -719,4 +743,5 @@ void watch_init(void)
     wire_watch =
         (struct wire_watch){.on_sent = on_sent, .on_arrives = on_arrives, .on_taken = on_taken};
     post_on_dot = on_dot;
+    world.on_exit = on_exit_of;
 }

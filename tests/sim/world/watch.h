@@ -65,6 +65,8 @@ extern struct flz_view (*watch_tamper)(size_t node, const struct flz_reports *fr
 /* This node's journal was lost or set back: the node has its excuses. */
 void watch_lost(size_t node);
 
+/* A task by its id; NULL: it was never ordered. */
+const struct watch_order *watch_task(struct flz_id task);
 /* The order of a message; NULL: nobody ordered it. */
 const struct watch_order *watch_sent_by(const char *message_id);
 const struct watch_order *watch_message(struct flz_id exchange, uint32_t turn);

@@ -210,6 +210,8 @@ static void run_fiber(void)
     struct fiber *fiber = proc->fiber;
     proc->exit_code = proc->on_main(proc);
     world_say("ends with %d", proc->exit_code);
+    if (world.on_exit)
+        world.on_exit(proc);
     died(proc, NULL);
     leave(fiber, true);
 }

@@ -56,12 +56,13 @@ struct world {
     int64_t started;
     struct proc procs[WORLD_PROCS_MAX];
     size_t procs_count;
-    struct proc *current; /* NULL: the world itself runs */
-    bool faults;          /* may anything go wrong now? */
-    const char *drawn;    /* what may go wrong, in words */
-    bool verbose;         /* the whole narrative, as it happens */
-    uint32_t crash_ppm;   /* of each step: the process dies there */
-    uint32_t slow_ppm;    /* of each piece of work: it takes seconds */
+    struct proc *current;               /* NULL: the world itself runs */
+    bool faults;                        /* may anything go wrong now? */
+    const char *drawn;                  /* what may go wrong, in words */
+    bool verbose;                       /* the whole narrative, as it happens */
+    uint32_t crash_ppm;                 /* of each step: the process dies there */
+    uint32_t slow_ppm;                  /* of each piece of work: it takes seconds */
+    void (*on_exit)(struct proc *proc); /* it ended by itself */
     uint64_t steps;
     uint64_t crashes;
     char folder[128]; /* of real files: keys, settings */
