@@ -354,6 +354,18 @@ static void say_nobody(struct explaining *e, const struct coord_pool *pool)
                "another domain and the same language is ready");
 }
 
+/* By how much the pool is too small, and what would help. */
+static void say_shortage(struct explaining *e, const struct coord_pool *pool, uint32_t wanted)
+{
+    if (pool->eligible == 0 || pool->ceiling >= wanted)
+        return;
+    say(e,
+        "the pool is too small by %u messages a day: %u more such partners would do (another owner "
+        "and domain, the same language, hours that meet); %u are only not ready",
+        wanted - pool->ceiling, plan_pool_need(&e->core->policy, wanted) - pool->eligible,
+        pool->excluded_unready);
+}
+
 static void say_ramp(struct explaining *e)
 {
     static const char *const phases[] = {"", "start", "ramp", "maintain", "recovery"};
@@ -372,6 +384,7 @@ static void say_ramp(struct explaining *e)
         "%u same owner, %u same domain, %u other language, %u hours apart, %u not ready",
         pool.eligible, pool.ceiling, (long long)e->core->policy.cooldown_days, pool.excluded_owner,
         pool.excluded_domain, pool.excluded_language, pool.excluded_hours, pool.excluded_unready);
+    say_shortage(e, &pool, ramp_target(&state, &settings));
     say_scores(e);
     say_nobody(e, &pool);
 }

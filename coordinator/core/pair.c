@@ -25,11 +25,21 @@ bool plan_cooled(uint32_t days, int32_t contact_date, int32_t date, int64_t cool
     return sending >= cooldown_days;
 }
 
+/* First messages one way are at least so many days apart. */
+static uint32_t days_apart(const struct policy *policy)
+{
+    return policy->cooldown_days > 2 ? (uint32_t)policy->cooldown_days : 2;
+}
+
 uint32_t plan_pool_max(const struct policy *policy, uint32_t partners)
 {
-    int64_t apart = policy->cooldown_days > 2 ? policy->cooldown_days : 2;
-    uint32_t max = partners / (uint32_t)apart;
+    uint32_t max = partners / days_apart(policy);
     return max == 0 && partners > 0 ? 1 : max;
+}
+
+uint32_t plan_pool_need(const struct policy *policy, uint32_t messages)
+{
+    return messages > 1 ? messages * days_apart(policy) : messages;
 }
 
 /* ---- Filters ---- */

@@ -191,6 +191,9 @@ bool plan_cooled(uint32_t days, int32_t contact_date, int32_t date, int64_t cool
  * one begins the other cannot begin (P4). At least 1 where there is a partner. */
 uint32_t plan_pool_max(const struct policy *policy, uint32_t partners);
 
+/* The other way round: the partners that so many first messages a day need. */
+uint32_t plan_pool_need(const struct policy *policy, uint32_t messages);
+
 /* Draws the plan. Exchanges come in the order they were drawn. 0, -ENOMEM or -ECANCELED (ret_output
  * is unchanged). */
 int plan_day(const struct plan_input *input, struct plan_output *ret_output);

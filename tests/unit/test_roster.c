@@ -260,6 +260,8 @@ static void why_says_what_stands_in_the_way(void **state)
     coord_explain(fx->core, 0, fx->now, &why);
     assert_string_equal(why.lines[0].text, "no day of it was planned yet");
     assert_non_null(strstr(why.lines[2].text, "2 eligible partners carry 1 messages a day"));
+    /* Five a day, and a cooldown of five days: 25 partners. */
+    assert_non_null(strstr(why.lines[3].text, "too small by 4 messages a day: 23 more such"));
     coord_explain(fx->core, 0, fx->now + 25 * FLZ_HOUR_MS, &why);
     assert_non_null(strstr(why.lines[0].text, "last logged in to it 25 hours ago"));
     fx_step(fx, (struct coord_command){.kind = COORD_END_CONSENT, .account = 0});
