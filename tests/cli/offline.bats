@@ -410,7 +410,7 @@ setup()
     [ "$output" = "$first" ]
     run -0 ctl simulate --accounts 40 --days 4 --seed 3 -q
     [ "$output" = "$(jq -r .hash <<< "$first")" ]
-    run -0 ctl simulate --accounts 40 --days 2
+    run --separate-stderr -0 ctl simulate --accounts 40 --days 2
     [[ ${lines[0]} == DATE*ACCOUNTS*QUOTA*SHORT*SENT*JUNK* && ${lines[1]} == 2026-01-05* ]]
     [[ $output == *"PHASE"*"start"*"PROVIDER"*"smtp"*"partners"*"hash"* ]]
 }

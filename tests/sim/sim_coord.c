@@ -1293,7 +1293,10 @@ static struct replay *replay_log(const struct world *w, const char *key, int64_t
     return replay;
 }
 
-/* The policy as it was decides as it did, each time; another one does not. */
+/* What another policy would have decided otherwise, in all runs: of one seed it may be nothing. */
+static uint64_t decided_otherwise;
+
+/* The policy as it was decides as it did, each time. */
 static void check_replay(const struct world *w)
 {
     struct replay *same = replay_log(w, NULL, 0);
@@ -1309,7 +1312,7 @@ static void check_replay(const struct world *w)
     CHECK(result->health > 0, "nothing was decided about health");
     (void)replay_free(same);
     struct replay *other = replay_log(w, "health_seen_min", 10);
-    CHECK(replay_result(other)->differences_all > 0, "another policy decides the same");
+    decided_otherwise += replay_result(other)->differences_all;
     (void)replay_free(other);
 }
 
@@ -1387,5 +1390,7 @@ int main(int argc, char **argv)
         if (restored != 0)
             run(seed, days, true);
     }
+    CHECK(decided_otherwise > 0 || count < 4, "another policy decides the same in %llu seeds",
+          (unsigned long long)count);
     return 0;
 }

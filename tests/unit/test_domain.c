@@ -18,8 +18,8 @@ static void a_new_domain_begins_with_20_and_grows_by_a_quarter(void **state)
     struct policy p = policy();
     static const struct {
         uint64_t sent, declared, limit;
-    } rows[] = {{0, 0, 20},    {10, 0, 20},  {16, 0, 20},   {17, 0, 21},   {100, 0, 125},
-                {40, 60, 65},  {0, 40, 20},  {0, 400, 100}, {20, 10, 27}, {0, 16, 20}, {0, 100, 25}};
+    } rows[] = {{0, 0, 20},  {10, 0, 20},   {16, 0, 20},  {17, 0, 21}, {100, 0, 125}, {40, 60, 65},
+                {0, 40, 20}, {0, 400, 100}, {20, 10, 27}, {0, 16, 20}, {0, 100, 25}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct domain_level level = {.sent = rows[i].sent, .declared = rows[i].declared};
         assert_int_equal(domain_limit(&level, &p), rows[i].limit);
@@ -92,8 +92,8 @@ static void random_domains_never_jump_and_never_starve(void **state)
             for (size_t i = 0; i < count; i++) {
                 level.sent += levels[i];
                 uint32_t want = levels[i] ? levels[i] + (levels[i] / 4 ? levels[i] / 4 : 1) : 5;
-                shares[i] = (struct domain_share){.level = levels[i],
-                                                  .quota = want < 20 ? want : 20};
+                shares[i] =
+                    (struct domain_share){.level = levels[i], .quota = want < 20 ? want : 20};
                 kept += shares[i].quota < levels[i] ? shares[i].quota : levels[i];
             }
             uint64_t limit = domain_limit(&level, &p), total = 0;
@@ -222,9 +222,9 @@ static void a_plan_lets_three_accounts_of_a_domain_begin_and_says_why(void **sta
         fx_report(&fx, n % 2, fx_account(n));
         fx_report(&fx, n % 2, fx_probe(&fx, n));
     }
-    fx_step(&fx, (struct coord_command){
-                     .kind = COORD_SET_POLICY,
-                     .policy = {.key = "cooldown_days", .value = 1, .by = "me"}});
+    fx_step(&fx,
+            (struct coord_command){.kind = COORD_SET_POLICY,
+                                   .policy = {.key = "cooldown_days", .value = 1, .by = "me"}});
     plan(&fx, FX_DATE);
     uint32_t first = coord_account_count(fx.core) - 5, begun = 0;
     for (uint32_t i = first; i < first + 5; i++) {
