@@ -56,11 +56,12 @@ int flz_cert_check(const struct flz_trust *trust, struct flz_view bytes, int64_t
     if (r < 0)
         return r;
     if (now < certificate.not_before || now >= certificate.not_after) {
-        char from[FLZ_TIME_TEXT_MAX], until[FLZ_TIME_TEXT_MAX];
+        char from[FLZ_TIME_TEXT_MAX], until[FLZ_TIME_TEXT_MAX], is[FLZ_TIME_TEXT_MAX];
         flz_time_format(certificate.not_before, from);
         flz_time_format(certificate.not_after, until);
-        flz_msg_set(msg, "the certificate '%s' is valid from %s to %s only", certificate.name, from,
-                    until);
+        flz_time_format(now, is);
+        flz_msg_set(msg, "the certificate '%s' is valid from %s to %s only, and it is %s now",
+                    certificate.name, from, until, is);
         return flz_fail(-EKEYREJECTED);
     }
     *ret_certificate = certificate;
