@@ -90,8 +90,8 @@ static void what_is_no_delivery_report_is_none(void **state)
         "\n",
         "Subject: hello\n\nHow are you?\n",
         "Subject: hello\n\n<bob@b.test>:\nis not here\n", /* no message came back */
-        "Content-Type: multipart/report; boundary=x\n\n--x\nContent-Type: message/delivery-status"
-        "\n\nReporting-MTA: dns; a.test\n\nFinal-Recipient: rfc822; bob@b.test\n\n--x--\n",
+        ("Content-Type: multipart/report; boundary=x\n\n--x\nContent-Type: message/delivery-status"
+         "\n\nReporting-MTA: dns; a.test\n\nFinal-Recipient: rfc822; bob@b.test\n\n--x--\n"),
     };
     _cleanup_(flz_buf_deinit) struct flz_buf buf = FLZ_BUF_NULL;
     struct dsn dsn;
