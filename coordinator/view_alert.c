@@ -82,8 +82,7 @@ static void word_message(const struct view *view, const struct row_alert *row,
         break;
     case ALERT_HEALTH:
         say(row, message,
-            value == HEALTH_BLOCKED ? "the sender's health: blocked"
-                                    : "the sender's health: quarantined");
+            value == 0 ? "the sender's health stops it" : "the sender's health cuts what it sends");
         break;
     }
 }

@@ -187,19 +187,29 @@ static bool was_idle(const struct coord *core, const struct row_account *row)
     return day && day->planned_day && day->possible > 0 && day->committed == 0;
 }
 
-/* The worst state of health towards anybody; nobody asks where all are well. */
-static uint32_t health_of(const struct coord *core, uint32_t account)
+/* Messages a day that a quarantine or block leaves, where it is less than the sender had come to:
+ * who only begins is in Junk, and goes on. UINT32_MAX: nothing is cut. */
+static uint32_t cut_of(const struct coord *core, uint32_t account, uint32_t provider)
+{
+    const struct row_standing *row = coord_standing(core, account, provider);
+    if (!row || row->state < HEALTH_QUARANTINED)
+        return UINT32_MAX;
+    uint32_t cap = coord_health_cap(core, account, provider);
+    return cap == 0 || cap < row->level ? cap : UINT32_MAX;
+}
+
+/* The hardest towards anybody; nobody asks where all are well. */
+static uint32_t hardest_cut(const struct coord *core, uint32_t account)
 {
     if (coord_standings_in(core, HEALTH_QUARANTINED) + coord_standings_in(core, HEALTH_BLOCKED) ==
         0)
-        return HEALTH_HEALTHY;
-    const struct row_standing *row = coord_standing(core, account, COORD_NONE);
-    uint32_t worst = row ? row->state : HEALTH_HEALTHY;
+        return UINT32_MAX;
+    uint32_t least = cut_of(core, account, COORD_NONE);
     for (uint32_t provider = 0; coord_name(core, NAME_PROVIDER, provider); provider++) {
-        row = coord_standing(core, account, provider);
-        worst = row && row->state > worst ? row->state : worst;
+        uint32_t cut = cut_of(core, account, provider);
+        least = cut < least ? cut : least;
     }
-    return worst;
+    return least;
 }
 
 /* What there is to say of an account; nothing: code 0. */
@@ -222,11 +232,11 @@ static struct alert_notice look_at(const struct view *view, uint32_t account)
         .count = 1,
         .example = account + 1,
     };
-    uint32_t health = readiness == VIEW_READY ? health_of(view->core, account) : HEALTH_HEALTHY;
-    if (health >= HEALTH_QUARANTINED) {
+    uint32_t cut = readiness == VIEW_READY ? hardest_cut(view->core, account) : UINT32_MAX;
+    if (cut != UINT32_MAX) {
         notice.code = ALERT_HEALTH;
-        notice.value = health;
-        notice.severity = health == HEALTH_BLOCKED ? ALERT_CRITICAL : ALERT_WARNING;
+        notice.value = cut;
+        notice.severity = cut == 0 ? ALERT_CRITICAL : ALERT_WARNING;
     } else if (readiness == VIEW_READY && was_idle(view->core, row)) {
         notice.code = ALERT_IDLE;
         notice.value = row->closed_date;

@@ -10,7 +10,7 @@
  *     mailbox-full  the node's newest look said so                        at once    at once
  *     dns           MX changed, domain or provider says no                at once    at once
  *     idle          its newest closed day: planned, possible, none sent   at once    at once
- *     health        quarantined, or blocked (critical)                    at once    at once
+ *     health        quarantine or block cuts its level, or stops it (crit.) at once    at once
  *     disk          nothing new is decided                                30 s       5 min
  *     clock         a step of the host's clock waits for confirmation     at once    at once
  *

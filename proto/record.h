@@ -309,7 +309,7 @@ enum row_alert_code {
     ALERT_DISK = 5,         /* the coordinator's disk is nearly full: nothing new is decided */
     ALERT_CLOCK = 6,        /* a step of the coordinator's clock waits for confirmation */
     ALERT_DNS = 7,          /* an account's MX changed, or its domain says no */
-    ALERT_HEALTH = 8,       /* an account is quarantined or blocked (health.h) */
+    ALERT_HEALTH = 8,       /* an account is quarantined or blocked, and that cuts it (health.h) */
 };
 #define ROW_ALERT_CODE_MAX ALERT_HEALTH
 

@@ -17,7 +17,7 @@
  *     MAILBOX_FULL  permille used
  *     IDLE          the account's local date (days since 1970)
  *     CLOCK         the step in ms, signed
- *     HEALTH        the worst state it is in, enum row_health_state
+ *     HEALTH        messages a day that its health leaves it
  *     DISK, DNS     0
  */
 #pragma once

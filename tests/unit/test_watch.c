@@ -137,6 +137,32 @@ static void a_full_disk_and_a_clock_that_jumped_are_told(void **state)
     assert_null(alert(fx, ALERT_DISK, FLZ_SCOPE_NETWORK, 0));
 }
 
+/* What the core decided about a sender's health. */
+static void judge(struct fixture *fx, uint32_t account, uint32_t rule, uint32_t level)
+{
+    const struct event event = {.type = EVENT_HEALTH,
+                                .at = WORLD_NOW,
+                                .health = {.account = account,
+                                           .provider = COORD_NONE,
+                                           .state = HEALTH_BLOCKED,
+                                           .rule = rule,
+                                           .until = FLZ_NEVER,
+                                           .level = level}};
+    struct coord *core = (struct coord *)(uintptr_t)server_core(fx->world);
+    assert_int_equal(coord_apply(core, &event), 0);
+}
+
+static void health_is_told_where_it_stops_and_not_where_one_only_begins(void **state)
+{
+    struct fixture *fx = *state;
+    judge(fx, 3, RULE_SPAM_BLOCK, 7);
+    watch_for(fx, FLZ_MINUTE_MS);
+    assert_int_equal(coord_alert_count(server_core(fx->world)), 0);
+    judge(fx, 3, RULE_PROVIDER_CODE, 7);
+    watch_for(fx, FLZ_MINUTE_MS);
+    assert_int_equal(alert(fx, ALERT_HEALTH, FLZ_SCOPE_ACCOUNT, 3)->severity, ALERT_CRITICAL);
+}
+
 static void another_life_goes_on_with_the_alerts_of_the_last(void **state)
 {
     struct fixture *fx = *state;
@@ -181,6 +207,7 @@ int main(void)
         CLAIM(a_refused_login_is_told_when_it_lasts_and_a_lock_at_once),
         CLAIM(what_many_accounts_of_a_node_have_is_one_alert),
         CLAIM(a_full_disk_and_a_clock_that_jumped_are_told),
+        CLAIM(health_is_told_where_it_stops_and_not_where_one_only_begins),
         CLAIM(another_life_goes_on_with_the_alerts_of_the_last),
         CLAIM(people_read_it_in_words_and_only_their_own),
     };
