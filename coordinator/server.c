@@ -14,9 +14,9 @@
 #include "coordinator/door.h"
 #include "coordinator/families.h"
 #include "coordinator/keeper.h"
-#include "coordinator/watch.h"
 #include "coordinator/meters.h"
 #include "coordinator/run.h"
+#include "coordinator/watch.h"
 #include "coordinator/web.h"
 
 #include <assert.h>

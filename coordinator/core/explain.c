@@ -18,9 +18,8 @@ struct explaining {
     struct coord_why *why;
 };
 
-__attribute__((format(printf, 2, 3))) static void say(struct explaining *e, const char *format, ...)
+void why_say(struct coord_why *why, const char *format, ...)
 {
-    struct coord_why *why = e->why;
     if (why->lines_count == sizeof why->lines / sizeof *why->lines)
         return;
     va_list args;
@@ -43,8 +42,9 @@ static void say_suppressed(struct explaining *e)
                                       [SUPPRESSED_COMPLAINT] = "a complaint",
                                       [SUPPRESSED_OWNER] = "its owner"};
     const struct row_suppression *row = state_suppression(e->core, e->row->address);
-    say(e, "its address is on the suppression list, by %s: %s; 'fluenzrctl suppress rm' ends that",
-        who[row->kind <= SUPPRESSED_MAX ? row->kind : SUPPRESSED_OPERATOR], row->reason);
+    why_say(e->why,
+            "its address is on the suppression list, by %s: %s; 'fluenzrctl suppress rm' ends that",
+            who[row->kind <= SUPPRESSED_MAX ? row->kind : SUPPRESSED_OPERATOR], row->reason);
 }
 
 /* What keeps it from sending, told most telling first; false when something does. */
@@ -53,28 +53,29 @@ static bool say_binding(struct explaining *e)
     char text[FLZ_TIME_TEXT_MAX];
     const struct row_account *row = e->row;
     if (row->state == ACCOUNT_FORGOTTEN) {
-        say(e, "the log was restored from a backup, and its node has not registered it again");
+        why_say(e->why,
+                "the log was restored from a backup, and its node has not registered it again");
         return false;
     }
     const struct row_node *node = &e->core->nodes[row->node].row;
     if (row->state == ACCOUNT_RELEASED)
-        say(e, "its node %s gave it up: register it at a node again", node->name);
+        why_say(e->why, "its node %s gave it up: register it at a node again", node->name);
     else if (row->state == ACCOUNT_REMOVED)
-        say(e, "it was removed from the network");
+        why_say(e->why, "it was removed from the network");
     else if (node->state == NODE_REVOKED)
-        say(e, "its node %s was revoked: register it at another node", node->name);
+        why_say(e->why, "its node %s was revoked: register it at another node", node->name);
     else if (state_is_suppressed(e->core, row->address))
         say_suppressed(e);
     else if (row->consent_ended)
-        say(e, "its owner ended the consent");
+        why_say(e->why, "its owner ended the consent");
     else if (e->now > row->consent_until) {
         flz_time_format(row->consent_until, text);
-        say(e, "its owner's consent ended at %s", text);
+        why_say(e->why, "its owner's consent ended at %s", text);
     } else if (!(row->consent_actions & FLZ_ACTION_SEND))
-        say(e, "its owner's consent does not cover sending: it answers, and receives");
+        why_say(e->why, "its owner's consent does not cover sending: it answers, and receives");
     else if (e->now < row->consent_given) {
         flz_time_format(row->consent_given, text);
-        say(e, "its owner's consent begins at %s", text);
+        why_say(e->why, "its owner's consent begins at %s", text);
         ask_again(e, row->consent_given);
     } else
         return true;
@@ -92,8 +93,8 @@ static bool say_pause(struct explaining *e)
     char text[FLZ_TIME_TEXT_MAX] = "resumed";
     if (pause->row.until != FLZ_NEVER)
         flz_time_format(pause->row.until, text);
-    say(e, "%s is paused by %s until %s: %s", scopes[pause->row.target.scope], pause->row.by, text,
-        pause->row.reason);
+    why_say(e->why, "%s is paused by %s until %s: %s", scopes[pause->row.target.scope],
+            pause->row.by, text, pause->row.reason);
     ask_again(e, pause->row.until);
     return false;
 }
@@ -117,27 +118,29 @@ static void say_trouble(struct explaining *e)
     const char *node = e->core->nodes[row->node].row.name;
     char text[FLZ_TIME_TEXT_MAX];
     flz_time_format(row->trouble_at, text);
-    say(e, "the newest login failed, as all have since %s: %s", text,
-        reason_words(row->probe_reason));
+    why_say(e->why, "the newest login failed, as all have since %s: %s", text,
+            reason_words(row->probe_reason));
     if (row->trouble[0])
-        say(e, "what was said: %s", row->trouble);
+        why_say(e->why, "what was said: %s", row->trouble);
     flz_time_format(row->next_try_at, text);
     if (row->tries >= FLZ_LOGIN_TRIES_MAX)
-        say(e,
+        why_say(
+            e->why,
             "%u logins were refused, and another might lock the account: node %s waits for you. "
             "Correct user or password and import the row again; or have the same tried again, on "
             "that node's host: fluenzrctl account retry ADDRESS",
             row->tries, node);
     else if (row->probe_reason == FLZ_REASON_LOGIN && row->next_try_at == 0)
-        say(e,
+        why_say(
+            e->why,
             "node %s waits for you: somebody has to sign in as this mailbox, on that node's host: "
             "fluenzrctl account reauth ADDRESS",
             node);
     else if (row->tries > 0)
-        say(e, "login refused %u of %u; node %s tries again at %s", row->tries, FLZ_LOGIN_TRIES_MAX,
-            node, text);
+        why_say(e->why, "login refused %u of %u; node %s tries again at %s", row->tries,
+                FLZ_LOGIN_TRIES_MAX, node, text);
     else if (row->next_try_at)
-        say(e, "node %s tries again at %s", node, text);
+        why_say(e->why, "node %s tries again at %s", node, text);
     ask_again(e, row->next_try_at);
 }
 
@@ -146,22 +149,24 @@ static bool say_ready(struct explaining *e)
     const struct row_account *row = e->row;
     int64_t age = e->now - row->probe_at;
     if (!row->probe_at)
-        say(e, "node %s has not yet logged in to it", e->core->nodes[row->node].row.name);
+        why_say(e->why, "node %s has not yet logged in to it", e->core->nodes[row->node].row.name);
     else if (!row->login_ok)
         say_trouble(e);
     else if (age > e->core->policy.probe_age_ms_max)
-        say(e, "node %s last logged in to it %lld hours ago; at most %lld are allowed",
-            e->core->nodes[row->node].row.name, (long long)(age / FLZ_HOUR_MS),
-            (long long)(e->core->policy.probe_age_ms_max / FLZ_HOUR_MS));
+        why_say(e->why, "node %s last logged in to it %lld hours ago; at most %lld are allowed",
+                e->core->nodes[row->node].row.name, (long long)(age / FLZ_HOUR_MS),
+                (long long)(e->core->policy.probe_age_ms_max / FLZ_HOUR_MS));
     else if (row->denied)
-        say(e, "its provider is refused by policy");
+        why_say(e->why, "its provider is refused by policy");
     else if (row->opt_out)
-        say(e, "its domain's _fluenzr TXT record says deny");
+        why_say(e->why, "its domain's _fluenzr TXT record says deny");
     else if (row->mx_changed)
-        say(e, "its domain's MX hosts changed at the newest look: one more look must see the same");
+        why_say(
+            e->why,
+            "its domain's MX hosts changed at the newest look: one more look must see the same");
     else if (row->quota_permille >= 950 && row->quota_permille <= 1000)
-        say(e, "its mailbox is %u.%u %% full; 95 %% is the limit", row->quota_permille / 10,
-            row->quota_permille % 10);
+        why_say(e->why, "its mailbox is %u.%u %% full; 95 %% is the limit",
+                row->quota_permille / 10, row->quota_permille % 10);
     else
         return true;
     return false;
@@ -174,7 +179,8 @@ static void say_answers(struct explaining *e)
     if (e->row->answers_until <= e->now)
         return;
     flz_time_format(e->row->answers_until, text);
-    say(e,
+    why_say(
+        e->why,
         "nobody writes to it until %s: a machine answered there (%s); 'fluenzrctl resume' of the "
         "account ends that",
         text, e->row->answers);
@@ -198,8 +204,8 @@ static void say_shortfall(struct explaining *e, const struct row_day *day)
         return;
     if (day->waits_until)
         flz_date_format(day->waits_until, until);
-    say(e, "%u fewer messages than the quota allows were planned: %s%s%s", day->shortfall,
-        words[day->shortfall_reason], until[0] ? "; its turn comes not before " : "", until);
+    why_say(e->why, "%u fewer messages than the quota allows were planned: %s%s%s", day->shortfall,
+            words[day->shortfall_reason], until[0] ? "; its turn comes not before " : "", until);
 }
 
 static void say_day(struct explaining *e)
@@ -208,16 +214,16 @@ static void say_day(struct explaining *e)
     const struct day_state *day =
         state_find_day(e->core, e->account->row.handle, e->row->planned_date);
     if (!e->row->planned_date || !day) {
-        say(e, "no day of it was planned yet");
+        why_say(e->why, "no day of it was planned yet");
         return;
     }
     flz_date_format(e->row->planned_date, text);
     const struct row_day *row = &day->row;
-    say(e, "%s: quota %u, %u sent, %u under way or planned, %u dropped", text, row->quota,
-        row->committed, row->reserved, row->dropped);
+    why_say(e->why, "%s: quota %u, %u sent, %u under way or planned, %u dropped", text, row->quota,
+            row->committed, row->reserved, row->dropped);
     say_shortfall(e, row);
     if (e->now > row->window_end)
-        say(e, "its hours of that day are over");
+        why_say(e->why, "its hours of that day are over");
     ask_again(e, row->window_start);
     ask_again(e, row->window_end);
     e->why->sends = e->now < row->window_end && row->reserved > 0;
@@ -232,10 +238,12 @@ static void say_silence(struct explaining *e, const struct ramp_state *state)
         return;
     flz_date_format(state->sent_date ? state->sent_date : state->last_date, text);
     if (state->reference == 0)
-        say(e, "nothing was sent since %s, %u days: its ramp starts again (%u days or more)", text,
-            idle, RAMP_IDLE_RESTART_DAYS);
+        why_say(e->why,
+                "nothing was sent since %s, %u days: its ramp starts again (%u days or more)", text,
+                idle, RAMP_IDLE_RESTART_DAYS);
     else
-        say(e,
+        why_say(
+            e->why,
             "nothing was sent since %s, %u days: it goes on at %u a day instead of %u (after %u "
             "days its ramp would start again)",
             text, idle, state->reference, e->row->ramp_reference, RAMP_IDLE_RESTART_DAYS);
@@ -246,7 +254,8 @@ static void say_prospecting(struct explaining *e, const struct ramp_state *state
 {
     struct ramp_band advised = ramp_prospecting(state, settings);
     if (e->row->volume > advised.high)
-        say(e,
+        why_say(
+            e->why,
             "its owner sends %u messages a day of his own; in this phase %u are advised. Warming "
             "goes on all the same: send fewer, or reputation may suffer more than warming mends",
             e->row->volume, advised.high);
@@ -256,7 +265,8 @@ static void say_room(struct explaining *e, const struct ramp_settings *settings)
 {
     uint32_t room = roster_hours_room(e->core, e->row);
     if (room < ramp_goal(settings))
-        say(e,
+        why_say(
+            e->why,
             "its hours have room for %u messages a day at a spacing of %lld minutes; %u are wanted "
             "in the end",
             room, (long long)(e->core->policy.spacing_ms / FLZ_MINUTE_MS), ramp_goal(settings));
@@ -272,22 +282,22 @@ static void say_standing(struct explaining *e, const struct row_standing *row, c
     if (row->until != FLZ_NEVER)
         flz_time_format(row->until, until);
     if (row->provider == COORD_NONE)
-        say(e, "health: %s since %s (%s, %u complaints in 7 days)", flz_health_name(row->state),
-            since, flz_rule_name(row->rule), row->complaints);
+        why_say(e->why, "health: %s since %s (%s, %u complaints in 7 days)",
+                flz_health_name(row->state), since, flz_rule_name(row->rule), row->complaints);
     else
-        say(e, "health towards %s: %s since %s (%s: %u of %u in Junk, at least %u.%u %%)", whom,
-            flz_health_name(row->state), since, flz_rule_name(row->rule), row->junk, row->seen,
-            row->low / 10000, row->low / 1000 % 10);
+        why_say(e->why, "health towards %s: %s since %s (%s: %u of %u in Junk, at least %u.%u %%)",
+                whom, flz_health_name(row->state), since, flz_rule_name(row->rule), row->junk,
+                row->seen, row->low / 10000, row->low / 1000 % 10);
     if (cap == HEALTH_NO_CAP)
-        say(e, "it changes no volume (policy health_acts is 0)");
+        why_say(e->why, "it changes no volume (policy health_acts is 0)");
     else if (cap == 0)
-        say(e, "nothing is sent until %s: fluenzrctl account clear", until);
+        why_say(e->why, "nothing is sent until %s: fluenzrctl account clear", until);
     else
-        say(e,
-            "at most %u new messages a day until %s; a step back before that after %lld newer "
-            "observations with less than %lld %% in Junk",
-            cap, until, (long long)e->core->policy.health_seen_min,
-            (long long)e->core->policy.health_watch_percent);
+        why_say(e->why,
+                "at most %u new messages a day until %s; a step back before that after %lld newer "
+                "observations with less than %lld %% in Junk",
+                cap, until, (long long)e->core->policy.health_seen_min,
+                (long long)e->core->policy.health_watch_percent);
     ask_again(e, row->until);
 }
 
@@ -317,24 +327,23 @@ static bool say_score(struct explaining *e, const struct coord_score_query *quer
             len += (size_t)snprintf(sum.text + len, sizeof sum.text - len, "%s%s %u.%03u × %u",
                                     len ? " + " : "", score_part_name(i), s.part[i] / SHARE_ONE,
                                     s.part[i] / 1000 % 1000, score_weight(i));
-    say(e, "score, %s: %u (%u seen, inbox %u–%u %%): %s; at most %u by placement", label, s.value,
-        s.seen, s.inbox.low / 10000, s.inbox.high / 10000, sum.text, s.cap / 100);
+    why_say(e->why, "score, %s: %u (%u seen, inbox %u–%u %%): %s; at most %u by placement", label,
+            s.value, s.seen, s.inbox.low / 10000, s.inbox.high / 10000, sum.text, s.cap / 100);
     return true;
 }
 
 static void say_scores(struct explaining *e)
 {
-    struct coord_score_query query = {.account = e->row->handle,
-                                      .provider = COORD_NONE,
-                                      .date = (int32_t)(e->now / FLZ_DAY_MS)};
+    struct coord_score_query query = {
+        .account = e->row->handle, .provider = COORD_NONE, .date = (int32_t)(e->now / FLZ_DAY_MS)};
     struct score own;
     if (say_score(e, &query, "7 days"))
         return;
     coord_score(e->core, &query, &own);
     if (own.seen == 0 && e->row->issued_at == 0)
         return; /* it never sent */
-    say(e, "score, 7 days: none, %u of the %u messages that make one were seen", own.seen,
-        SCORE_SEEN_MIN);
+    why_say(e->why, "score, 7 days: none, %u of the %u messages that make one were seen", own.seen,
+            SCORE_SEEN_MIN);
     query.basis = COORD_SCORE_LONG;
     (void)say_score(e, &query, "28 days");
     query.basis = COORD_SCORE_DOMAIN;
@@ -347,11 +356,13 @@ static void say_nobody(struct explaining *e, const struct coord_pool *pool)
     if (pool->eligible > 0 || pool->excluded_unready > 0)
         return;
     if (pool->excluded_owner > 0 && e->core->policy.same_owner_percent == 0)
-        say(e, "only accounts of the same owner are left: an administrator may set the policy key "
-               "same_owner_percent");
+        why_say(e->why,
+                "only accounts of the same owner are left: an administrator may set the policy key "
+                "same_owner_percent");
     else
-        say(e, "nobody is left to write to: it is planned as soon as another owner's account of "
-               "another domain and the same language is ready");
+        why_say(e->why,
+                "nobody is left to write to: it is planned as soon as another owner's account of "
+                "another domain and the same language is ready");
 }
 
 /* By how much the pool is too small, and what would help. */
@@ -359,7 +370,8 @@ static void say_shortage(struct explaining *e, const struct coord_pool *pool, ui
 {
     if (pool->eligible == 0 || pool->ceiling >= wanted)
         return;
-    say(e,
+    why_say(
+        e->why,
         "the pool is too small by %u messages a day: %u more such partners would do (another owner "
         "and domain, the same language, hours that meet); %u are only not ready",
         wanted - pool->ceiling, plan_pool_need(&e->core->policy, wanted) - pool->eligible,
@@ -374,12 +386,13 @@ static void say_ramp(struct explaining *e)
     struct coord_pool pool;
     say_silence(e, &state);
     coord_pool_of(e->core, e->row->handle, e->now, &pool);
-    say(e, "phase %s: %u sending days met, reference %u a day, the curve wants %u",
-        phases[ramp_phase(&state, &settings)], state.day, state.reference,
-        ramp_target(&state, &settings));
+    why_say(e->why, "phase %s: %u sending days met, reference %u a day, the curve wants %u",
+            phases[ramp_phase(&state, &settings)], state.day, state.reference,
+            ramp_target(&state, &settings));
     say_prospecting(e, &state, &settings);
     say_room(e, &settings);
-    say(e,
+    why_say(
+        e->why,
         "%u eligible partners carry %u messages a day (cooldown %lld sending days); not eligible: "
         "%u same owner, %u same domain, %u other language, %u hours apart, %u not ready",
         pool.eligible, pool.ceiling, (long long)e->core->policy.cooldown_days, pool.excluded_owner,
@@ -396,7 +409,7 @@ void coord_explain(const struct coord *core, uint32_t account, int64_t now,
     struct explaining e = {.core = core, .now = now, .why = ret_why};
     e.account = state_account(core, account);
     if (!e.account) {
-        say(&e, "no such account");
+        why_say(e.why, "no such account");
         return;
     }
     e.row = &e.account->row;
@@ -408,13 +421,13 @@ void coord_explain(const struct coord *core, uint32_t account, int64_t now,
     if (open)
         say_answers(&e);
     if (now < core->network.quiet_until) {
-        say(&e, "the log was restored from a backup: nothing is sent for a day");
+        why_say(e.why, "the log was restored from a backup: nothing is sent for a day");
         ask_again(&e, core->network.quiet_until);
         open = false;
     }
     if (now < e.row->begins_at) {
-        say(&e, "it moved to node %s: the slots at its old node must end first",
-            core->nodes[e.row->node].row.name);
+        why_say(e.why, "it moved to node %s: the slots at its old node must end first",
+                core->nodes[e.row->node].row.name);
         ask_again(&e, e.row->begins_at);
         open = false;
     }

@@ -4,8 +4,6 @@
 #include "common/base/time.h"
 #include "coordinator/core/plan.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 struct pairing {
@@ -18,39 +16,28 @@ struct pairing {
     bool barred;
 };
 
-__attribute__((format(printf, 2, 3))) static void say(struct pairing *p, const char *format, ...)
-{
-    struct coord_why *why = p->why;
-    if (why->lines_count == sizeof why->lines / sizeof *why->lines)
-        return;
-    va_list args;
-    va_start(args, format);
-    struct flz_msg *line = &why->lines[why->lines_count++];
-    (void)vsnprintf(line->text, sizeof line->text, format, args);
-    va_end(args);
-}
-
 /* What no waiting changes (P1, P2, P7). */
 static void say_kinship(struct pairing *p)
 {
     const struct policy *policy = &p->core->policy;
     if (p->from->handle == p->to->handle)
-        say(p, "barred: nobody writes to himself");
+        why_say(p->why, "barred: nobody writes to himself");
     if (p->from->handle != p->to->handle && p->from->domain == p->to->domain)
-        say(p, "barred: both are of one domain");
+        why_say(p->why, "barred: both are of one domain");
     p->barred = p->why->lines_count > 0;
     if (p->from->owner == p->to->owner && policy->same_owner_percent > 0)
-        say(p,
+        why_say(
+            p->why,
             "both are of one owner: only when nobody else is left, at most %lld %% of its quota, "
             "and flagged (policy same_owner_percent)",
             (long long)policy->same_owner_percent);
     else if (p->from->owner == p->to->owner) {
-        say(p, "barred: both are of one owner (policy same_owner_percent is 0)");
+        why_say(p->why, "barred: both are of one owner (policy same_owner_percent is 0)");
         p->barred = true;
     }
     if (!policy->cross_language && strcmp(p->from->language, p->to->language) != 0) {
-        say(p, "barred: one writes %s, the other %s (policy cross_language is 0)",
-            p->from->language, p->to->language);
+        why_say(p->why, "barred: one writes %s, the other %s (policy cross_language is 0)",
+                p->from->language, p->to->language);
         p->barred = true;
     }
 }
@@ -63,9 +50,10 @@ static void say_acting(struct pairing *p)
     bool receives = !roster_may_act(p->core, to, FLZ_ACTION_OPEN).reason &&
                     !roster_ready(p->core, &p->core->accounts[to]).reason;
     if (!sends)
-        say(p, "barred now: it may not send: 'account why' of it says more");
+        why_say(p->why, "barred now: it may not send: 'account why' of it says more");
     if (!receives)
-        say(p, "barred now: the other may not be written to: 'account why' of that one says more");
+        why_say(p->why,
+                "barred now: the other may not be written to: 'account why' of that one says more");
     p->barred = p->barred || !sends || !receives;
 }
 
@@ -91,10 +79,11 @@ static void say_cooldown(struct pairing *p, const struct row_contact *wrote)
     flz_date_format(wrote->date, on);
     flz_date_format(date, again);
     if (date <= p->date) {
-        say(p, "it last began an exchange with it on %s: the cooldown is over", on);
+        why_say(p->why, "it last began an exchange with it on %s: the cooldown is over", on);
         return;
     }
-    say(p,
+    why_say(
+        p->why,
         "barred until %s: it began an exchange with it on %s (cooldown: %lld sending days of its "
         "own)",
         again, on, (long long)p->core->policy.cooldown_days);
@@ -110,15 +99,16 @@ static void say_history(struct pairing *p)
     if (wrote)
         say_cooldown(p, wrote);
     else
-        say(p, "it began no exchange with it within the days that are remembered");
+        why_say(p->why, "it began no exchange with it within the days that are remembered");
     if (!answered)
         return;
     flz_date_format(answered->date, on);
     bool today = answered->date >= p->date;
     if (today)
-        say(p, "barred that day: the other began one on %s, and a pair begins one a day", on);
+        why_say(p->why, "barred that day: the other began one on %s, and a pair begins one a day",
+                on);
     else if (!wrote || answered->date > wrote->date)
-        say(p, "the other wrote last, on %s: it is preferred as its turn has come", on);
+        why_say(p->why, "the other wrote last, on %s: it is preferred as its turn has come", on);
     p->barred = p->barred || today;
 }
 
@@ -129,10 +119,10 @@ static void say_inbound(struct pairing *p)
     if (!day)
         return;
     int64_t most = day->row.quota * p->core->policy.inbound_percent / 100;
-    say(p, "the other was given %u of the %lld messages that it may receive that day",
-        day->row.inbound, (long long)most);
+    why_say(p->why, "the other was given %u of the %lld messages that it may receive that day",
+            day->row.inbound, (long long)most);
     if (day->row.inbound >= most) {
-        say(p, "barred that day: it may receive no more");
+        why_say(p->why, "barred that day: it may receive no more");
         p->barred = true;
     }
 }
@@ -140,10 +130,13 @@ static void say_inbound(struct pairing *p)
 static void say_preferences(struct pairing *p)
 {
     if (p->from->node == p->to->node)
-        say(p, "both are at one node: others are preferred, since such an exchange earns no score");
+        why_say(
+            p->why,
+            "both are at one node: others are preferred, since such an exchange earns no score");
     if (p->from->provider == p->to->provider)
-        say(p, "both are at one provider: at least %lld %% of its partners are to be at others",
-            (long long)p->core->policy.provider_other_floor);
+        why_say(p->why,
+                "both are at one provider: at least %lld %% of its partners are to be at others",
+                (long long)p->core->policy.provider_other_floor);
 }
 
 void coord_explain_pair(const struct coord *core, uint32_t from, uint32_t to, int64_t now,
@@ -154,7 +147,7 @@ void coord_explain_pair(const struct coord *core, uint32_t from, uint32_t to, in
     const struct account_state *b = state_account(core, to);
     struct pairing p = {.core = core, .now = now, .why = ret_why};
     if (!a || !b) {
-        say(&p, "no such account");
+        why_say(p.why, "no such account");
         return;
     }
     p.from = &a->row;
@@ -170,6 +163,7 @@ void coord_explain_pair(const struct coord *core, uint32_t from, uint32_t to, in
     }
     ret_why->sends = !p.barred;
     if (!p.barred)
-        say(&p, "nothing bars it: whether they meet is weighed anew each day against all other "
+        why_say(p.why,
+                "nothing bars it: whether they meet is weighed anew each day against all other "
                 "partners");
 }

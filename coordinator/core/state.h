@@ -426,6 +426,9 @@ int alert_load(struct coord *core, const struct row_alert *row);
 /* Drops those whose deletion was taken. */
 void alert_sweep(struct coord *core);
 
+/* explain.c: one more line of the answer, while there is room. */
+void why_say(struct coord_why *why, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 /* pause.c */
 uint32_t pause_of_account(const struct coord *core, const struct account_state *account);
 int pause_set(struct coord *core, const struct coord_command *command, struct coord_update *update);
